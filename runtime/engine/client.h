@@ -1,0 +1,31 @@
+// The engine as its users see it, wherever it runs: in this process or in another.
+#pragma once
+
+#include <functional>
+
+#include "runtime/engine/request.h"
+
+namespace bundle::engine {
+
+/// Thread-safe: any thread may call any function.
+class EngineClient {
+ public:
+  using OnEvent = std::function<void(Event)>;
+
+  virtual ~EngineClient() = default;
+
+  /// `on_event` is called on a thread of the client's, in order, until an event with a finish
+  /// reason. It must be quick and must not block. When the engine dies, requests whose caller has
+  /// seen no event are submitted again to its successor; the others end with kError.
+  virtual void submit(Request request, OnEvent on_event) = 0;
+  /// The request's last event still comes.
+  virtual void abort(std::uint64_t id) = 0;
+
+  /// Weights are loaded and the engine answers.
+  virtual bool ready() const = 0;
+  virtual EngineStats stats() const = 0;
+  /// How many times the engine was started again after it died.
+  virtual std::int64_t restarts() const = 0;
+};
+
+}  // namespace bundle::engine

@@ -1,0 +1,50 @@
+// Continuous batching over one model: submit requests, take steps, get events.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/result.h"
+#include "runtime/engine/request.h"
+#include "runtime/model/model.h"
+
+namespace bundle::engine {
+
+struct EngineOptions {
+  std::int64_t max_context = 0;  // tokens of prompt and output; 0: the model's own
+  std::int64_t kv_tokens = 0;    // positions of cache in all; 0: planned from free memory
+  std::int64_t block_tokens = 16;
+  std::int64_t max_sequences = 64;     // running at once
+  std::int64_t max_step_tokens = 512;  // budget of one step over prefill chunks and decodes
+  DType kv_type = DType::kF16;
+  bool prefix_cache = true;
+  std::uint64_t seed = 0;  // of requests without one; 0: from the system
+};
+
+/// Scheduler, paged cache with automatic prefix reuse, and sampler. Not thread-safe: one thread
+/// submits, aborts and steps. Results of a request depend on its own fields alone, bit for bit.
+class Engine {
+ public:
+  /// The device must outlive the engine. kFailed when the cache does not fit in memory.
+  static Result<std::unique_ptr<Engine>> create(std::unique_ptr<model::Model> model,
+                                                kernels::Device& device,
+                                                const EngineOptions& options);
+  virtual ~Engine() = default;
+
+  /// Queues a request. An id in flight, an empty or too long prompt, or a token id outside the
+  /// vocabulary is answered by an event with kError at the next step.
+  virtual void submit(Request request) = 0;
+  /// Frees the request's blocks before the next step; an event with kAborted follows. Unknown ids
+  /// are ignored.
+  virtual void abort(std::uint64_t id) = 0;
+
+  /// Runs one step and appends what came of it. False when there was nothing to do.
+  virtual bool step(std::vector<Event>& events) = 0;
+  virtual bool idle() const = 0;
+
+  virtual EngineStats stats() const = 0;
+  virtual const format::ModelConfig& config() const = 0;
+};
+
+}  // namespace bundle::engine

@@ -1,0 +1,49 @@
+// A decoder-only transformer over a device: loads weights, runs steps.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/progress.h"
+#include "runtime/format/checkpoint.h"
+#include "runtime/format/model_config.h"
+#include "runtime/kernels/device.h"
+
+namespace bundle::model {
+
+/// One sequence's share of a step: `tokens` at positions position … position + tokens.size() - 1,
+/// whose keys and values go to `blocks`.
+struct SequenceChunk {
+  std::span<const std::int32_t> tokens;
+  std::int64_t position = 0;
+  std::span<const std::int32_t> blocks;
+  /// Logits are made for the last `logits` tokens of the chunk (0: none, 1: the last only).
+  std::int64_t logits = 0;
+};
+
+/// Weights on a device. Thread-compatible: one step at a time.
+class Model {
+ public:
+  virtual ~Model() = default;
+
+  virtual const format::ModelConfig& config() const = 0;
+  virtual kernels::KvShape kv_shape(DType type, std::int64_t block_tokens) const = 0;
+
+  /// Runs one step over all chunks. `logits` receives (sum of chunk.logits, vocab_size) floats in
+  /// chunk order; it is resized.
+  virtual void forward(std::span<const SequenceChunk> chunks, kernels::KvCache& cache,
+                       std::vector<float>& logits) = 0;
+
+  /// Private memory of the weights, in bytes (beside what stays mapped).
+  virtual std::uint64_t resident_bytes() const = 0;
+};
+
+/// Loads the model of a checkpoint onto a device, which must outlive it; so must the checkpoint
+/// (its maps). kBadInput names an unknown architecture, a missing tensor, or one whose shape is
+/// not what the configuration says.
+Result<std::unique_ptr<Model>> load_model(const format::Checkpoint& checkpoint,
+                                          kernels::Device& device, const Progress& progress = {});
+
+}  // namespace bundle::model
