@@ -1,0 +1,50 @@
+// `bundle build`: a model on disk becomes a bundle in the store, byte for byte the same wherever
+// and whenever it is built.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/progress.h"
+#include "base/result.h"
+#include "packager/store.h"
+
+namespace bundle::packager {
+
+struct BuildOptions {
+  std::string name;          // "NAME[:TAG]"; "" takes bundle.yaml's, else the source's own
+  Path server;               // the runtime to pack; "" takes bundle-server beside this program
+  bool with_runtime = true;  // false: weights and config alone, served by an installed server
+};
+
+struct BuiltLayer {
+  std::string digest;
+  std::uint64_t size = 0;
+  std::string media_type;
+  std::string role;                // "weights", "config", "runtime"
+  std::vector<std::string> files;  // paths in the image
+  bool reused = false;             // the store had it already
+};
+
+struct BuildResult {
+  std::string name;
+  std::string tag;
+  std::string digest;
+  std::string content_digest;
+  std::uint64_t size = 0;
+  std::vector<BuiltLayer> layers;
+  std::vector<std::string> warnings;  // full sentences for a person
+};
+
+/// Builds `source`: a folder with bundle.yaml, a Hugging Face folder, a bundle.yaml or a .gguf
+/// file. The model is opened and checked whole before the first byte is written. On any error the
+/// store is as it was; a build that was interrupted goes on where it stopped when run again.
+Result<BuildResult> build(const Path& source, Store& store, const BuildOptions& options,
+                          const Progress& progress);
+
+/// The document of `bundle build --output json`.
+Json to_json(const BuildResult& result);
+
+}  // namespace bundle::packager

@@ -1,0 +1,36 @@
+// The compiled server inside a bundle: the program, the shared libraries it needs and their loader,
+// so that it runs on any x86-64 Linux whatever that has installed.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "base/result.h"
+#include "packager/store.h"
+
+namespace bundle::packager {
+
+/// One file of the pack: where it lies now, and its path in the image.
+struct PackFile {
+  Path host;
+  std::string image;  // "runtime/bin/bundle-server", "runtime/lib/libc.so.6"
+};
+
+/// The closure of an ELF program: itself, every library that it needs (as the loader would find
+/// them, without CPU-specific variants) and the loader. Sorted by `image`. kBadInput when the file
+/// is no x86-64 ELF program, kNotFound naming the library that is missing.
+Result<std::vector<PackFile>> collect_runtime(const Path& program);
+
+/// bundle-server beside the running program; kNotFound when there is none.
+Result<Path> default_server();
+
+/// Extracts the bundle's runtime layers once into `cache`/<digest> (checked against the digest
+/// first) and gives the start of the command line that runs the server in it: loader,
+/// "--library-path", library folder, program. kNotFound when the bundle carries no runtime.
+Result<std::vector<std::string>> unpack_runtime(const StoredBundle& bundle, const Path& cache);
+
+/// The same into $BUNDLE_HOME/runtime.
+Result<std::vector<std::string>> unpack_runtime(const StoredBundle& bundle);
+
+}  // namespace bundle::packager
