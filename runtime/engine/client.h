@@ -1,11 +1,20 @@
 // The engine as its users see it, wherever it runs: in this process or in another.
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <string>
 
 #include "runtime/engine/request.h"
 
 namespace bundle::engine {
+
+/// How far an engine that is not ready yet has come. `total` is 0 when it is not known.
+struct LoadProgress {
+  std::string stage;  // "loading weights"
+  std::uint64_t done = 0;
+  std::uint64_t total = 0;
+};
 
 /// Thread-safe: any thread may call any function.
 class EngineClient {
@@ -23,6 +32,8 @@ class EngineClient {
 
   /// Weights are loaded and the engine answers.
   virtual bool ready() const = 0;
+  /// What it is doing until then; the stage is "" when there is nothing to tell.
+  virtual LoadProgress progress() const { return {}; }
   virtual EngineStats stats() const = 0;
   /// How many times the engine was started again after it died.
   virtual std::int64_t restarts() const = 0;
