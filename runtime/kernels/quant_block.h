@@ -1,0 +1,46 @@
+// Block-quantized types taken apart. Every such type of ggml is one formula,
+//
+//   value[i] = (d · scale[g]) · level(code[i]) − dmin · min[g],    g = i / group,
+//
+// with small unsigned codes whose level is `code − offset`, or an entry of a table (IQ4). The types
+// differ only in how many bits a code has and where the bits lie. Layouts: ggml-common.h of ggml.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/dtype.h"
+
+namespace bundle::kernels {
+
+/// The levels of IQ4_NL's and IQ4_XS's codes.
+inline constexpr std::array<std::int8_t, 16> kIq4Levels = {
+    -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+
+/// What all blocks of one quantized type share.
+struct QuantTraits {
+  int group;      // codes that share a scale: 16 or 32
+  int code_bits;  // 2, 3, 4, 5, 6 or 8
+  int offset;     // of the levels; -1: IQ4's table
+  bool has_min;   // else every min is 0
+  bool scales;    // has a scale a group, else every scale is 1
+};
+
+/// The type must be quantized.
+const QuantTraits& quant_traits(DType type);
+
+/// One block. `d` and `dmin` are halfs; dmin is negated where a type adds its minimum (Q4_1, Q5_1).
+struct QuantBlock {
+  std::uint16_t d = 0;
+  std::uint16_t dmin = 0;
+  std::array<std::int8_t, 16> scales = {};
+  std::array<std::uint8_t, 16> mins = {};
+  std::array<std::uint8_t, 256> codes = {};
+};
+
+/// Takes apart the block that starts at `block`, of dtype_info(type).bytes bytes. Entries past the
+/// type's groups and codes are left as they are.
+void split_block(DType type, const std::byte* block, QuantBlock& out);
+
+}  // namespace bundle::kernels
