@@ -5,6 +5,7 @@
 #include <string>
 
 #include "runtime/kernels/dequantize.h"
+#include "runtime/kernels/half.h"
 
 namespace bundle::kernels::reference {
 namespace {
@@ -26,7 +27,8 @@ void narrow(DType type, const float* from, std::int64_t n, std::byte* to) {
     return;
   }
   for (std::int64_t i = 0; i < n; ++i) {
-    const std::uint16_t half = type == DType::kF16 ? f32_to_f16(from[i]) : f32_to_bf16(from[i]);
+    const std::uint16_t half =
+        type == DType::kF16 ? float_to_half(from[i]) : float_to_bf16(from[i]);
     std::memcpy(to + i * 2, &half, sizeof(half));
   }
 }

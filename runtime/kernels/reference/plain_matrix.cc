@@ -11,9 +11,13 @@ namespace {
 
 constexpr std::int64_t kLanes = 16;
 
+bool multiplies(DType type) {
+  return type == DType::kF32 || type == DType::kF16 || type == DType::kBF16 || is_quantized(type);
+}
+
 Status check_part(const WeightView& part, std::int64_t cols) {
   const std::string type(dtype_info(part.type).name);
-  if (!can_dequantize(part.type)) return bad_input("no kernel multiplies weights of type " + type);
+  if (!multiplies(part.type)) return bad_input("no kernel multiplies weights of type " + type);
   if (part.cols != cols) return bad_input("stacked matrices differ in width");
   const auto row = storage_bytes(part.type, part.cols);
   if (!row || part.rows < 0 || *row == 0 || part.data.size() % *row != 0 ||

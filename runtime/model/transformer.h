@@ -1,0 +1,57 @@
+// Embedding, decoder layers, final norm and output matrix: what all architectures here share.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "runtime/model/layer.h"
+#include "runtime/model/model.h"
+#include "runtime/model/rope.h"
+#include "runtime/model/weights.h"
+
+namespace bundle::model {
+
+struct DecoderLayer {
+  std::unique_ptr<AttentionLayer> attention;
+  std::unique_ptr<FeedForwardLayer> feed_forward;
+};
+
+/// The parts of a model, loaded and of matching shapes.
+struct TransformerParts {
+  format::ModelConfig config;
+  std::unique_ptr<Rope> rope;  // layers refer to it
+  Linear embedding;
+  std::vector<DecoderLayer> layers;
+  std::vector<float> norm;
+  Linear output;  // without a weight: tied to the embedding
+  std::uint64_t resident_bytes = 0;
+};
+
+class Transformer final : public Model {
+ public:
+  /// The device must outlive the model.
+  Transformer(TransformerParts parts, kernels::Device& device);
+
+  const format::ModelConfig& config() const override { return parts_.config; }
+  kernels::KvShape kv_shape(DType type, std::int64_t block_tokens) const override;
+  void forward(std::span<const SequenceChunk> chunks, kernels::KvCache& cache,
+               std::vector<float>& logits) override;
+  std::uint64_t resident_bytes() const override { return parts_.resident_bytes; }
+
+ private:
+  void lay_out(std::span<const SequenceChunk> chunks);
+  kernels::Tensor run_layers(kernels::KvCache& cache);
+
+  TransformerParts parts_;
+  kernels::Device& device_;
+  std::unique_ptr<kernels::Arena> lasting_;
+  std::unique_ptr<kernels::Arena> scratch_;
+
+  // Of the current step; members so that their memory is taken once.
+  std::vector<std::int32_t> ids_;
+  std::vector<kernels::Slice> slices_;
+  std::vector<std::int64_t> kept_rows_;
+  std::vector<kernels::Slice> kept_slices_;
+};
+
+}  // namespace bundle::model

@@ -1,0 +1,71 @@
+// From a checkpoint's tensors to a device's matrices: every shape is checked here, and nowhere
+// later.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/progress.h"
+#include "runtime/format/checkpoint.h"
+#include "runtime/kernels/device.h"
+
+namespace bundle::model {
+
+/// A packed matrix with its bias (empty: none).
+struct Linear {
+  std::unique_ptr<kernels::Matrix> weight;
+  std::vector<float> bias;
+
+  const float* bias_data() const { return bias.empty() ? nullptr : bias.data(); }
+};
+
+/// One published matrix of a Linear: `name` without ".weight", and the rows it must have.
+struct LinearPart {
+  std::string name;
+  std::int64_t rows = 0;
+};
+
+enum class Bias { kNone, kIfPublished, kRequired };
+
+/// Reads and packs the weights of one model, and tells of progress. Not thread-safe.
+class WeightLoader {
+ public:
+  /// All arguments must outlive the loader.
+  WeightLoader(const format::Checkpoint& checkpoint, kernels::Device& device,
+               const Progress& progress);
+
+  /// The published vector `name`, in float. kBadInput when it is missing or has another shape.
+  Result<std::vector<float>> vector(std::string_view name, std::int64_t size);
+  /// The same; empty when it is not published.
+  Result<std::vector<float>> optional_vector(std::string_view name, std::int64_t size);
+
+  /// The parts stacked by rows into one matrix of `cols` columns. Source pages that the matrix
+  /// does not use are dropped. With kIfPublished, parts without a bias count as zeros beside
+  /// parts that have one.
+  Result<Linear> linear(std::span<const LinearPart> parts, std::int64_t cols,
+                        Bias bias = Bias::kNone);
+  Result<Linear> linear(const LinearPart& part, std::int64_t cols, Bias bias = Bias::kNone) {
+    return linear(std::span(&part, 1), cols, bias);
+  }
+
+  /// Private memory of what was loaded so far.
+  std::uint64_t resident_bytes() const { return resident_; }
+
+ private:
+  Result<std::vector<float>> widen(const format::TensorView& tensor);
+  Result<std::vector<float>> bias_of(std::span<const LinearPart> parts, Bias bias);
+  Status tell(std::uint64_t bytes);
+
+  const format::Checkpoint& checkpoint_;
+  kernels::Device& device_;
+  const Progress& progress_;
+  std::uint64_t total_;
+  std::uint64_t done_ = 0;
+  std::uint64_t resident_ = 0;
+};
+
+}  // namespace bundle::model
