@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
@@ -20,20 +21,24 @@ struct EngineOptions {
   DType kv_type = DType::kF16;
   bool prefix_cache = true;
   std::uint64_t seed = 0;  // of requests without one; 0: from the system
+  /// Bytes of weights that stay in the page cache: planning leaves them room.
+  std::uint64_t mapped_weight_bytes = 0;
 };
 
 /// Scheduler, paged cache with automatic prefix reuse, and sampler. Not thread-safe: one thread
 /// submits, aborts and steps. Results of a request depend on its own fields alone, bit for bit.
 class Engine {
  public:
-  /// The device must outlive the engine. kFailed when the cache does not fit in memory.
+  /// The device must outlive the engine. kFailed when the cache does not fit in memory, kUsage when
+  /// the options contradict the model.
   static Result<std::unique_ptr<Engine>> create(std::unique_ptr<model::Model> model,
                                                 kernels::Device& device,
                                                 const EngineOptions& options);
   virtual ~Engine() = default;
 
-  /// Queues a request. An id in flight, an empty or too long prompt, or a token id outside the
-  /// vocabulary is answered by an event with kError at the next step.
+  /// Queues a request. An id in flight, an empty or too long prompt, a token id outside the
+  /// vocabulary, or a parameter out of its range is answered by an event with kError at the next
+  /// step. An output that reaches max_context ends with kLength.
   virtual void submit(Request request) = 0;
   /// Frees the request's blocks before the next step; an event with kAborted follows. Unknown ids
   /// are ignored.
@@ -44,6 +49,8 @@ class Engine {
   virtual bool idle() const = 0;
 
   virtual EngineStats stats() const = 0;
+  /// What is wrong between the cache's books and the sequences'; "" when nothing is. For tests.
+  virtual std::string audit() const = 0;
   virtual const format::ModelConfig& config() const = 0;
 };
 

@@ -1,0 +1,299 @@
+#include "runtime/engine/engine.h"
+
+#include <algorithm>
+#include <chrono>
+#include <random>
+#include <unordered_map>
+
+#include "runtime/engine/kv_plan.h"
+#include "runtime/engine/random.h"
+#include "runtime/engine/sampler.h"
+#include "runtime/engine/scheduler.h"
+#include "runtime/engine/step_pacer.h"
+
+namespace bundle::engine {
+namespace {
+
+/// Bounds the memory of one step's logits when a prompt's log-probabilities are wanted.
+constexpr std::int64_t kLogitsPerChunk = 8 << 20;
+
+std::uint64_t system_seed() {
+  std::random_device device;
+  return std::uint64_t{device()} << 32 | device();
+}
+
+Event final_event(std::uint64_t id, FinishReason reason, std::string error = {}) {
+  Event event;
+  event.id = id;
+  event.finish = reason;
+  event.error = std::move(error);
+  return event;
+}
+
+bool contains(const std::vector<std::int32_t>& ids, std::int32_t id) {
+  return std::find(ids.begin(), ids.end(), id) != ids.end();
+}
+
+class ModelEngine final : public Engine {
+ public:
+  ModelEngine(std::unique_ptr<model::Model> model, std::unique_ptr<kernels::KvCache> cache,
+              const KvPlan& plan, const EngineOptions& options)
+      : model_(std::move(model)),
+        cache_(std::move(cache)),
+        max_context_(plan.max_context),
+        step_tokens_(std::max(options.max_step_tokens, options.max_sequences + 1)),
+        seed_(options.seed != 0 ? options.seed : system_seed()),
+        blocks_(plan.blocks, options.block_tokens, options.prefix_cache),
+        scheduler_(blocks_, options.max_sequences) {}
+
+  void submit(Request request) override;
+  void abort(std::uint64_t id) override;
+  bool step(std::vector<Event>& events) override;
+  bool idle() const override { return sequences_.empty() && pending_.empty(); }
+  EngineStats stats() const override;
+  std::string audit() const override;
+  const format::ModelConfig& config() const override { return model_->config(); }
+
+ private:
+  std::string check(const Request& request) const;
+  StepBudget budget() const;
+  void run(const Batch& batch);
+  void observe(const Batch& batch, double seconds);
+  void take_logits(const Chunk& chunk, std::span<const float> logits, std::vector<Event>& events);
+  void fail(Sequence& sequence, const Error& error, std::vector<Event>& events);
+  Status score_prompt(Sequence& sequence, std::int64_t position, std::span<const float> row);
+  Status choose_token(Sequence& sequence, std::span<const float> row, Event& event);
+  Event first_event(Sequence& sequence);
+  void end(Sequence& sequence);
+  std::int64_t vocab_size() const { return model_->config().vocab_size; }
+
+  std::unique_ptr<model::Model> model_;
+  std::unique_ptr<kernels::KvCache> cache_;
+  std::int64_t max_context_;
+  std::int64_t step_tokens_;
+  std::uint64_t seed_;
+  BlockManager blocks_;
+  Scheduler scheduler_;
+  Sampler sampler_;
+  StepPacer pacer_;
+  std::unordered_map<std::uint64_t, std::unique_ptr<Sequence>> sequences_;
+  std::vector<Event> pending_;  // refusals and aborts since the last step
+  std::uint64_t arrivals_ = 0;
+  std::vector<float> logits_;
+  EngineStats counters_;
+};
+
+std::string ModelEngine::check(const Request& request) const {
+  if (sequences_.contains(request.id)) return "a request with this id is in flight";
+  if (request.prompt.empty()) return "the prompt is empty";
+  const auto size = static_cast<std::int64_t>(request.prompt.size());
+  const std::int64_t least_output = request.sampling.max_tokens > 0 ? 1 : 0;
+  if (size > max_context_ - least_output) {
+    return "the prompt has " + std::to_string(size) + " tokens, and prompt and output together " +
+           "may have " + std::to_string(max_context_);
+  }
+  for (const std::int32_t token : request.prompt) {
+    if (token < 0 || token >= vocab_size()) {
+      return "token " + std::to_string(token) + " is not in the vocabulary";
+    }
+  }
+  return check_sampling(request.sampling, vocab_size()).value_or("");
+}
+
+void ModelEngine::submit(Request request) {
+  if (std::string wrong = check(request); !wrong.empty()) {
+    pending_.push_back(final_event(request.id, FinishReason::kError, std::move(wrong)));
+    return;
+  }
+  auto sequence = std::make_unique<Sequence>();
+  Sequence& s = *sequence;
+  s.arrival = arrivals_++;
+  s.seed = request.sampling.seed.value_or(derive_seed(seed_, s.arrival));
+  s.tokens = std::move(request.prompt);
+  s.prompt_size = s.size();
+  s.table.salt = request.cache_salt;
+  s.end_ids = request.sampling.stop_ids;
+  if (!request.sampling.ignore_eos) {
+    const auto& eos = config().eos_ids;
+    s.end_ids.insert(s.end_ids.end(), eos.begin(), eos.end());
+  }
+  // Ids outside the vocabulary never come, and must not be masked.
+  std::erase_if(s.end_ids, [&](std::int32_t id) { return id < 0 || id >= vocab_size(); });
+  if (uses_history(request.sampling)) s.history.add_prompt(s.tokens);
+  s.request = std::move(request);
+  scheduler_.add(s);
+  sequences_.emplace(s.request.id, std::move(sequence));
+}
+
+void ModelEngine::abort(std::uint64_t id) {
+  const auto found = sequences_.find(id);
+  if (found == sequences_.end()) return;
+  end(*found->second);
+  pending_.push_back(final_event(id, FinishReason::kAborted));
+}
+
+bool ModelEngine::step(std::vector<Event>& events) {
+  const bool had_pending = !pending_.empty();
+  std::move(pending_.begin(), pending_.end(), std::back_inserter(events));
+  pending_.clear();
+  const Batch batch = scheduler_.next(budget());
+  if (batch.empty()) return had_pending;
+  run(batch);
+  scheduler_.commit(batch);
+  ++counters_.steps;
+  const float* row = logits_.data();
+  for (const Chunk& chunk : batch) {
+    const auto count = static_cast<std::size_t>(chunk.logits * vocab_size());
+    if (count > 0) take_logits(chunk, {row, count}, events);
+    row += count;
+  }
+  return true;
+}
+
+StepBudget ModelEngine::budget() const {
+  return {step_tokens_, pacer_.alone(step_tokens_), pacer_.interleaved(step_tokens_),
+          std::max<std::int64_t>(1, kLogitsPerChunk / vocab_size())};
+}
+
+void ModelEngine::run(const Batch& batch) {
+  std::vector<model::SequenceChunk> chunks;
+  for (const Chunk& chunk : batch) {
+    const Sequence& s = *chunk.sequence;
+    const auto tokens = std::span(s.tokens).subspan(static_cast<std::size_t>(s.computed),
+                                                    static_cast<std::size_t>(chunk.tokens));
+    chunks.push_back({tokens, s.computed, s.table.blocks, chunk.logits});
+  }
+  const auto start = std::chrono::steady_clock::now();
+  model_->forward(chunks, *cache_, logits_);
+  observe(batch, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+}
+
+void ModelEngine::observe(const Batch& batch, double seconds) {
+  std::int64_t decodes = 0;
+  std::int64_t prompt_tokens = 0;
+  for (const Chunk& chunk : batch) {
+    (chunk.tokens == 1 ? decodes : prompt_tokens) += chunk.tokens;
+  }
+  pacer_.observe(decodes, prompt_tokens, seconds);
+}
+
+/// Rows of `logits` belong to the chunk's last positions, which are computed by now. A row scores
+/// the prompt token that follows; that of the last position gives the next token.
+void ModelEngine::take_logits(const Chunk& chunk, std::span<const float> logits,
+                              std::vector<Event>& events) {
+  Sequence& sequence = *chunk.sequence;
+  const auto width = static_cast<std::size_t>(vocab_size());
+  std::int64_t position = sequence.computed - chunk.logits;
+  for (; position + 1 < sequence.size(); ++position, logits = logits.subspan(width)) {
+    if (Status scored = score_prompt(sequence, position, logits.first(width)); !scored) {
+      return fail(sequence, scored.error(), events);
+    }
+    if (logits.size() == width) return;
+  }
+  Event event = first_event(sequence);
+  if (Status chosen = choose_token(sequence, logits, event); !chosen) {
+    return fail(sequence, chosen.error(), events);
+  }
+  const bool over = event.finish != FinishReason::kNone;
+  events.push_back(std::move(event));
+  if (over) end(sequence);
+}
+
+void ModelEngine::fail(Sequence& sequence, const Error& error, std::vector<Event>& events) {
+  events.push_back(final_event(sequence.request.id, FinishReason::kError, error.message()));
+  end(sequence);
+}
+
+Status ModelEngine::score_prompt(Sequence& sequence, std::int64_t position,
+                                 std::span<const float> row) {
+  const std::int32_t next = sequence.tokens[static_cast<std::size_t>(position) + 1];
+  BUNDLE_TRY(ScoredToken scored,
+             sampler_.score(row, next, sequence.request.sampling.prompt_logprobs));
+  sequence.scores.push_back(std::move(scored));
+  return {};
+}
+
+/// An event with what only a request's first one carries, when this is the first.
+Event ModelEngine::first_event(Sequence& sequence) {
+  Event event;
+  event.id = sequence.request.id;
+  if (std::exchange(sequence.told, true)) return event;
+  event.cached_tokens = sequence.cached_tokens;
+  event.prompt_logprobs = std::move(sequence.scores);
+  counters_.prompt_tokens += sequence.prompt_size;
+  if (!sequence.scores_prompt() && blocks_.reuses()) {
+    counters_.prefix_queries += sequence.prompt_size;
+    counters_.prefix_hits += sequence.cached_tokens;
+  }
+  return event;
+}
+
+Status ModelEngine::choose_token(Sequence& sequence, std::span<const float> row, Event& event) {
+  const SamplingParams& params = sequence.request.sampling;
+  if (params.max_tokens == 0) {
+    event.finish = FinishReason::kLength;
+    return {};
+  }
+  const bool must_go_on = sequence.outputs() < params.min_tokens;
+  const std::span<const std::int32_t> masked = must_go_on
+                                                   ? std::span<const std::int32_t>(sequence.end_ids)
+                                                   : std::span<const std::int32_t>();
+  const SampleContext context{params, sequence.history, masked, sequence.seed,
+                              static_cast<std::uint64_t>(sequence.outputs())};
+  BUNDLE_TRY(const std::int32_t token, sampler_.choose(row, context));
+  if (contains(sequence.end_ids, token)) {
+    event.finish = FinishReason::kStop;
+    event.stop_token = token;
+    return {};
+  }
+  if (params.logprobs >= 0) {
+    BUNDLE_TRY(ScoredToken scored, sampler_.score(row, token, params.logprobs));
+    event.logprobs.push_back(std::move(scored));
+  }
+  event.tokens.push_back(token);
+  sequence.tokens.push_back(token);
+  if (uses_history(params)) sequence.history.add_output(token);
+  ++counters_.generated_tokens;
+  if (sequence.outputs() >= params.max_tokens || sequence.size() >= max_context_) {
+    event.finish = FinishReason::kLength;
+  }
+  return {};
+}
+
+void ModelEngine::end(Sequence& sequence) {
+  scheduler_.remove(sequence);
+  sequences_.erase(sequence.request.id);
+}
+
+EngineStats ModelEngine::stats() const {
+  EngineStats stats = counters_;
+  stats.running = scheduler_.running();
+  stats.waiting = scheduler_.waiting();
+  stats.kv_blocks_total = blocks_.total();
+  stats.kv_blocks_used = blocks_.held();
+  stats.kv_block_tokens = blocks_.block_tokens();
+  stats.preemptions = scheduler_.preemptions();
+  stats.max_context = max_context_;
+  return stats;
+}
+
+std::string ModelEngine::audit() const {
+  std::vector<const BlockTable*> tables;
+  for (const auto& [id, sequence] : sequences_) tables.push_back(&sequence->table);
+  return blocks_.audit(tables);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<model::Model> model,
+                                               kernels::Device& device,
+                                               const EngineOptions& options) {
+  const kernels::KvShape shape = model->kv_shape(options.kv_type, options.block_tokens);
+  const KvNeeds needs{shape.bytes_per_token(), model->config().max_positions};
+  BUNDLE_TRY(const KvPlan plan, plan_kv(needs, options, available_memory()));
+  BUNDLE_TRY(auto cache, device.make_kv_cache(shape, plan.blocks));
+  return std::unique_ptr<Engine>(
+      std::make_unique<ModelEngine>(std::move(model), std::move(cache), plan, options));
+}
+
+}  // namespace bundle::engine

@@ -1,0 +1,243 @@
+#include "runtime/engine/sampler.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "runtime/engine/random.h"
+
+namespace bundle::engine {
+namespace {
+
+constexpr float kMasked = -std::numeric_limits<float>::infinity();
+constexpr float kBound = 1e30f;        // adjusted logits stay finite, whatever the parameters
+constexpr std::size_t kStretch = 256;  // of the dense draw
+
+bool adjusts(const SampleContext& context) {
+  return !context.params.logit_bias.empty() || !context.masked.empty() ||
+         uses_history(context.params);
+}
+
+double penalized(double logit, std::int32_t outputs, const SamplingParams& params) {
+  const double repeated =
+      logit > 0 ? logit / params.repetition_penalty : logit * params.repetition_penalty;
+  return repeated - params.frequency_penalty * outputs -
+         (outputs > 0 ? params.presence_penalty : 0);
+}
+
+/// exp((value - max) / temperature).
+double weight(float value, float max, double temperature) {
+  return std::exp((double{value} - double{max}) / temperature);
+}
+
+double sum(std::span<const float> values) {
+  constexpr std::size_t kLanes = 8;
+  double lanes[kLanes] = {};
+  std::size_t i = 0;
+  for (; i + kLanes <= values.size(); i += kLanes) {
+    for (std::size_t l = 0; l < kLanes; ++l) lanes[l] += double{values[i + l]};
+  }
+  for (; i < values.size(); ++i) lanes[0] += double{values[i]};
+  double total = 0.0;
+  for (const double lane : lanes) total += lane;
+  return total;
+}
+
+void truncate(Candidates& candidates, std::size_t count) {
+  candidates.ids.resize(count);
+  candidates.weights.resize(count);
+}
+
+/// Cuts sorted candidates after the one at which their weights reach `goal`; at least one stays.
+void cut_at(Candidates& candidates, double goal) {
+  double reached = 0.0;
+  for (std::size_t i = 0; i < candidates.weights.size(); ++i) {
+    reached += candidates.weights[i];
+    if (reached >= goal) return truncate(candidates, i + 1);
+  }
+}
+
+double total_weight(const std::vector<double>& weights) {
+  double total = 0.0;
+  for (const double w : weights) total += w;
+  return total;
+}
+
+/// Walks whole stretches first: their sums come from vector code.
+std::int32_t draw_dense(std::span<const float> weights, double u) {
+  std::vector<double> stretches;
+  for (std::size_t at = 0; at < weights.size(); at += kStretch) {
+    stretches.push_back(sum(weights.subspan(at, std::min(kStretch, weights.size() - at))));
+  }
+  const double goal = u * total_weight(stretches);
+  double reached = 0.0;
+  std::size_t stretch = 0;
+  while (stretch + 1 < stretches.size() && reached + stretches[stretch] <= goal) {
+    reached += stretches[stretch++];
+  }
+  std::size_t last = weights.size();
+  for (std::size_t i = stretch * kStretch; i < weights.size(); ++i) {
+    if (weights[i] == 0.0f) continue;
+    last = i;
+    reached += double{weights[i]};
+    if (reached > goal) break;
+  }
+  // Rounding can carry the goal past the end of a last stretch of zeros: take what came before.
+  while (last == weights.size() || weights[last] == 0.0f) --last;
+  return static_cast<std::int32_t>(last);
+}
+
+}  // namespace
+
+bool uses_history(const SamplingParams& params) {
+  return params.repetition_penalty != 1.0 || params.frequency_penalty != 0.0 ||
+         params.presence_penalty != 0.0;
+}
+
+std::int32_t draw(const Candidates& candidates, double u) {
+  if (candidates.all) return draw_dense(candidates.dense, u);
+  const double goal = u * total_weight(candidates.weights);
+  double reached = 0.0;
+  for (std::size_t i = 0; i < candidates.ids.size(); ++i) {
+    reached += candidates.weights[i];
+    if (reached > goal) return candidates.ids[i];
+  }
+  return candidates.ids.back();
+}
+
+Result<std::int32_t> Sampler::choose(std::span<const float> logits, const SampleContext& context) {
+  if (!all_finite(logits)) return failed("the model gave logits that are not finite");
+  row_.assign(logits);
+  if (adjusts(context)) {
+    adjusted_.assign(logits.begin(), logits.end());
+    adjust(context);
+    row_.assign(adjusted_);
+  }
+  if (row_.max() == kMasked) return failed("no token is left to choose from");
+  if (context.params.temperature == 0.0) return row_.argmax();
+  return draw(candidates(row_, context.params), uniform(context.seed, context.draw));
+}
+
+void Sampler::adjust(const SampleContext& context) {
+  const SamplingParams& params = context.params;
+  const auto set = [this](std::int32_t id, double value) {
+    adjusted_[id] = static_cast<float>(std::clamp<double>(value, -kBound, kBound));
+  };
+  for (const auto& [id, bias] : params.logit_bias) set(id, double{adjusted_[id]} + bias);
+  if (uses_history(params)) {
+    for (const auto& [id, outputs] : context.history.outputs()) {
+      set(id, penalized(adjusted_[id], outputs, params));
+    }
+  }
+  for (const std::int32_t id : context.masked) adjusted_[id] = kMasked;
+}
+
+const Candidates& Sampler::candidates(const LogitRow& row, const SamplingParams& params) {
+  candidates_.all = false;
+  candidates_.ids.clear();
+  candidates_.weights.clear();
+  const auto vocabulary = static_cast<std::int64_t>(row.values().size());
+  if (params.top_k > 0 && params.top_k < vocabulary) {
+    keep_top(row, params);
+  } else if (params.min_p > 0.0) {
+    keep_likely(row, params);
+  } else {
+    keep_all(row, params.temperature);
+    if (params.top_p < 1.0) keep_nucleus(row, params);
+  }
+  return candidates_;
+}
+
+void Sampler::weigh(const LogitRow& row, double temperature) {
+  candidates_.weights.clear();
+  for (const std::int32_t id : candidates_.ids) {
+    candidates_.weights.push_back(weight(row.values()[id], row.max(), temperature));
+  }
+}
+
+void Sampler::keep_top(const LogitRow& row, const SamplingParams& params) {
+  row.top(static_cast<std::size_t>(params.top_k), candidates_.ids);
+  weigh(row, params.temperature);
+  // Sorted, so that min_p cuts a tail, before or after top_k alike.
+  std::size_t kept = candidates_.weights.size();
+  while (kept > 1 && candidates_.weights[kept - 1] < params.min_p) --kept;
+  truncate(candidates_, kept);
+  if (params.top_p < 1.0) cut_at(candidates_, params.top_p * total_weight(candidates_.weights));
+}
+
+void Sampler::keep_likely(const LogitRow& row, const SamplingParams& params) {
+  const double threshold = double{row.max()} + params.temperature * std::log(params.min_p);
+  // Rounded to float it could exclude the likeliest token itself.
+  row.at_least(std::min(row.max(), static_cast<float>(threshold)), candidates_.ids);
+  if (params.top_p < 1.0) {
+    const auto values = row.values();
+    std::sort(candidates_.ids.begin(), candidates_.ids.end(), [&](std::int32_t a, std::int32_t b) {
+      return values[a] != values[b] ? values[a] > values[b] : a < b;
+    });
+  }
+  weigh(row, params.temperature);
+  if (params.top_p < 1.0) cut_at(candidates_, params.top_p * total_weight(candidates_.weights));
+}
+
+void Sampler::keep_all(const LogitRow& row, double temperature) {
+  candidates_.all = true;
+  const auto values = row.values();
+  const float max = row.max();
+  const auto scale = static_cast<float>(std::min(1.0 / temperature, 1e30));
+  candidates_.dense.resize(values.size());
+  float* const out = candidates_.dense.data();
+  for (std::size_t i = 0; i < values.size(); ++i) out[i] = exp_negative((values[i] - max) * scale);
+}
+
+void Sampler::keep_nucleus(const LogitRow& row, const SamplingParams& params) {
+  const std::vector<float>& weights = candidates_.dense;
+  const double total = sum(weights);
+  // All tokens lighter than this weigh too little together to be needed.
+  const double needless = (1.0 - params.top_p) * total / static_cast<double>(weights.size());
+  std::vector<std::int32_t>& ids = candidates_.ids;
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    if (weights[i] >= needless && weights[i] > 0.0f) ids.push_back(static_cast<std::int32_t>(i));
+  }
+  const auto values = row.values();
+  const auto before = [&](std::int32_t a, std::int32_t b) {
+    return values[a] != values[b] ? values[a] > values[b] : a < b;
+  };
+  // Sorted piece by piece, for a few pieces mostly do.
+  const double goal = params.top_p * total;
+  double reached = 0.0;
+  std::size_t sorted = 0;
+  for (std::size_t piece = 128; sorted < ids.size(); piece *= 4) {
+    const auto begin = ids.begin() + static_cast<std::ptrdiff_t>(sorted);
+    const std::size_t end_at = std::min(ids.size(), sorted + piece);
+    const auto end = ids.begin() + static_cast<std::ptrdiff_t>(end_at);
+    if (end != ids.end()) std::nth_element(begin, end, ids.end(), before);
+    std::sort(begin, end, before);
+    for (; sorted < end_at; ++sorted) {
+      candidates_.weights.push_back(double{weights[ids[sorted]]});
+      reached += candidates_.weights.back();
+      if (reached >= goal) break;
+    }
+    if (sorted < end_at) break;
+  }
+  ids.resize(candidates_.weights.size());
+  candidates_.all = false;
+}
+
+Result<ScoredToken> Sampler::score(std::span<const float> logits, std::int32_t token,
+                                   std::int32_t top) {
+  if (!all_finite(logits)) return failed("the model gave logits that are not finite");
+  row_.assign(logits);
+  const double log_sum = row_.log_sum_exp();
+  const auto logprob = [&](std::int32_t id) {
+    return static_cast<float>(double{logits[id]} - log_sum);
+  };
+  ScoredToken scored{{token, logprob(token), row_.rank(token)}, {}};
+  std::vector<std::int32_t> ids;
+  if (top > 0) row_.top(static_cast<std::size_t>(top), ids);
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    scored.top.push_back({ids[i], logprob(ids[i]), static_cast<std::int32_t>(i) + 1});
+  }
+  return scored;
+}
+
+}  // namespace bundle::engine

@@ -1,0 +1,80 @@
+// From a row of logits to a token. The steps and their order are vLLM's (v1/sample/sampler.py and
+// ops/topk_topp_sampler.py):
+//
+//   1. logit_bias is added; end tokens are masked while fewer than min_tokens are out
+//   2. penalties: repetition (transformers: seen tokens' logits are divided by it when positive,
+//      multiplied when negative), then frequency and presence (OpenAI: count · f + (count > 0) · p
+//      is subtracted)
+//   3. temperature 0: the largest logit, the lower id on a tie. Else divide by the temperature,
+//   4. min_p: keep tokens at least min_p times as likely as the likeliest
+//   5. top_k: keep the k likeliest
+//   6. top_p: keep the fewest likeliest whose share of what is left reaches top_p
+//   7. draw from what is left
+//
+// Log-probabilities are of the raw logits, before step 1. The vocabulary is never sorted whole.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "runtime/engine/logit_row.h"
+#include "runtime/engine/request.h"
+#include "runtime/engine/token_history.h"
+
+namespace bundle::engine {
+
+/// The tokens that step 7 draws from. Weights are relative probabilities, the likeliest of all
+/// tokens having 1.
+struct Candidates {
+  bool all = false;               // every token of the row, weights by id; ids is then empty
+  std::vector<std::int32_t> ids;  // in the order that the draw walks
+  std::vector<double> weights;
+  std::vector<float> dense;  // with `all`
+};
+
+/// What of a sequence decides its next token.
+struct SampleContext {
+  const SamplingParams& params;
+  const TokenHistory& history;           // need not be kept when uses_history(params) is false
+  std::span<const std::int32_t> masked;  // ids that may not come now
+  std::uint64_t seed = 0;
+  std::uint64_t draw = 0;  // outputs so far
+};
+
+/// What is wrong with a request's parameters, for a model of that many tokens; none when all fits.
+std::optional<std::string> check_sampling(const SamplingParams& params, std::int64_t vocab_size);
+
+bool uses_history(const SamplingParams& params);
+
+/// Holds scratch memory only; a choice depends on its arguments alone. Not thread-safe.
+class Sampler {
+ public:
+  /// kFailed when a logit is not finite, or all are masked.
+  Result<std::int32_t> choose(std::span<const float> logits, const SampleContext& context);
+
+  /// Log-probability and rank of `token` and the `top` likeliest. kFailed as above.
+  Result<ScoredToken> score(std::span<const float> logits, std::int32_t token, std::int32_t top);
+
+  /// Steps 4 to 6 on logits that went through 1 and 2. Valid until the next call.
+  const Candidates& candidates(const LogitRow& row, const SamplingParams& params);
+
+ private:
+  void adjust(const SampleContext& context);
+  void keep_top(const LogitRow& row, const SamplingParams& params);
+  void keep_likely(const LogitRow& row, const SamplingParams& params);
+  void keep_all(const LogitRow& row, double temperature);
+  void keep_nucleus(const LogitRow& row, const SamplingParams& params);
+  void weigh(const LogitRow& row, double temperature);
+
+  LogitRow row_;
+  std::vector<float> adjusted_;
+  Candidates candidates_;
+};
+
+/// The candidate at share `u` of the total weight, u in [0, 1).
+std::int32_t draw(const Candidates& candidates, double u);
+
+}  // namespace bundle::engine

@@ -1,0 +1,43 @@
+// One request on its way: its tokens, how many of them are in the cache, and where.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "runtime/engine/block_manager.h"
+#include "runtime/engine/request.h"
+#include "runtime/engine/token_history.h"
+
+namespace bundle::engine {
+
+/// Only the engine and its scheduler change it.
+struct Sequence {
+  Request request;  // its prompt has moved to tokens
+  std::uint64_t arrival = 0;
+  std::uint64_t seed = 0;
+  std::vector<std::int32_t> end_ids;  // what ends it: the model's end tokens and stop_ids
+
+  std::vector<std::int32_t> tokens;  // prompt, then output
+  std::int64_t prompt_size = 0;
+  std::int64_t computed = 0;  // so many positions, from the first, are in the cache
+  BlockTable table;
+  TokenHistory history;  // kept when the request has penalties
+
+  bool admitted = false;            // at least once
+  bool told = false;                // an event of it is out
+  std::int32_t cached_tokens = 0;   // of the prompt, when it was first admitted
+  std::vector<ScoredToken> scores;  // of prompt tokens 1 …, until the first event
+
+  std::int64_t size() const { return static_cast<std::int64_t>(tokens.size()); }
+  std::int64_t outputs() const { return size() - prompt_size; }
+  std::int64_t remaining() const { return size() - computed; }
+  bool decoding() const { return remaining() == 1; }
+  bool scores_prompt() const { return request.sampling.prompt_logprobs >= 0; }
+  /// Prompt log-probabilities are still to be made.
+  bool wants_scores() const {
+    return scores_prompt() && !told && static_cast<std::int64_t>(scores.size()) + 1 < prompt_size;
+  }
+};
+
+}  // namespace bundle::engine
