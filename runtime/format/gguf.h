@@ -3,15 +3,14 @@
 
 #include <cstdint>
 #include <map>
-#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
 
 #include "base/bytes.h"
-#include "base/dtype.h"
 #include "base/result.h"
+#include "runtime/format/tensor.h"
 
 namespace bundle::format {
 
@@ -39,6 +38,7 @@ class GgufMetadata {
   Result<std::string> get_string_or(std::string_view key, std::string fallback) const;
   /// Null when absent or of another type.
   const std::vector<std::string>* find_strings(std::string_view key) const;
+  /// Errors when absent or of another type. An array of integers also converts to doubles.
   Result<std::vector<std::int64_t>> get_ints(std::string_view key) const;
   Result<std::vector<double>> get_doubles(std::string_view key) const;
 
@@ -46,18 +46,10 @@ class GgufMetadata {
   std::map<std::string, GgufValue, std::less<>> values_;
 };
 
-/// One entry of the tensor table; `data` lies inside the file's bytes.
-struct GgufTensor {
-  std::string name;
-  DType type = DType::kF32;
-  std::vector<std::int64_t> shape;  // outermost first
-  Bytes data;
-};
-
 struct GgufFile {
   std::uint32_t version = 3;
   GgufMetadata metadata;
-  std::vector<GgufTensor> tensors;
+  std::vector<TensorView> tensors;  // in the table's order; their data lies inside the file
 };
 
 /// Parses a whole file. `where` names it in errors. Counts are capped by the bytes left before any

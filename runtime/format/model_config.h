@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "runtime/format/checkpoint.h"
@@ -65,20 +66,25 @@ struct SamplingDefaults {
 
 /// Sizes are in elements, shapes as in Hugging Face's config.json.
 struct ModelConfig {
-  std::string architecture;  // "LlamaForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM", …
+  /// As published, or Hugging Face's name for what a GGUF holds: one of known_architectures().
+  std::string architecture;
   std::int64_t vocab_size = 0;
   std::int64_t hidden_size = 0;
   std::int64_t intermediate_size = 0;
   std::int64_t num_layers = 0;
   std::int64_t num_heads = 0;
   std::int64_t num_kv_heads = 0;
-  std::int64_t head_dim = 0;
+  std::int64_t head_dim = 0;  // of q and k; with MLA qk_nope_head_dim + qk_rope_head_dim
   std::int64_t max_positions = 0;
   double rms_norm_eps = 1e-6;
   bool tied_embeddings = false;
   bool attention_bias = false;      // q, k, v (and where the checkpoint has it, o) have biases
   bool qk_norm = false;             // RMSNorm over each head of q and k (Qwen3)
-  std::int64_t sliding_window = 0;  // 0: none
+  std::int64_t sliding_window = 0;  // tokens that a position sees, itself included; 0: all
+  /// Layers that see all positions although there is a sliding window (sorted).
+  std::vector<std::int64_t> full_attention_layers;
+  /// Linear weights are FP8 e4m3 with a float32 `weight_scale_inv` for each 128x128 block.
+  bool fp8_blocks = false;
   RopeConfig rope;
   std::optional<MoeConfig> moe;
   std::optional<MlaConfig> mla;
@@ -89,8 +95,14 @@ struct ModelConfig {
 };
 
 /// Reads and checks the configuration. An unknown architecture is refused by name, with the known
-/// ones; sizes that are absent, not positive, or do not divide are refused by key.
+/// ones; sizes that are absent, not positive, or do not divide are refused by key, and so is a
+/// setting that changes results and is not implemented (another activation, partial rotary
+/// embeddings, an unknown quantization).
 Result<ModelConfig> read_model_config(const Checkpoint& checkpoint);
+
+/// The same without weights: the texts of config.json and of generation_config.json ("" when there
+/// is none). `vocab_size` must then stand in the text.
+Result<ModelConfig> parse_model_config(std::string_view config, std::string_view generation = {});
 
 /// The architectures that read_model_config accepts.
 const std::vector<std::string>& known_architectures();
