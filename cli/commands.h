@@ -1,0 +1,28 @@
+// The subcommands, one file each: add_X declares X's options and what it runs.
+#pragma once
+
+#include "cli/session.h"
+
+namespace bundle::cli {
+
+void add_bench(CLI::App& app, Session& session);
+void add_build(CLI::App& app, Session& session);
+void add_chat(CLI::App& app, Session& session);
+void add_completion(CLI::App& app, Session& session);
+void add_delete(CLI::App& app, Session& session);
+void add_deploy(CLI::App& app, Session& session);
+void add_doctor(CLI::App& app, Session& session);
+void add_gc(CLI::App& app, Session& session);
+void add_init(CLI::App& app, Session& session);
+void add_inspect(CLI::App& app, Session& session);
+void add_list(CLI::App& app, Session& session);
+void add_logs(CLI::App& app, Session& session);
+void add_prompt(CLI::App& app, Session& session);
+void add_rm(CLI::App& app, Session& session);
+void add_rollback(CLI::App& app, Session& session);
+void add_serve(CLI::App& app, Session& session);
+void add_status(CLI::App& app, Session& session);
+void add_tokenize(CLI::App& app, Session& session);
+void add_version(CLI::App& app, Session& session);
+
+}  // namespace bundle::cli

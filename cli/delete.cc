@@ -1,0 +1,30 @@
+// bundle delete: ends a deployment.
+#include <memory>
+
+#include <CLI/CLI.hpp>
+
+#include "cli/commands.h"
+#include "cloud/provider.h"
+
+namespace bundle::cli {
+namespace {
+
+Result<Outcome> remove(const std::string& name, const Session& session) {
+  BUNDLE_TRY(const auto provider, cloud::make_provider("local"));
+  BUNDLE_CHECK(provider->remove(name, session.progress()));
+  return Outcome{JsonObject{{"deleted", name}}, "deleted " + name + "\n"};
+}
+
+}  // namespace
+
+void add_delete(CLI::App& app, Session& session) {
+  auto name = std::make_shared<std::string>();
+  CLI::App* command = add_command(
+      app, "delete", "End a deployment and forget it; its bundle stays in the store",
+      "Running requests are finished first, as long as the deployment's drain limit allows.\n\n"
+      "Example:\n  bundle delete prod");
+  command->add_option("DEPLOYMENT", *name, "The deployment")->required();
+  on_run(command, session, [name, &session] { return remove(*name, session); });
+}
+
+}  // namespace bundle::cli

@@ -1,0 +1,72 @@
+// bundle inspect: everything about one bundle.
+#include "packager/inspect.h"
+
+#include <memory>
+
+#include <CLI/CLI.hpp>
+
+#include "cli/commands.h"
+
+namespace bundle::cli {
+namespace {
+
+bool is_scalar(const Json& value) { return !value.is_object() && !value.is_array(); }
+
+std::string scalar_text(const Json& value) {
+  return value.is_string() ? std::string(value.get_string()) : print_json(value);
+}
+
+void append_value(std::string& out, const Json& value, int depth);
+
+void append_member(std::string& out, std::string_view key, const Json& value, int depth) {
+  out.append(static_cast<std::size_t>(depth) * 2, ' ').append(key).append(":");
+  if (is_scalar(value)) {
+    out += " " + scalar_text(value) + "\n";
+  } else {
+    out += "\n";
+    append_value(out, value, depth + 1);
+  }
+}
+
+/// Indented "key: value" lines, lists with dashes: the document for people.
+void append_value(std::string& out, const Json& value, int depth) {
+  if (const auto* object = value.if_object()) {
+    for (const auto& [key, member] : *object) append_member(out, key, member, depth);
+    return;
+  }
+  if (const auto* array = value.if_array()) {
+    for (const Json& item : *array) {
+      out.append(static_cast<std::size_t>(depth) * 2, ' ').append("- ");
+      if (is_scalar(item)) {
+        out += scalar_text(item) + "\n";
+      } else {
+        std::string nested;
+        append_value(nested, item, depth + 1);
+        out += nested.substr(std::min(nested.size(), static_cast<std::size_t>(depth + 1) * 2));
+      }
+    }
+  }
+}
+
+Result<Outcome> inspect(const std::string& reference) {
+  BUNDLE_TRY(const packager::Store store, packager::Store::open());
+  BUNDLE_TRY(const auto bundle, store.resolve(reference));
+  Json document = packager::inspect_bundle(bundle);
+  std::string text;
+  append_value(text, document, 0);
+  return Outcome{std::move(document), std::move(text)};
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& app, Session& session) {
+  auto reference = std::make_shared<std::string>();
+  CLI::App* command =
+      add_command(app, "inspect", "Show what is in a bundle: model, layers, runtime, digests",
+                  "REF is NAME, NAME:TAG, NAME@sha256:DIGEST or the first digits of a digest.\n\n"
+                  "Example:\n  bundle inspect smollm2 --output json");
+  command->add_option("REF", *reference, "The bundle")->required();
+  on_run(command, session, [reference] { return inspect(*reference); });
+}
+
+}  // namespace bundle::cli

@@ -1,0 +1,50 @@
+// bundle logs: what a deployment's server printed.
+#include <cstdio>
+#include <memory>
+
+#include <CLI/CLI.hpp>
+
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+#include "cloud/provider.h"
+
+namespace bundle::cli {
+namespace {
+
+Result<Outcome> follow(const cloud::Provider& provider, const std::string& name,
+                       const cloud::LogOptions& options) {
+  BUNDLE_CHECK(provider.logs(name, options, [](std::string_view piece) {
+    std::fwrite(piece.data(), 1, piece.size(), stdout);
+    return std::fflush(stdout) == 0 && !interrupted();
+  }));
+  return Error{ErrorCode::kInterrupted, "stopped following the log"};
+}
+
+Result<Outcome> logs(const std::string& name, const cloud::LogOptions& options) {
+  BUNDLE_TRY(const auto provider, cloud::make_provider("local"));
+  if (options.follow) return follow(*provider, name, options);
+  std::string text;
+  BUNDLE_CHECK(provider->logs(name, options, [&text](std::string_view piece) {
+    text += piece;
+    return true;
+  }));
+  return Outcome{JsonObject{{"log", text}}, text};
+}
+
+}  // namespace
+
+void add_logs(CLI::App& app, Session& session) {
+  auto name = std::make_shared<std::string>();
+  auto options = std::make_shared<cloud::LogOptions>();
+  CLI::App* command =
+      add_command(app, "logs", "Print what a deployment's server logged",
+                  "Examples:\n  bundle logs prod --lines 20\n  bundle logs prod -f");
+  command->add_option("DEPLOYMENT", *name, "The deployment")->required();
+  command->add_option("-n,--lines", options->lines, "The last so many lines")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  command->add_flag("-f,--follow", options->follow, "Go on with what is added, until Ctrl-C");
+  on_run(command, session, [name, options] { return logs(*name, *options); });
+}
+
+}  // namespace bundle::cli

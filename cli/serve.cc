@@ -1,0 +1,99 @@
+// bundle serve: becomes the bundle's own server, in the foreground.
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+
+#include "cli/commands.h"
+#include "cli/server_command.h"
+
+namespace bundle::cli {
+namespace {
+
+struct ServeArguments {
+  std::string reference;
+  std::string host = "127.0.0.1";
+  int port = 8000;
+  int admin_port = -1;
+  int drain_seconds = 30;
+  std::string api_key_file;
+  std::vector<std::string> settings;
+};
+
+std::vector<std::string> command_line(const ServeArguments& arguments, const ServerCommand& command,
+                                      const Path& launch) {
+  std::vector<std::string> argv = command.program;
+  const auto add = [&argv](const char* option, const std::string& value) {
+    argv.emplace_back(option);
+    argv.push_back(value);
+  };
+  add("--launch", launch.string());
+  add("--host", arguments.host);
+  add("--port", std::to_string(arguments.port));
+  add("--drain-seconds", std::to_string(arguments.drain_seconds));
+  if (arguments.admin_port >= 0) add("--admin-port", std::to_string(arguments.admin_port));
+  if (!arguments.api_key_file.empty()) add("--api-key-file", arguments.api_key_file);
+  return argv;
+}
+
+/// Replaces this process, so that signals and the exit code are the server's own.
+Error become(std::vector<std::string> argv) {
+  std::vector<char*> pointers;
+  for (std::string& argument : argv) pointers.push_back(argument.data());
+  pointers.push_back(nullptr);
+  ::execv(pointers[0], pointers.data());
+  return system_error("cannot start the server", argv[0]);
+}
+
+Result<Outcome> serve(const ServeArguments& arguments) {
+  BUNDLE_TRY(const ServerCommand command,
+             server_command(arguments.reference, {}, arguments.settings));
+  const Path folder = bundle_home() / "launch";
+  BUNDLE_CHECK(make_directories(folder));
+  const Path launch = folder / ("serve-" + std::to_string(::getpid()) + ".json");
+  BUNDLE_CHECK(write_file_atomic(launch, pretty_json(command.launch.to_json())));
+  const Error error = become(command_line(arguments, command, launch));
+  ::unlink(launch.c_str());
+  return error;
+}
+
+}  // namespace
+
+void add_serve(CLI::App& app, Session& session) {
+  auto arguments = std::make_shared<ServeArguments>();
+  CLI::App* command = add_command(
+      app, "serve", "Serve a bundle here, in the foreground",
+      "REF is a bundle of the store, or the path of a model folder or .gguf file. Prints\n"
+      "'ready http://HOST:PORT' on standard error once requests are answered. SIGTERM and Ctrl-C\n"
+      "finish running requests first; a second one ends at once.\n\n"
+      "Examples:\n"
+      "  bundle serve smollm2\n"
+      "  bundle serve smollm2 --port 8080 --set runtime.context_length=2048\n"
+      "  bundle serve ./SmolLM2.Q4_1.gguf --api-key-file keys.txt");
+  command->add_option("REF", arguments->reference, "What to serve")->required();
+  command->add_option("--host", arguments->host, "Address to listen on")->capture_default_str();
+  command->add_option("--port", arguments->port, "Port to listen on; 0 takes any free one")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 65535));
+  command
+      ->add_option("--admin-port", arguments->admin_port,
+                   "Probes and metrics without a key, on loopback")
+      ->check(CLI::Range(0, 65535));
+  command
+      ->add_option("--api-key-file", arguments->api_key_file,
+                   "Ask clients for one of this file's keys, one a line")
+      ->check(CLI::ExistingFile);
+  command
+      ->add_option("--drain-seconds", arguments->drain_seconds,
+                   "How long running requests may take after SIGTERM")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 86400));
+  command->add_option("--set", arguments->settings, "Override a setting of bundle.yaml")
+      ->type_name("KEY.PATH=VALUE")
+      ->allow_extra_args(false);
+  on_run(command, session, [arguments] { return serve(*arguments); });
+}
+
+}  // namespace bundle::cli

@@ -1,0 +1,71 @@
+#include "cli/server_command.h"
+
+#include "cli/open_model.h"
+#include "packager/manifest.h"
+#include "packager/runtime_pack.h"
+#include "packager/store.h"
+
+namespace bundle::cli {
+namespace {
+
+Result<ServerCommand> from_store(const std::string& reference) {
+  BUNDLE_TRY(const packager::Store store, packager::Store::open());
+  BUNDLE_TRY(const packager::StoredBundle stored, store.resolve(reference));
+  ServerCommand command;
+  command.launch.name = stored.name;
+  command.launch.content_digest = stored.content_digest;
+  command.launch.model = stored.model;
+  command.launch.runtime = stored.runtime;
+  command.bundle = stored.tag.empty() ? stored.name : stored.name + ":" + stored.tag;
+  command.digest = stored.digest;
+  auto runtime = packager::unpack_runtime(stored);
+  if (!runtime && runtime.error().code != ErrorCode::kNotFound) return runtime.error();
+  // A bundle that was built without a runtime is served by the one installed with this program.
+  command.program = runtime ? *runtime : std::vector{sibling_program("bundle-server").string()};
+  return command;
+}
+
+Result<ServerCommand> from_path(const std::string& path) {
+  ServerCommand command;
+  BUNDLE_TRY(command.launch.model, format::ModelSource::open(path));
+  const Path absolute = std::filesystem::absolute(path).lexically_normal();
+  const Path leaf = absolute.has_filename() ? absolute : absolute.parent_path();
+  command.launch.name = packager::normalized_name(leaf.stem().string());
+  if (command.launch.name.empty()) command.launch.name = "model";
+  command.bundle = absolute.string();
+  command.program = {sibling_program("bundle-server").string()};
+  return command;
+}
+
+void merge(JsonObject& into, const JsonObject& from) {
+  for (const auto& [key, value] : from) {
+    Json* present = into.if_contains(key);
+    if (present != nullptr && present->is_object() && value.is_object()) {
+      merge(present->get_object(), value.get_object());
+    } else {
+      into[key] = value;
+    }
+  }
+}
+
+}  // namespace
+
+Path sibling_program(const std::string& name) {
+  std::error_code ignored;
+  return std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path() / name;
+}
+
+Result<ServerCommand> server_command(const std::string& reference, const JsonObject& overrides,
+                                     const std::vector<std::string>& settings) {
+  BUNDLE_TRY(ServerCommand command,
+             names_a_path(reference) ? from_path(reference) : from_store(reference));
+  JsonObject document{{"runtime", command.launch.runtime}};
+  merge(document, overrides);
+  for (const std::string& assignment : settings) {
+    BUNDLE_CHECK(packager::apply_setting(document, assignment));
+  }
+  command.launch.runtime = document["runtime"].get_object();
+  return command;
+}
+
+}  // namespace bundle::cli

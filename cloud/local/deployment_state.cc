@@ -1,0 +1,120 @@
+#include "cloud/local/deployment_state.h"
+
+#include <algorithm>
+#include <fcntl.h>
+#include <sys/file.h>
+
+#include "base/text.h"
+
+namespace bundle::cloud {
+namespace {
+
+constexpr std::int64_t kFormat = 1;
+
+Path deployments_root() { return bundle_home() / "deployments"; }
+
+Json process_json(const ServerProcess& process) {
+  return JsonObject{{"pid", process.identity.pid},
+                    {"start_ticks", process.identity.start_ticks},
+                    {"port", process.port},
+                    {"started", process.started}};
+}
+
+Result<ServerProcess> read_process(const Json& value, std::string_view where) {
+  ServerProcess process;
+  BUNDLE_TRY(const std::int64_t pid, get_int(value, "pid", where));
+  BUNDLE_TRY(const std::int64_t ticks, get_int(value, "start_ticks", where));
+  BUNDLE_TRY(const std::int64_t port, get_int(value, "port", where));
+  BUNDLE_TRY(process.started, get_int(value, "started", where));
+  process.identity = {static_cast<pid_t>(pid), static_cast<std::uint64_t>(ticks)};
+  process.port = static_cast<std::uint16_t>(port);
+  return process;
+}
+
+Result<Revision> read_revision(const Json& value, std::string_view where) {
+  Revision revision;
+  BUNDLE_TRY(revision.number, get_int(value, "number", where));
+  BUNDLE_TRY(revision.created, get_int(value, "created", where));
+  const Json* spec = find(value, "spec");
+  if (spec == nullptr) return bad_input("'spec' is missing", std::string(where));
+  BUNDLE_TRY(revision.spec, DeploymentSpec::from_json(*spec, where));
+  return revision;
+}
+
+}  // namespace
+
+Json DeploymentState::to_json() const {
+  JsonArray list;
+  for (const Revision& revision : revisions) {
+    list.emplace_back(JsonObject{{"number", revision.number},
+                                 {"created", revision.created},
+                                 {"spec", revision.spec.to_json()}});
+  }
+  JsonObject document{{"format", kFormat}, {"revisions", std::move(list)}};
+  if (process) document["process"] = process_json(*process);
+  return document;
+}
+
+Result<DeploymentState> DeploymentState::from_json(const Json& value, std::string_view where) {
+  BUNDLE_TRY(const std::int64_t format, get_int(value, "format", where));
+  if (format != kFormat) {
+    return bad_input("format " + std::to_string(format) + " is not known", std::string(where),
+                     "A newer bundle wrote it; use that one.");
+  }
+  DeploymentState state;
+  const Json* list = find(value, "revisions");
+  if (list == nullptr || !list->is_array() || list->get_array().empty()) {
+    return bad_input("'revisions' is missing or empty", std::string(where));
+  }
+  for (const Json& item : list->get_array()) {
+    BUNDLE_TRY(Revision revision, read_revision(item, where));
+    state.revisions.push_back(std::move(revision));
+  }
+  if (const Json* process = find(value, "process")) {
+    BUNDLE_TRY(state.process, read_process(*process, where));
+  }
+  return state;
+}
+
+DeploymentFolder::DeploymentFolder(std::string_view name) : path(deployments_root() / name) {}
+
+Result<DeploymentState> load_state(std::string_view deployment) {
+  const DeploymentFolder folder(deployment);
+  if (!is_valid_deployment_name(deployment) || !std::filesystem::exists(folder.state())) {
+    const std::string near = nearest(deployment, deployment_names());
+    return not_found("there is no deployment '" + std::string(deployment) + "'",
+                     deployments_root().string(),
+                     near.empty() ? "'bundle status' lists them." : "Did you mean '" + near + "'?");
+  }
+  BUNDLE_TRY(const Json document, read_json_file(folder.state().string()));
+  return DeploymentState::from_json(document, folder.state().string());
+}
+
+Status save_state(std::string_view deployment, const DeploymentState& state) {
+  return write_file_atomic(DeploymentFolder(deployment).state(), pretty_json(state.to_json()));
+}
+
+std::vector<std::string> deployment_names() {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(deployments_root(), error)) {
+    if (std::filesystem::exists(entry.path() / "state.json")) {
+      names.push_back(entry.path().filename().string());
+    }
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+Result<Fd> lock_deployment(std::string_view deployment) {
+  // The lock lies beside the folder, so that it outlives the deployment's removal.
+  const Path path = deployments_root() / ("." + std::string(deployment) + ".lock");
+  BUNDLE_CHECK(make_directories(deployments_root()));
+  Fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+  if (!fd || ::flock(fd.get(), LOCK_EX) != 0) {
+    return system_error("cannot lock the deployment", path.string());
+  }
+  return fd;
+}
+
+}  // namespace bundle::cloud

@@ -1,0 +1,61 @@
+// What a local deployment remembers, in one JSON file that is replaced atomically.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "base/process.h"
+#include "cloud/provider.h"
+
+namespace bundle::cloud {
+
+/// One applied specification. Numbers grow by one and are never used again.
+struct Revision {
+  std::int64_t number = 0;
+  std::int64_t created = 0;  // seconds since 1970
+  DeploymentSpec spec;
+};
+
+/// The running server of a deployment.
+struct ServerProcess {
+  ProcessIdentity identity;
+  std::uint16_t port = 0;
+  std::int64_t started = 0;  // seconds since 1970
+};
+
+/// Everything about one deployment. A value.
+struct DeploymentState {
+  std::vector<Revision> revisions;  // oldest first; the last one is the present
+  std::optional<ServerProcess> process;
+
+  const Revision& current() const { return revisions.back(); }
+  Json to_json() const;
+  static Result<DeploymentState> from_json(const Json& value, std::string_view where);
+};
+
+/// Files of one deployment.
+struct DeploymentFolder {
+  explicit DeploymentFolder(std::string_view name);
+
+  Path path;
+  Path state() const { return path / "state.json"; }
+  Path log() const { return path / "server.log"; }
+  Path old_log() const { return path / "server.log.1"; }
+  Path launch(std::int64_t revision) const {
+    return path / ("launch-" + std::to_string(revision) + ".json");
+  }
+};
+
+/// kNotFound when there is no such deployment, with the nearest name.
+Result<DeploymentState> load_state(std::string_view deployment);
+Status save_state(std::string_view deployment, const DeploymentState& state);
+/// Names of all deployments, sorted.
+std::vector<std::string> deployment_names();
+
+/// Held while a deployment is changed; other processes wait. Released when it goes.
+Result<Fd> lock_deployment(std::string_view deployment);
+
+}  // namespace bundle::cloud

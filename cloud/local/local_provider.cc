@@ -1,0 +1,341 @@
+#include "cloud/local/local_provider.h"
+
+#include <algorithm>
+#include <arpa/inet.h>
+#include <chrono>
+#include <csignal>
+#include <ctime>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <thread>
+
+#include "base/http_client.h"
+#include "cloud/local/deployment_state.h"
+#include "cloud/local/server_log.h"
+
+namespace bundle::cloud {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr std::size_t kKeptRevisions = 10;
+constexpr std::uint16_t kFirstPort = 8000;
+constexpr seconds kKillAfter{10};  // beyond the drain's own limit
+
+std::string url_of(const std::string& host, std::uint16_t port) {
+  const bool any = host == "0.0.0.0" || host == "::";
+  const std::string name = any                                   ? "127.0.0.1"
+                           : host.find(':') != std::string::npos ? "[" + host + "]"
+                                                                 : host;
+  return "http://" + name + ":" + std::to_string(port);
+}
+
+bool port_is_free(std::uint16_t port) {
+  const Fd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const int on = 1;
+  ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_ANY);
+  return ::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+}
+
+/// A port that nobody listens on and no other deployment has.
+Result<std::uint16_t> pick_port() {
+  std::vector<std::uint16_t> taken;
+  for (const std::string& name : deployment_names()) {
+    if (const auto state = load_state(name); state && state->process) {
+      taken.push_back(state->process->port);
+    }
+  }
+  for (std::uint16_t port = kFirstPort; port < kFirstPort + 1000; ++port) {
+    const bool known = std::find(taken.begin(), taken.end(), port) != taken.end();
+    if (!known && port_is_free(port)) return port;
+  }
+  return failed("no free port between 8000 and 8999", "", "Name one with --port.");
+}
+
+bool is_up(const DeploymentState& state) {
+  return state.process && is_running(state.process->identity);
+}
+
+std::vector<std::string> command_line(const DeploymentSpec& spec, const Path& launch,
+                                      std::uint16_t port) {
+  std::vector<std::string> argv = spec.server;
+  for (const std::string& argument :
+       {std::string("--launch"), launch.string(), std::string("--host"), spec.host,
+        std::string("--port"), std::to_string(port), std::string("--drain-seconds"),
+        std::to_string(spec.drain_seconds)}) {
+    argv.push_back(argument);
+  }
+  if (!spec.api_key_file.empty()) {
+    argv.emplace_back("--api-key-file");
+    argv.push_back(spec.api_key_file);
+  }
+  return argv;
+}
+
+/// GET /ready: 200 means yes; the body says why not.
+struct Readiness {
+  bool answers = false;
+  bool ready = false;
+  std::string message;
+};
+
+Readiness ask_ready(const std::string& url) {
+  const auto response = http_request(
+      {.url = url + "/ready", .connect_timeout = milliseconds(500), .timeout = seconds(2)});
+  if (!response) return {false, false, "the server does not answer"};
+  if (response->status == 200) return {true, true, ""};
+  return {true, false, response->body.substr(0, 300)};
+}
+
+Status start_server(const DeploymentFolder& folder, const Revision& revision, std::uint16_t port,
+                    DeploymentState& state) {
+  const Path launch = folder.launch(revision.number);
+  BUNDLE_CHECK(write_file_atomic(launch, pretty_json(revision.spec.launch)));
+  rotate_log(folder.log(), folder.old_log());
+  BUNDLE_TRY(const pid_t pid, spawn({.argv = command_line(revision.spec, launch, port),
+                                     .environment = revision.spec.environment,
+                                     .output = folder.log(),
+                                     .detached = true}));
+  const auto identity = identify_process(pid);
+  state.process =
+      ServerProcess{identity.value_or(ProcessIdentity{pid, 0}), port, std::time(nullptr)};
+  return {};
+}
+
+/// Waits until the server answers /ready with 200. kFailed with the end of its log when it ends
+/// before that.
+Status wait_ready(const DeploymentFolder& folder, const DeploymentState& state,
+                  const Progress& progress) {
+  const std::string url = url_of(state.current().spec.host, state.process->port);
+  for (;;) {
+    const Readiness now = ask_ready(url);
+    if (now.ready) return {};
+    if (!wait_gone(state.process->identity, milliseconds(20))) {
+      if (progress && !progress("waiting for " + url, 0, 0)) {
+        return Error{ErrorCode::kInterrupted, "stopped while the server was starting", url};
+      }
+      continue;
+    }
+    return failed("the server ended before it was ready", folder.log().string(),
+                  "It printed:\n" + last_lines(folder.log(), 12));
+  }
+}
+
+/// SIGTERM, and SIGKILL when it outlives its drain limit by far. Waits for the end.
+Status stop_server(const DeploymentState& state, const Progress& progress) {
+  if (!is_up(state)) return {};
+  const ProcessIdentity process = state.process->identity;
+  if (auto sent = signal_process(process, SIGTERM); !sent && is_running(process)) return sent;
+  const auto deadline =
+      std::chrono::steady_clock::now() + seconds(state.current().spec.drain_seconds) + kKillAfter;
+  while (!wait_gone(process, milliseconds(100))) {
+    if (progress && !progress("draining", 0, 0)) {
+      return Error{ErrorCode::kInterrupted, "stopped while the server was draining"};
+    }
+    if (std::chrono::steady_clock::now() < deadline) continue;
+    (void)signal_process(process, SIGKILL);
+    wait_gone(process, seconds(5));
+    break;
+  }
+  return {};
+}
+
+void forget_old_revisions(const DeploymentFolder& folder, DeploymentState& state) {
+  std::error_code ignored;
+  while (state.revisions.size() > kKeptRevisions) {
+    std::filesystem::remove(folder.launch(state.revisions.front().number), ignored);
+    state.revisions.erase(state.revisions.begin());
+  }
+}
+
+/// The port that the next server of a deployment listens on: asked for, else kept, else free.
+Result<std::uint16_t> next_port(const DeploymentSpec& spec, const DeploymentState* before) {
+  if (spec.port != 0) return spec.port;
+  if (before != nullptr && before->process) return before->process->port;
+  return pick_port();
+}
+
+class LocalProvider final : public Provider {
+ public:
+  std::string_view name() const override { return "local"; }
+
+  Result<DeploymentPlan> plan(const DeploymentSpec& spec) const override {
+    const auto before = load_state(spec.name);
+    if (!before && before.error().code != ErrorCode::kNotFound) return before.error();
+    DeploymentPlan plan{spec.name, 1, true, {}};
+    if (!before) {
+      plan.steps = {"start " + spec.bundle + " as a process on this machine"};
+      return plan;
+    }
+    const bool same = before->current().spec.to_json() == spec.to_json();
+    plan.revision = before->current().number + (same ? 0 : 1);
+    plan.changes = !same || !is_up(*before);
+    if (!plan.changes) {
+      plan.steps = {"nothing: revision " + std::to_string(plan.revision) +
+                    " runs with these settings"};
+    } else if (same) {
+      plan.steps = {"start revision " + std::to_string(plan.revision) +
+                    " again: it is not running"};
+    } else {
+      plan.steps = {"drain revision " + std::to_string(before->current().number),
+                    "start " + spec.bundle + " as revision " + std::to_string(plan.revision)};
+    }
+    return plan;
+  }
+
+  Result<DeploymentStatus> apply(const DeploymentSpec& spec, const Progress& progress) override {
+    if (!is_valid_deployment_name(spec.name)) {
+      return Error{ErrorCode::kUsage, "'" + spec.name + "' is no name for a deployment", "",
+                   "Use letters, digits, '.', '_' and '-', at most 63."};
+    }
+    BUNDLE_TRY(const Fd lock, lock_deployment(spec.name));
+    return apply_locked(spec, progress);
+  }
+
+  Result<DeploymentStatus> status(std::string_view deployment) const override {
+    BUNDLE_TRY(const DeploymentState state, load_state(deployment));
+    return describe(deployment, state);
+  }
+
+  Result<std::vector<DeploymentStatus>> list() const override {
+    std::vector<DeploymentStatus> all;
+    for (const std::string& name : deployment_names()) {
+      const auto one = status(name);
+      DeploymentStatus broken;
+      broken.name = name;
+      broken.target = "local";
+      broken.state = "unknown";
+      if (!one) broken.message = one.error().message();
+      all.push_back(one ? *one : broken);
+    }
+    return all;
+  }
+
+  Status logs(std::string_view deployment, const LogOptions& options,
+              const std::function<bool(std::string_view)>& sink) const override {
+    BUNDLE_CHECK(load_state(deployment));
+    return read_log(DeploymentFolder(deployment).log(), options, sink);
+  }
+
+  Result<DeploymentStatus> rollback(std::string_view deployment, std::int64_t revision,
+                                    const Progress& progress) override {
+    BUNDLE_TRY(const Fd lock, lock_deployment(deployment));
+    BUNDLE_TRY(const DeploymentState state, load_state(deployment));
+    BUNDLE_TRY(const DeploymentSpec spec, earlier_spec(state, revision));
+    return apply_locked(spec, progress);
+  }
+
+  Status remove(std::string_view deployment, const Progress& progress) override {
+    BUNDLE_TRY(const DeploymentState known, load_state(deployment));
+    BUNDLE_TRY(const Fd lock, lock_deployment(deployment));
+    BUNDLE_TRY(const DeploymentState state, load_state(deployment));
+    BUNDLE_CHECK(stop_server(state, progress));
+    std::error_code error;
+    std::filesystem::remove_all(DeploymentFolder(deployment).path, error);
+    if (error) return failed("cannot remove the deployment's files: " + error.message());
+    return {};
+  }
+
+ private:
+  static Result<DeploymentSpec> earlier_spec(const DeploymentState& state, std::int64_t revision) {
+    if (revision == 0 && state.revisions.size() >= 2) {
+      return state.revisions[state.revisions.size() - 2].spec;
+    }
+    for (const Revision& known : state.revisions) {
+      if (known.number == revision) return known.spec;
+    }
+    return not_found(revision == 0 ? "there is no earlier revision"
+                                   : "there is no revision " + std::to_string(revision),
+                     state.current().spec.name, "'bundle status' lists the revisions.");
+  }
+
+  static Result<DeploymentStatus> apply_locked(const DeploymentSpec& spec,
+                                               const Progress& progress) {
+    const DeploymentFolder folder(spec.name);
+    BUNDLE_CHECK(make_directories(folder.path));
+    auto before = load_state(spec.name);
+    if (!before && before.error().code != ErrorCode::kNotFound) return before.error();
+    const bool same = before && before->current().spec.to_json() == spec.to_json();
+    if (same && is_up(*before)) {
+      BUNDLE_CHECK(wait_ready(folder, *before, progress));
+      return describe(spec.name, *before);
+    }
+    DeploymentState state = before ? *before : DeploymentState{};
+    BUNDLE_TRY(const std::uint16_t port, next_port(spec, before ? &*before : nullptr));
+    if (before) BUNDLE_CHECK(stop_server(*before, progress));
+    if (!same) {
+      const std::int64_t number = before ? before->current().number + 1 : 1;
+      state.revisions.push_back({number, std::time(nullptr), spec});
+    }
+    const Status started = start(folder, port, state, progress);
+    if (!started) {
+      recover(folder, before ? &*before : nullptr, same, progress);
+      return started.error();
+    }
+    forget_old_revisions(folder, state);
+    BUNDLE_CHECK(save_state(spec.name, state));
+    return describe(spec.name, state);
+  }
+
+  /// Starts the newest revision and waits for it. Saves the state as soon as the process exists, so
+  /// that no server is ever unknown.
+  static Status start(const DeploymentFolder& folder, std::uint16_t port, DeploymentState& state,
+                      const Progress& progress) {
+    BUNDLE_CHECK(start_server(folder, state.current(), port, state));
+    BUNDLE_CHECK(save_state(state.current().spec.name, state));
+    Status ready = wait_ready(folder, state, progress);
+    if (!ready) (void)stop_server(state, {});
+    return ready;
+  }
+
+  /// After a failed start: the state before, running again if it did.
+  static void recover(const DeploymentFolder& folder, DeploymentState* before, bool same,
+                      const Progress& progress) {
+    std::error_code ignored;
+    if (before == nullptr) {
+      std::filesystem::remove_all(folder.path, ignored);
+      return;
+    }
+    DeploymentState again = *before;
+    if (!same && before->process) (void)start(folder, before->process->port, again, progress);
+    (void)save_state(again.current().spec.name, again);
+  }
+
+  static DeploymentStatus describe(std::string_view deployment, const DeploymentState& state) {
+    const DeploymentSpec& spec = state.current().spec;
+    DeploymentStatus status;
+    status.name = deployment;
+    status.target = spec.target;
+    status.bundle = spec.bundle;
+    status.digest = spec.digest;
+    status.revision = state.current().number;
+    for (const Revision& revision : state.revisions) status.revisions.push_back(revision.number);
+    if (const Json* name = spec.launch.if_contains("name"); name != nullptr && name->is_string()) {
+      status.model = std::string(name->get_string());
+    }
+    if (!is_up(state)) {
+      status.state = "stopped";
+      status.message = "the server is not running; 'bundle deploy' starts it again";
+      return status;
+    }
+    status.url = url_of(spec.host, state.process->port);
+    status.pid = state.process->identity.pid;
+    status.uptime_seconds = std::time(nullptr) - state.process->started;
+    const Readiness now = ask_ready(status.url);
+    status.ready = now.ready;
+    status.message = now.message;
+    status.state = now.ready ? "running" : "starting";
+    return status;
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Provider> make_local_provider() { return std::make_unique<LocalProvider>(); }
+
+}  // namespace bundle::cloud
