@@ -1,5 +1,6 @@
 #include "runtime/model/grouped_attention.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace bundle::model {
@@ -46,13 +47,15 @@ class GroupedAttention final : public AttentionLayer {
   }
 };
 
-kernels::AttentionShape shape_of(const format::ModelConfig& config) {
+kernels::AttentionShape shape_of(const format::ModelConfig& config, std::int64_t layer) {
   kernels::AttentionShape shape;
   shape.heads = config.num_heads;
   shape.kv_heads = config.num_kv_heads;
   shape.head_dim = config.head_dim;
   shape.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(config.head_dim)));
-  shape.sliding_window = config.sliding_window;
+  const auto& full = config.full_attention_layers;
+  const bool sees_all = std::binary_search(full.begin(), full.end(), layer);
+  shape.sliding_window = sees_all ? 0 : config.sliding_window;
   return shape;
 }
 
@@ -64,7 +67,7 @@ Result<std::unique_ptr<AttentionLayer>> load_grouped_attention(WeightLoader& wei
                                                                const std::string& prefix,
                                                                std::int64_t layer) {
   auto attention = std::make_unique<GroupedAttention>();
-  attention->shape = shape_of(config);
+  attention->shape = shape_of(config, layer);
   attention->rope = &rope;
   attention->eps = static_cast<float>(config.rms_norm_eps);
   attention->layer = layer;

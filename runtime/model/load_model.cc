@@ -29,31 +29,6 @@ Status check_architecture(const ModelConfig& config) {
                    "Use a model of one of these: " + names + ".");
 }
 
-/// Sizes stay small enough that no product of three of them overflows.
-Status check_sizes(const ModelConfig& config) {
-  constexpr std::int64_t kLargest = std::int64_t{1} << 20;
-  constexpr std::int64_t kLargestVocabulary = std::int64_t{1} << 24;
-  const std::pair<const char*, std::int64_t> sizes[] = {
-      {"hidden_size", config.hidden_size},   {"intermediate_size", config.intermediate_size},
-      {"num_layers", config.num_layers},     {"num_heads", config.num_heads},
-      {"num_kv_heads", config.num_kv_heads}, {"head_dim", config.head_dim}};
-  for (const auto& [name, size] : sizes) {
-    if (size <= 0 || size > kLargest) {
-      return bad_input("the configuration's " + std::string(name) + " of " + std::to_string(size) +
-                       " is out of range");
-    }
-  }
-  if (config.vocab_size <= 0 || config.vocab_size > kLargestVocabulary) {
-    return bad_input("the configuration's vocab_size of " + std::to_string(config.vocab_size) +
-                     " is out of range");
-  }
-  if (config.num_heads % config.num_kv_heads != 0) {
-    return bad_input(std::to_string(config.num_heads) + " query heads can not be shared by " +
-                     std::to_string(config.num_kv_heads) + " key heads");
-  }
-  return {};
-}
-
 Result<std::unique_ptr<Rope>> load_rope(WeightLoader& weights, const ModelConfig& config) {
   BUNDLE_TRY(const std::vector<float> divisors,
              weights.optional_vector("rope_freqs.weight", config.head_dim / 2));
@@ -78,7 +53,6 @@ Result<std::unique_ptr<Model>> load_model(const format::Checkpoint& checkpoint,
   BUNDLE_TRY(parts.config, format::read_model_config(checkpoint));
   const ModelConfig& config = parts.config;
   BUNDLE_CHECK(check_architecture(config));
-  BUNDLE_CHECK(check_sizes(config));
   WeightLoader weights(checkpoint, device, progress);
   BUNDLE_TRY(parts.rope, load_rope(weights, config));
   BUNDLE_TRY(parts.embedding,

@@ -1,0 +1,88 @@
+#include "tests/model/model_runner.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "runtime/kernels/cpu_device.h"
+
+namespace bundle::model {
+
+std::unique_ptr<kernels::Device> TestDevice::make() const {
+  return kernels::make_reference_device();
+}
+
+void PrintTo(const TestDevice& device, std::ostream* out) { *out << device.name; }
+
+std::vector<TestDevice> test_devices() { return {{"reference", 1e-4f}}; }
+
+namespace {
+
+format::Checkpoint open(const Path& path) {
+  return format::Checkpoint::open(format::ModelSource::open(path).value()).value();
+}
+
+}  // namespace
+
+ModelRunner::ModelRunner(const Path& path, const TestDevice& device, DType kv_type,
+                         std::int64_t blocks)
+    : checkpoint_(open(path)),
+      device_(device.make()),
+      model_(load_model(checkpoint_, *device_).value()),
+      cache_(device_->make_kv_cache(model_->kv_shape(kv_type, 16), blocks).value()),
+      blocks_(static_cast<std::size_t>(blocks)) {
+  std::iota(blocks_.begin(), blocks_.end(), 0);
+}
+
+std::vector<float> ModelRunner::step(std::span<const SequenceChunk> chunks) {
+  std::vector<float> logits;
+  model_->forward(chunks, *cache_, logits);
+  return logits;
+}
+
+std::vector<float> ModelRunner::run(std::span<const std::int32_t> tokens, std::int64_t position,
+                                    std::int64_t rows) {
+  const SequenceChunk chunk{tokens, position, blocks_, rows};
+  return step({&chunk, 1});
+}
+
+std::vector<std::int32_t> ModelRunner::greedy(std::vector<std::int32_t> prompt, std::size_t count) {
+  std::vector<std::int32_t> output;
+  std::int64_t position = 0;
+  while (output.size() < count) {
+    const std::int32_t next = argmax(run(prompt, position, 1));
+    position += static_cast<std::int64_t>(prompt.size());
+    output.push_back(next);
+    prompt = {next};
+  }
+  return output;
+}
+
+std::int32_t argmax(std::span<const float> row) {
+  return static_cast<std::int32_t>(std::max_element(row.begin(), row.end()) - row.begin());
+}
+
+double log_probability(std::span<const float> row, std::int32_t token) {
+  const float top = *std::max_element(row.begin(), row.end());
+  double sum = 0.0;
+  for (const float value : row) sum += std::exp(static_cast<double>(value - top));
+  return static_cast<double>(row[static_cast<std::size_t>(token)] - top) - std::log(sum);
+}
+
+float largest_difference(std::span<const float> a, std::span<const float> b) {
+  if (a.size() != b.size()) return std::numeric_limits<float>::infinity();
+  float largest = 0.0f;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const float difference = std::abs(a[i] - b[i]);
+    if (!(difference <= std::numeric_limits<float>::max())) return difference;
+    largest = std::max(largest, difference);
+  }
+  return largest;
+}
+
+golden::Golden load_golden(const std::string& name) {
+  return golden::read_golden(Path(BUNDLE_SOURCE_DIR "/tests/golden") / name).value();
+}
+
+}  // namespace bundle::model

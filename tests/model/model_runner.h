@@ -1,0 +1,74 @@
+// A model on a device with a cache of its own, for tests.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <ostream>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runtime/format/checkpoint.h"
+#include "runtime/model/model.h"
+#include "tests/golden/golden_weights.h"
+
+namespace bundle::model {
+
+/// A device under test and how far its logits may lie from the float32 reference for models of
+/// unit-sized logits.
+struct TestDevice {
+  std::string name;  // "reference", or an ISA of make_cpu_device
+  float tolerance = 0.0f;
+
+  std::unique_ptr<kernels::Device> make() const;
+};
+
+void PrintTo(const TestDevice& device, std::ostream* out);
+
+/// The reference, and every ISA of this machine.
+std::vector<TestDevice> test_devices();
+
+/// One checkpoint opened on one device. Throws BadResult when it cannot be: a test's failure.
+class ModelRunner {
+ public:
+  /// A cache of `blocks` blocks of 16 tokens.
+  ModelRunner(const Path& path, const TestDevice& device, DType kv_type = DType::kF32,
+              std::int64_t blocks = 64);
+
+  Model& model() { return *model_; }
+  kernels::Device& device() { return *device_; }
+  std::int64_t vocab_size() const { return model_->config().vocab_size; }
+
+  /// Block table 0, 1, 2, …
+  const std::vector<std::int32_t>& blocks() const { return blocks_; }
+
+  /// Logits of the step, (rows, vocab_size).
+  std::vector<float> step(std::span<const SequenceChunk> chunks);
+  /// One chunk of the sequence in blocks(); logits for its last `rows` tokens.
+  std::vector<float> run(std::span<const std::int32_t> tokens, std::int64_t position,
+                         std::int64_t rows);
+
+  /// Greedy continuation; the prompt is run in one step.
+  std::vector<std::int32_t> greedy(std::vector<std::int32_t> prompt, std::size_t count);
+
+ private:
+  format::Checkpoint checkpoint_;
+  std::unique_ptr<kernels::Device> device_;
+  std::unique_ptr<Model> model_;
+  std::unique_ptr<kernels::KvCache> cache_;
+  std::vector<std::int32_t> blocks_;
+};
+
+/// Where `row` is largest; the lower index on a tie.
+std::int32_t argmax(std::span<const float> row);
+
+/// Natural log-probability of `token`.
+double log_probability(std::span<const float> row, std::int32_t token);
+
+/// Largest |a - b|; infinity when sizes differ or a value is no number.
+float largest_difference(std::span<const float> a, std::span<const float> b);
+
+/// The description in tests/golden/<name>.
+golden::Golden load_golden(const std::string& name);
+
+}  // namespace bundle::model
