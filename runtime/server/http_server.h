@@ -85,7 +85,7 @@ class HttpServer {
   std::uint16_t port() const;
   std::uint16_t admin_port() const;  // 0: none
 
-  /// /ready is 503, no connection is accepted, new generations are refused, running ones go on
+  /// /ready is 503, idle connections close, new generations are refused, running ones go on
   /// until the drain timeout. Returns at once; wait() returns when it is over.
   void begin_drain();
   /// Blocks until a drain is over or stop() was called. True when all requests finished in time.

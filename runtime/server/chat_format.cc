@@ -1,0 +1,165 @@
+#include "runtime/server/answer_parts.h"
+#include "runtime/server/json_text.h"
+
+namespace bundle::server {
+namespace {
+
+class ChatFormat : public AnswerFormat {
+ public:
+  ChatFormat(AnswerHead head, std::size_t choices)
+      : head_(std::move(head)),
+        chunk_start_("data: " + answer_start(head_, "chat.completion.chunk")),
+        begun_(choices) {}
+
+  void chunk(std::string& out, std::size_t index, const Prompt& prompt, const Output& output,
+             const Usage* usage) override {
+    if (!begun_[index]) {
+      begun_[index] = true;
+      begin(out, index, prompt, usage);
+    }
+    open(out, index);
+    out += R"("delta":{)";
+    if (!output.text.empty() || output.finish == engine::FinishReason::kNone) {
+      out += R"("content":)";
+      append_json(out, output.text);
+    }
+    out += "},";
+    append_rest(out, output);
+    close(out, usage);
+  }
+
+  void usage_chunk(std::string& out, const Usage& usage) const override {
+    append_usage_chunk(out, chunk_start_, usage);
+  }
+
+  std::string whole(const std::vector<Output>& choices, const std::vector<Prompt>& prompts,
+                    const Usage& usage) override {
+    std::string out = answer_start(head_, "chat.completion");
+    for (std::size_t i = 0; i < choices.size(); ++i) {
+      if (i > 0) out += ',';
+      out += R"({"index":)";
+      append_json(out, static_cast<std::int64_t>(i));
+      out += R"(,"message":{"role":"assistant","content":)";
+      append_json(out, choices[i].text);
+      out += R"(,"refusal":null},)";
+      append_rest(out, choices[i]);
+      out += '}';
+    }
+    out += ']';
+    append_usage(out, usage);
+    if (head_.token_ids) {
+      out += R"(,"prompt_token_ids":)";
+      append_ids(out, prompts.front().ids);
+    }
+    out += '}';
+    return out;
+  }
+
+ private:
+  /// The chunk that says who speaks.
+  void begin(std::string& out, std::size_t index, const Prompt& prompt, const Usage* usage) const {
+    open(out, index);
+    out += R"("delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null})";
+    if (head_.token_ids) {
+      out += R"(],"prompt_token_ids":)";
+      append_ids(out, prompt.ids);
+      close_answer(out, usage);
+    } else {
+      out += ']';
+      close_answer(out, usage);
+    }
+  }
+
+  void open(std::string& out, std::size_t index) const {
+    out += chunk_start_;
+    out += R"({"index":)";
+    append_json(out, static_cast<std::int64_t>(index));
+    out += ',';
+  }
+
+  void close(std::string& out, const Usage* usage) const {
+    out += "}]";
+    close_answer(out, usage);
+  }
+
+  void close_answer(std::string& out, const Usage* usage) const {
+    if (usage != nullptr) {
+      append_usage(out, *usage);
+    } else if (head_.include_usage) {
+      out += R"(,"usage":null)";
+    }
+    out += "}\n\n";
+  }
+
+  /// What chunks and whole choices have in common: all after the text.
+  void append_rest(std::string& out, const Output& output) const {
+    out += R"("logprobs":)";
+    if (head_.logprobs && !output.logprobs.empty()) {
+      append_logprobs(out, output);
+    } else {
+      out += "null";
+    }
+    out += R"(,"finish_reason":)";
+    append_finish(out, output.finish);
+    append_stop_reason(out, output);
+    if (head_.token_ids) {
+      out += R"(,"token_ids":)";
+      append_ids(out, output.token_ids);
+    }
+  }
+
+  void append_logprobs(std::string& out, const Output& output) const {
+    out += R"({"content":[)";
+    for (std::size_t i = 0; i < output.logprobs.size(); ++i) {
+      if (i > 0) out += ',';
+      append_token(out, output.logprobs[i].chosen);
+      out += R"(,"top_logprobs":[)";
+      const auto& top = output.logprobs[i].top;
+      const auto shown = std::min(top.size(), static_cast<std::size_t>(head_.top_logprobs));
+      for (std::size_t k = 0; k < shown; ++k) {
+        if (k > 0) out += ',';
+        append_token(out, top[k]);
+        out += '}';
+      }
+      out += "]}";
+    }
+    out += R"(],"refusal":null})";
+  }
+
+  /// An open object: `{"token":…,"logprob":…,"bytes":[…]`
+  void append_token(std::string& out, const engine::TokenLogprob& token) const {
+    out += R"({"token":)";
+    append_json(out, token_label(head_, token.token));
+    out += R"(,"logprob":)";
+    append_json(out, finite_logprob(token.logprob));
+    out += R"(,"bytes":)";
+    append_bytes(out, token.token);
+  }
+
+  void append_bytes(std::string& out, std::int32_t id) const {
+    const auto& tokenizer = head_.model->served.tokenizer;
+    if (tokenizer == nullptr) {
+      out += "null";
+      return;
+    }
+    out += '[';
+    const std::string bytes = tokenizer->token_bytes(id);
+    for (std::size_t i = 0; i < bytes.size(); ++i) {
+      if (i > 0) out += ',';
+      append_json(out, std::int64_t{static_cast<unsigned char>(bytes[i])});
+    }
+    out += ']';
+  }
+
+  AnswerHead head_;
+  std::string chunk_start_;
+  std::vector<bool> begun_;
+};
+
+}  // namespace
+
+std::unique_ptr<AnswerFormat> chat_format(AnswerHead head, std::size_t choices) {
+  return std::make_unique<ChatFormat>(std::move(head), choices);
+}
+
+}  // namespace bundle::server

@@ -1,0 +1,63 @@
+// One choice of an answer: events of one engine request in, text and its scores out.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/engine/request.h"
+#include "runtime/server/generation_params.h"
+#include "runtime/server/stop_matcher.h"
+#include "runtime/tokenizer/tokenizer.h"
+
+namespace bundle::server {
+
+/// What a choice came to since it was last asked, or in all.
+struct Output {
+  std::string text;
+  std::vector<std::int32_t> token_ids;  // the token that ended it among them
+  std::vector<engine::ScoredToken> logprobs;
+  std::vector<engine::ScoredToken> prompt_logprobs;
+  engine::FinishReason finish = engine::FinishReason::kNone;
+  std::string stop_string;       // that ended it, or ""
+  std::int32_t stop_token = -1;  // that ended it and is no end token of the model's own
+
+  bool empty() const {
+    return text.empty() && token_ids.empty() && finish == engine::FinishReason::kNone;
+  }
+};
+
+/// Not thread-safe.
+class Choice {
+ public:
+  /// A null tokenizer: ids only, the text stays empty.
+  Choice(const GenerationParams& params, std::shared_ptr<const tokenizer::Tokenizer> tokenizer);
+
+  /// Takes one event in. Those that come after the end are ignored.
+  void take(engine::Event event);
+  bool over() const { return over_; }
+  /// A stop string was found: the engine does not know yet that it can stop.
+  bool ended_by_string() const { return ended_by_string_; }
+
+  /// What came since the last call.
+  Output release();
+
+  std::int64_t completion_tokens() const { return completion_tokens_; }
+
+ private:
+  void add_token(std::int32_t id);
+  void finish(const engine::Event& event);
+
+  std::optional<tokenizer::Detokenizer> detokenizer_;
+  StopMatcher matcher_;
+  std::vector<std::int32_t> stop_ids_;
+  std::int64_t min_tokens_;
+  std::int64_t completion_tokens_ = 0;
+  bool ended_by_string_ = false;
+  bool over_ = false;
+  Output output_;
+};
+
+}  // namespace bundle::server

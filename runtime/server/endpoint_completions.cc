@@ -1,0 +1,171 @@
+// POST /v1/completions: the prompt is a text, a list of texts, token ids, or a list of lists of
+// token ids.
+#include <algorithm>
+#include <ctime>
+#include <limits>
+
+#include "base/text.h"
+#include "runtime/server/endpoints.h"
+#include "runtime/server/prompt_budget.h"
+#include "runtime/server/random_id.h"
+#include "runtime/server/token_ids.h"
+
+namespace bundle::server {
+namespace {
+
+constexpr std::int64_t kDefaultMaxTokens = 16;  // OpenAI's
+
+ApiError prompt_error(std::string message, std::string code = "invalid_value") {
+  return invalid_field("prompt", std::move(message), std::move(code));
+}
+
+/// Turns the forms of `prompt` into token ids.
+class PromptReader {
+ public:
+  PromptReader(const Model& model, bool add_special) : model_(model), add_special_(add_special) {}
+
+  ApiResult<std::vector<Prompt>> read(const Json* prompt) const {
+    if (prompt == nullptr) return prompt_error("'prompt' is required.", "missing_field");
+    std::vector<Prompt> out;
+    const JsonArray* list = prompt->if_array();
+    const bool batch = list != nullptr && !list->empty() && !(*list)[0].is_number();
+    if (!batch) {
+      BUNDLE_TRY(Prompt one, read_one(*prompt));
+      out.push_back(std::move(one));
+      return out;
+    }
+    for (const Json& entry : *list) {
+      BUNDLE_TRY(Prompt one, read_one(entry));
+      out.push_back(std::move(one));
+    }
+    return out;
+  }
+
+ private:
+  ApiResult<Prompt> read_one(const Json& value) const {
+    BUNDLE_TRY(Prompt prompt, value.is_string() ? from_text(value) : from_ids(value));
+    if (prompt.ids.empty()) return prompt_error("'prompt' must not be empty.");
+    return prompt;
+  }
+
+  ApiResult<Prompt> from_text(const Json& value) const {
+    if (model_.served.tokenizer == nullptr) {
+      return prompt_error("This model has no tokenizer: send the prompt as token ids.",
+                          "unsupported_value");
+    }
+    std::string text(value.get_string());
+    auto ids = model_.served.tokenizer->encode(text, {.add_special = add_special_});
+    return Prompt{std::move(ids), std::move(text)};
+  }
+
+  ApiResult<Prompt> from_ids(const Json& value) const {
+    const JsonArray* list = value.if_array();
+    if (list == nullptr) {
+      return prompt_error(
+          "'prompt' must be a string, a list of strings, token ids, or a list of lists of them.",
+          "invalid_type");
+    }
+    BUNDLE_TRY(auto ids, read_token_ids(*list, "prompt", model_.vocab_size));
+    return Prompt{std::move(ids), {}};
+  }
+
+  const Model& model_;
+  bool add_special_;
+};
+
+/// What this endpoint asks beside the common fields.
+struct CompletionParams {
+  GenerationParams common;
+  bool echo = false;
+  bool add_special = true;
+};
+
+void check_best_of(FieldReader& reader, const ServerLimits& limits, std::int64_t n) {
+  const auto best_of = reader.integer("best_of", 1, limits.choices);
+  if (!best_of || *best_of == n) return;
+  if (*best_of < n) {
+    return reader.fail(invalid_field("best_of", "'best_of' must be at least 'n'."));
+  }
+  reader.fail(unsupported_field("best_of", "'best_of' above 'n' is not supported."));
+}
+
+CompletionParams read_params(FieldReader& reader, const Service& service, const Model& model) {
+  const ServerLimits& limits = service.options().limits;
+  CompletionParams out;
+  out.common = read_generation_params(reader, model.served, model.vocab_size, limits);
+  out.echo = reader.boolean("echo").value_or(false);
+  out.add_special = reader.boolean("add_special_tokens").value_or(true);
+  const auto logprobs = reader.integer("logprobs", 0, limits.logprobs);
+  if (logprobs) out.common.sampling.logprobs = static_cast<std::int32_t>(*logprobs);
+  if (logprobs && out.echo) out.common.sampling.prompt_logprobs = out.common.sampling.logprobs;
+  constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
+  out.common.max_tokens = reader.integer("max_tokens", 0, kMost);
+  check_best_of(reader, limits, out.common.n);
+  if (const auto suffix = reader.string("suffix"); suffix && !suffix->empty()) {
+    reader.fail(unsupported_field("suffix", "'suffix' is not supported."));
+  }
+  if (out.common.max_tokens == 0 && !out.echo) {
+    reader.fail(invalid_field("max_tokens", "'max_tokens' of 0 needs 'echo'."));
+  }
+  return out;
+}
+
+/// The longest prompt decides: all choices of a batch have the same budget.
+ApiResult<std::int32_t> budget(const Service& service, const Model& model,
+                               const std::vector<Prompt>& prompts, const GenerationParams& params) {
+  std::size_t longest = 0;
+  for (const Prompt& prompt : prompts) longest = std::max(longest, prompt.ids.size());
+  const std::int64_t fallback = model.served.max_tokens.value_or(kDefaultMaxTokens);
+  return output_budget(service, model, static_cast<std::int64_t>(longest), params.max_tokens,
+                       fallback, "prompt");
+}
+
+AnswerHead head_of(const std::shared_ptr<const Model>& model, const CompletionParams& params) {
+  return {.id = random_id("cmpl-"),
+          .created = std::time(nullptr),
+          .model = model,
+          .logprobs = params.common.sampling.logprobs >= 0,
+          .token_ids = params.common.return_token_ids,
+          .tokens_as_ids = params.common.tokens_as_ids,
+          .include_usage = params.common.include_usage,
+          .echo = params.echo,
+          .top_logprobs = params.common.sampling.logprobs};
+}
+
+/// Echo needs the text of prompts that came as ids.
+void fill_texts(const Model& model, std::vector<Prompt>& prompts) {
+  if (model.served.tokenizer == nullptr) return;
+  for (Prompt& prompt : prompts) {
+    if (!prompt.text.empty()) continue;
+    prompt.text = replace_invalid_utf8(model.served.tokenizer->decode(prompt.ids, false));
+  }
+}
+
+}  // namespace
+
+ReplyResult create_completion(Service& service, const HttpRequest& request) {
+  BUNDLE_TRY(const auto model, service.available_model());
+  BUNDLE_TRY(const JsonObject body, read_body(request));
+  FieldReader reader(body);
+  CompletionParams params = read_params(reader, service, *model);
+  if (reader.error()) return *reader.error();
+  BUNDLE_TRY(auto prompts, PromptReader(*model, params.add_special).read(reader.get("prompt")));
+  const std::int64_t choices = params.common.n * static_cast<std::int64_t>(prompts.size());
+  if (choices > service.options().limits.choices) {
+    return prompt_error("The prompts of one request times 'n' may be " +
+                        std::to_string(service.options().limits.choices) + ".");
+  }
+  BUNDLE_TRY(params.common.sampling.max_tokens, budget(service, *model, prompts, params.common));
+  if (params.echo) fill_texts(*model, prompts);
+  BUNDLE_TRY(auto ticket, service.admit(*model, choices));
+  GenerationPlan plan{.params = params.common,
+                      .prompts = std::move(prompts),
+                      .prompt_only = params.common.sampling.max_tokens == 0,
+                      .model = model,
+                      .ticket = std::move(ticket)};
+  if (plan.prompt_only) plan.params.sampling.max_tokens = 1;
+  plan.format = completion_format(head_of(model, params), static_cast<std::size_t>(choices));
+  return Reply{{}, std::make_unique<Generation>(service, std::move(plan))};
+}
+
+}  // namespace bundle::server

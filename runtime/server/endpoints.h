@@ -1,0 +1,37 @@
+// The endpoints, one file each. An endpoint turns a request into a reply and knows no socket.
+#pragma once
+
+#include <memory>
+
+#include "runtime/server/generation.h"
+#include "runtime/server/message.h"
+#include "runtime/server/service.h"
+
+namespace bundle::server {
+
+/// A response, or an answer to be generated. Both refer to the service.
+struct Reply {
+  HttpResponse response = {};
+  std::unique_ptr<Generation> generation = {};  // null: the response is all
+};
+
+using ReplyResult = ApiResult<Reply>;
+
+ReplyResult list_models(Service& service, const HttpRequest& request);
+ReplyResult get_model(Service& service, const HttpRequest& request);
+ReplyResult create_chat_completion(Service& service, const HttpRequest& request);
+ReplyResult create_completion(Service& service, const HttpRequest& request);
+ReplyResult tokenize(Service& service, const HttpRequest& request);
+ReplyResult detokenize(Service& service, const HttpRequest& request);
+ReplyResult get_health(Service& service, const HttpRequest& request);
+ReplyResult get_ready(Service& service, const HttpRequest& request);
+ReplyResult get_metrics(Service& service, const HttpRequest& request);
+ReplyResult get_version(Service& service, const HttpRequest& request);
+
+/// 200 with this JSON.
+Reply json_reply(const Json& body);
+
+/// The body as a JSON object: 400 for anything else.
+ApiResult<JsonObject> read_body(const HttpRequest& request);
+
+}  // namespace bundle::server

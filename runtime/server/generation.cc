@@ -1,0 +1,229 @@
+#include "runtime/server/generation.h"
+
+#include <utility>
+
+namespace bundle::server {
+namespace {
+
+double seconds(std::chrono::steady_clock::duration time) {
+  return std::chrono::duration<double>(time).count();
+}
+
+const char* reason_name(engine::FinishReason reason) {
+  switch (reason) {
+    case engine::FinishReason::kStop:
+      return "stop";
+    case engine::FinishReason::kLength:
+      return "length";
+    case engine::FinishReason::kAborted:
+      return "abort";
+    default:
+      return "error";
+  }
+}
+
+/// Keeps the prompt's scores and drops the one token that the engine had to make.
+void drop_generated(engine::Event& event) {
+  event.tokens.clear();
+  event.logprobs.clear();
+  event.stop_token = -1;
+  if (event.finish == engine::FinishReason::kStop) event.finish = engine::FinishReason::kLength;
+}
+
+void append(Output& all, Output part) {
+  const auto move_to = [](auto& from, auto& to) {
+    to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
+  };
+  all.text += part.text;
+  move_to(part.token_ids, all.token_ids);
+  move_to(part.logprobs, all.logprobs);
+  move_to(part.prompt_logprobs, all.prompt_logprobs);
+  if (part.finish == engine::FinishReason::kNone) return;
+  all.finish = part.finish;
+  all.stop_string = std::move(part.stop_string);
+  all.stop_token = part.stop_token;
+}
+
+}  // namespace
+
+struct Generation::Slot {
+  Choice choice;
+  Output held = {};      // not yet written
+  bool touched = false;  // since the last write
+  bool ended = false;    // the engine works on it no more, or was told so
+  std::int64_t cached_tokens = 0;
+  Clock::time_point first_at = {};
+  Clock::time_point last_at = {};
+};
+
+Generation::Generation(Service& service, GenerationPlan plan)
+    : service_(service), plan_(std::move(plan)), started_(Clock::now()) {
+  const std::size_t count = plan_.prompts.size() * static_cast<std::size_t>(plan_.params.n);
+  first_id_ = service_.next_ids(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    slots_.push_back({Choice(plan_.params, plan_.model->served.tokenizer)});
+  }
+}
+
+Generation::~Generation() {
+  queue_->set_wake({});
+  abort_all();
+}
+
+void Generation::start(std::function<void()> wake) {
+  queue_->set_wake(std::move(wake));
+  running_ = slots_.size();
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    service_.engine().submit(
+        request_of(i), [queue = queue_](engine::Event event) { queue->push(std::move(event)); });
+  }
+}
+
+engine::Request Generation::request_of(std::size_t index) {
+  const auto n = static_cast<std::size_t>(plan_.params.n);
+  engine::Request request;
+  request.id = first_id_ + index;
+  request.prompt = plan_.prompts[index / n].ids;
+  request.sampling = plan_.params.sampling;
+  if (request.sampling.seed) *request.sampling.seed += index % n;
+  request.cache_salt = plan_.params.cache_salt;
+  return request;
+}
+
+Generation::Progress Generation::pull(std::string& out) {
+  for (TimedEvent& timed : queue_->drain()) {
+    if (!error_) take(std::move(timed));
+  }
+  if (error_) return Progress::kFailed;
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    if (slots_[i].touched) write(i, out);
+  }
+  if (running_ > 0) return Progress::kWaiting;
+  finish(out);
+  return Progress::kDone;
+}
+
+void Generation::take(TimedEvent timed) {
+  engine::Event& event = timed.event;
+  Slot& slot = slots_[event.id - first_id_];
+  if (slot.ended) return;
+  if (plan_.prompt_only) drop_generated(event);
+  record(slot, event, timed.at);
+  if (event.finish == engine::FinishReason::kError) {
+    return fail({.status = 500,
+                 .type = "server_error",
+                 .code = "engine_error",
+                 .message = "The engine failed: " + event.error});
+  }
+  if (event.finish == engine::FinishReason::kAborted) {
+    return fail({.status = 500,
+                 .type = "server_error",
+                 .code = "aborted",
+                 .message = "The engine ended the request."});
+  }
+  const std::uint64_t id = event.id;
+  slot.choice.take(std::move(event));
+  slot.touched = true;
+  if (!slot.choice.over()) return;
+  if (slot.choice.ended_by_string()) service_.engine().abort(id);
+  append(slot.held, slot.choice.release());
+  end_slot(slot, reason_name(slot.held.finish));
+}
+
+void Generation::record(Slot& slot, const engine::Event& event, Clock::time_point at) {
+  if (event.cached_tokens > 0) slot.cached_tokens = event.cached_tokens;
+  if (event.tokens.empty()) return;
+  Metrics& metrics = plan_.model->metrics;
+  if (slot.first_at == Clock::time_point()) {
+    slot.first_at = at;
+    metrics.first_token(seconds(at - started_));
+  } else {
+    metrics.next_tokens(seconds(at - slot.last_at), event.tokens.size());
+  }
+  slot.last_at = at;
+}
+
+void Generation::end_slot(Slot& slot, const char* reason) {
+  slot.ended = true;
+  --running_;
+  plan_.model->metrics.choice_finished(reason);
+}
+
+void Generation::write(std::size_t index, std::string& out) {
+  Slot& slot = slots_[index];
+  slot.touched = false;
+  if (!slot.ended) append(slot.held, slot.choice.release());
+  if (!streams()) return;
+  // Without a tokenizer the ids are the answer; else a chunk without text would say nothing.
+  const bool ids_matter = plan_.model->served.tokenizer == nullptr && !slot.held.token_ids.empty();
+  if (slot.held.text.empty() && !slot.ended && !ids_matter) return;
+  const Usage now = usage();
+  const Prompt& prompt = plan_.prompts[index / static_cast<std::size_t>(plan_.params.n)];
+  plan_.format->chunk(out, index, prompt, std::exchange(slot.held, {}),
+                      plan_.params.continuous_usage ? &now : nullptr);
+}
+
+void Generation::finish(std::string& out) {
+  record_request();
+  if (!streams()) return;
+  if (plan_.params.include_usage) plan_.format->usage_chunk(out, usage());
+  out += "data: [DONE]\n\n";
+}
+
+std::string Generation::whole() {
+  std::vector<Output> outputs;
+  for (Slot& slot : slots_) outputs.push_back(std::move(slot.held));
+  return plan_.format->whole(outputs, plan_.prompts, usage());
+}
+
+void Generation::interrupt(ApiError error) {
+  if (running_ > 0 && !error_) fail(std::move(error));
+}
+
+void Generation::fail(ApiError error) {
+  error_ = std::move(error);
+  abort_all();
+}
+
+void Generation::abort_all() {
+  if (running_ == 0) return;
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    if (slots_[i].ended) continue;
+    service_.engine().abort(first_id_ + i);
+    end_slot(slots_[i], error_ ? "error" : "abort");
+  }
+  record_request();
+}
+
+void Generation::record_request() {
+  const Usage total = usage();
+  RequestFigures figures{.end_to_end = seconds(Clock::now() - started_),
+                         .prompt_tokens = total.prompt_tokens,
+                         .completion_tokens = total.completion_tokens,
+                         .choices = plan_.params.n};
+  const Slot& slot = slots_.front();
+  if (slot.choice.completion_tokens() > 1) {
+    figures.time_per_token = seconds(slot.last_at - slot.first_at) /
+                             static_cast<double>(slot.choice.completion_tokens() - 1);
+  }
+  plan_.model->metrics.request_finished(figures);
+}
+
+Usage Generation::usage() const {
+  Usage out;
+  const auto n = static_cast<std::size_t>(plan_.params.n);
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    out.completion_tokens += slots_[i].choice.completion_tokens();
+    if (i % n == 0) out.cached_tokens += slots_[i].cached_tokens;
+  }
+  for (const Prompt& prompt : plan_.prompts) {
+    out.prompt_tokens += static_cast<std::int64_t>(prompt.ids.size());
+  }
+  return out;
+}
+
+std::string error_event(const ApiError& error) {
+  return "data: " + error_json(error) + "\n\ndata: [DONE]\n\n";
+}
+
+}  // namespace bundle::server

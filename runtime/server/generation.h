@@ -1,0 +1,88 @@
+// One answer that the engine is working on: requests out, events in, bytes for the client out.
+//
+// An endpoint makes it, a session starts and pulls it. Events wait in a queue until they are
+// pulled, so a reader that is slow costs memory only here, where it is counted, and whatever came
+// between two pulls goes out in one piece.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/server/answer_format.h"
+#include "runtime/server/event_queue.h"
+
+namespace bundle::server {
+
+/// What to generate. Choices of one prompt stand side by side: choice i answers prompt i / n.
+struct GenerationPlan {
+  GenerationParams params = {};
+  std::vector<Prompt> prompts = {};
+  bool prompt_only = false;  // max_tokens 0: the prompt is scored, nothing is generated
+  std::unique_ptr<AnswerFormat> format = {};
+  std::shared_ptr<const Model> model = {};
+  Admission::Ticket ticket = {};
+};
+
+/// Used by one thread at a time.
+class Generation {
+ public:
+  enum class Progress {
+    kWaiting,  // more will come
+    kDone,     // a stream has its last event in the output; a whole answer is ready
+    kFailed,   // error() says why; nothing more comes
+  };
+
+  /// The service must outlive it.
+  Generation(Service& service, GenerationPlan plan);
+  /// Aborts what still runs.
+  ~Generation();
+
+  /// Hands the requests to the engine. `wake` is called, on a thread of the engine's, when there is
+  /// something to pull.
+  void start(std::function<void()> wake);
+
+  bool streams() const { return plan_.params.stream; }
+  /// Takes in what has come. Of a stream, appends its events to `out`.
+  Progress pull(std::string& out);
+  /// After kDone, of an answer that is no stream.
+  std::string whole();
+  const ApiError& error() const { return *error_; }
+
+  /// Ends it with this error at the next pull.
+  void interrupt(ApiError error);
+  /// About the bytes that wait to be pulled.
+  std::size_t pending_bytes() const { return queue_->bytes(); }
+
+ private:
+  struct Slot;
+  using Clock = std::chrono::steady_clock;
+
+  engine::Request request_of(std::size_t index);
+  void take(TimedEvent timed);
+  void record(Slot& slot, const engine::Event& event, Clock::time_point at);
+  void end_slot(Slot& slot, const char* reason);
+  void write(std::size_t index, std::string& out);
+  void finish(std::string& out);
+  void fail(ApiError error);
+  void abort_all();
+  void record_request();
+  Usage usage() const;
+
+  Service& service_;
+  GenerationPlan plan_;
+  std::shared_ptr<EventQueue> queue_ = std::make_shared<EventQueue>();
+  std::uint64_t first_id_ = 0;
+  Clock::time_point started_;
+  std::vector<Slot> slots_;
+  std::size_t running_ = 0;
+  std::optional<ApiError> error_;
+};
+
+/// `data: {"error":…}` and the end of a stream that has begun.
+std::string error_event(const ApiError& error);
+
+}  // namespace bundle::server

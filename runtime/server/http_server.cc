@@ -1,0 +1,263 @@
+#include "runtime/server/http_server.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <set>
+#include <thread>
+#include <utility>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+
+#include "runtime/server/session.h"
+
+namespace bundle::server {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+
+constexpr auto kToken = asio::as_tuple(asio::use_awaitable);
+constexpr auto kTick = std::chrono::milliseconds(100);
+constexpr auto kLastWords =
+    std::chrono::seconds(1);  // to send what an interrupted answer ends with
+constexpr std::int64_t kAdminConnections = 64;
+
+Result<tcp::acceptor> listen(asio::io_context& context, const std::string& host,
+                             std::uint16_t port) {
+  const std::string where = host + ":" + std::to_string(port);
+  const auto fail = [&](const boost::system::error_code& error) {
+    return Error{ErrorCode::kUnreachable, "cannot listen: " + error.message(), where,
+                 "Choose another address or port, or stop what uses it."};
+  };
+  boost::system::error_code error;
+  const auto found =
+      tcp::resolver(context).resolve(host, std::to_string(port), tcp::resolver::passive, error);
+  if (error || found.empty()) return fail(error);
+  const tcp::endpoint endpoint = found.begin()->endpoint();
+  tcp::acceptor acceptor(context);
+  acceptor.open(endpoint.protocol(), error);
+  if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
+  if (!error) acceptor.bind(endpoint, error);
+  if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
+  if (error) return fail(error);
+  return acceptor;
+}
+
+std::string full_house() {
+  const HttpResponse response = error_response(
+      unavailable("too_many_connections", "The server has all the connections it allows.", 1));
+  return response_head(response, {}, /*close=*/true, response.body.size()) + response.body;
+}
+
+}  // namespace
+
+class HttpServer::Impl {
+ public:
+  Impl(ServerOptions options, std::shared_ptr<engine::EngineClient> engine)
+      : service(std::move(options), std::move(engine)), api_(service) {}
+  ~Impl() { stop(); }
+
+  Status listen_all();
+  void run();
+  void begin_drain();
+  bool wait();
+  void stop();
+
+  Service service;
+  std::uint16_t port = 0;
+  std::uint16_t admin_port = 0;
+
+ private:
+  using Clock = Session::Clock;
+
+  asio::awaitable<void> accept(tcp::acceptor& acceptor, Door door);
+  asio::awaitable<void> turn_away(tcp::socket socket);
+  asio::awaitable<void> tick();
+  void admit(tcp::socket socket, Door door);
+  void forget(const std::shared_ptr<Session>& session);
+  void check_drain(Clock::time_point now);
+  void finish(bool clean);
+  void close_all();
+  bool any_busy() const;
+
+  Api api_;
+  asio::io_context context_{1};
+  asio::thread_pool workers_{1};
+  asio::steady_timer timer_{context_};
+  std::optional<tcp::acceptor> acceptor_;
+  std::optional<tcp::acceptor> admin_acceptor_;
+  std::set<std::shared_ptr<Session>> sessions_;  // of the I/O thread, as all below up to mutex_
+  std::optional<Clock::time_point> drain_until_;
+  bool interrupted_ = false;
+  bool closed_ = false;
+  std::thread thread_;
+
+  std::mutex mutex_;
+  std::condition_variable over_;
+  bool finished_ = false;
+  bool clean_ = false;
+};
+
+Status HttpServer::Impl::listen_all() {
+  const ServerOptions& options = service.options();
+  BUNDLE_TRY(acceptor_, listen(context_, options.host, options.port));
+  port = acceptor_->local_endpoint().port();
+  if (options.admin_port) {
+    BUNDLE_TRY(admin_acceptor_, listen(context_, options.admin_host, *options.admin_port));
+    admin_port = admin_acceptor_->local_endpoint().port();
+  }
+  return {};
+}
+
+void HttpServer::Impl::run() {
+  asio::co_spawn(context_, accept(*acceptor_, Door::kPublic), asio::detached);
+  if (admin_acceptor_) {
+    asio::co_spawn(context_, accept(*admin_acceptor_, Door::kAdmin), asio::detached);
+  }
+  asio::co_spawn(context_, tick(), asio::detached);
+  thread_ = std::thread([this] { context_.run(); });
+}
+
+asio::awaitable<void> HttpServer::Impl::accept(tcp::acceptor& acceptor, Door door) {
+  while (!closed_) {
+    auto [error, socket] = co_await acceptor.async_accept(kToken);
+    if (closed_) co_return;
+    if (!error) {
+      admit(std::move(socket), door);
+      continue;
+    }
+    // Out of descriptors: some come free when connections end.
+    asio::steady_timer pause(context_, std::chrono::milliseconds(20));
+    co_await pause.async_wait(kToken);
+  }
+}
+
+void HttpServer::Impl::admit(tcp::socket socket, Door door) {
+  boost::system::error_code ignored;
+  socket.set_option(tcp::no_delay(true), ignored);
+  const auto most = static_cast<std::int64_t>(service.options().limits.connections) +
+                    (door == Door::kAdmin ? kAdminConnections : 0);
+  if (service.connections >= most) {
+    asio::co_spawn(context_, turn_away(std::move(socket)), asio::detached);
+    return;
+  }
+  auto session = std::make_shared<Session>(std::move(socket), service, api_, workers_, door);
+  sessions_.insert(session);
+  session->start([this](const std::shared_ptr<Session>& ended) { forget(ended); });
+}
+
+asio::awaitable<void> HttpServer::Impl::turn_away(tcp::socket socket) {
+  static const std::string response = full_house();
+  boost::system::error_code ignored;
+  // It fits in the send buffer of a fresh socket, so this does not wait.
+  co_await asio::async_write(socket, asio::buffer(response), kToken);
+  socket.shutdown(tcp::socket::shutdown_send, ignored);
+}
+
+void HttpServer::Impl::forget(const std::shared_ptr<Session>& session) {
+  sessions_.erase(session);
+  if (drain_until_) check_drain(Clock::now());
+}
+
+asio::awaitable<void> HttpServer::Impl::tick() {
+  auto next_second = Clock::now();
+  while (!closed_) {
+    const auto now = Clock::now();
+    if (now >= next_second) {
+      service.tick();
+      next_second = now + std::chrono::seconds(1);
+    }
+    for (const auto& session : sessions_) session->tick(now);
+    if (drain_until_) check_drain(now);
+    timer_.expires_after(kTick);
+    co_await timer_.async_wait(kToken);
+  }
+}
+
+void HttpServer::Impl::begin_drain() {
+  service.begin_drain();
+  asio::post(context_, [this] {
+    if (drain_until_ || closed_) return;
+    drain_until_ = Clock::now() + service.options().drain_timeout;
+    for (const auto& session : sessions_) session->drain();
+    check_drain(Clock::now());
+  });
+}
+
+bool HttpServer::Impl::any_busy() const {
+  return std::any_of(sessions_.begin(), sessions_.end(),
+                     [](const auto& session) { return session->busy(); });
+}
+
+void HttpServer::Impl::check_drain(Clock::time_point now) {
+  if (closed_) return;
+  if (!any_busy()) return finish(!interrupted_);
+  if (now < *drain_until_) return;
+  if (interrupted_) return finish(false);
+  interrupted_ = true;
+  drain_until_ = now + kLastWords;
+  const ApiError error = unavailable("draining", "The server is shutting down.", 5);
+  for (const auto& session : sessions_) session->interrupt(error);
+}
+
+void HttpServer::Impl::finish(bool clean) {
+  const std::lock_guard lock(mutex_);
+  if (finished_) return;
+  finished_ = true;
+  clean_ = clean;
+  over_.notify_all();
+}
+
+bool HttpServer::Impl::wait() {
+  std::unique_lock lock(mutex_);
+  over_.wait(lock, [this] { return finished_; });
+  return clean_;
+}
+
+void HttpServer::Impl::close_all() {
+  closed_ = true;
+  boost::system::error_code ignored;
+  acceptor_->close(ignored);
+  if (admin_acceptor_) admin_acceptor_->close(ignored);
+  timer_.cancel();
+  for (const auto& session : sessions_) session->cut();
+}
+
+void HttpServer::Impl::stop() {
+  finish(false);
+  if (!thread_.joinable()) return;
+  asio::post(context_, [this] { close_all(); });
+  thread_.join();
+  workers_.join();
+}
+
+HttpServer::HttpServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+HttpServer::~HttpServer() = default;
+
+Result<std::unique_ptr<HttpServer>> HttpServer::start(
+    ServerOptions options, std::shared_ptr<engine::EngineClient> engine) {
+  auto impl = std::make_unique<Impl>(std::move(options), std::move(engine));
+  BUNDLE_CHECK(impl->listen_all());
+  impl->run();
+  return std::unique_ptr<HttpServer>(new HttpServer(std::move(impl)));
+}
+
+void HttpServer::set_model(ServedModel model) { impl_->service.set_model(std::move(model)); }
+std::uint16_t HttpServer::port() const { return impl_->port; }
+std::uint16_t HttpServer::admin_port() const { return impl_->admin_port; }
+void HttpServer::begin_drain() { impl_->begin_drain(); }
+bool HttpServer::wait() { return impl_->wait(); }
+void HttpServer::stop() { impl_->stop(); }
+
+}  // namespace bundle::server

@@ -1,0 +1,385 @@
+#include "runtime/server/session.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "runtime/server/random_id.h"
+
+namespace bundle::server {
+namespace {
+
+namespace asio = boost::asio;
+
+constexpr auto kToken = asio::as_tuple(asio::use_awaitable);
+constexpr std::size_t kReadBytes = 16u << 10;
+constexpr std::size_t kPipelinedBytes = 64u << 10;  // taken in ahead while an answer is made
+constexpr std::size_t kShortBody = 64u << 10;       // read to its end though it is refused
+constexpr auto kLinger = std::chrono::seconds(2);
+
+std::string request_id(const HttpRequest& request) {
+  const std::string_view given = request.field("x-request-id");
+  const bool usable =
+      !given.empty() && given.size() <= 128 && std::all_of(given.begin(), given.end(), [](char c) {
+        return static_cast<unsigned char>(c) > 0x20 && static_cast<unsigned char>(c) < 0x7f;
+      });
+  return usable ? std::string(given) : random_id("req-");
+}
+
+std::string_view view(const boost::beast::flat_buffer& buffer) {
+  return {static_cast<const char*>(buffer.cdata().data()), buffer.size()};
+}
+
+void append_chunk(std::string& out, std::string_view bytes) {
+  char size[20];
+  const int digits = std::snprintf(size, sizeof size, "%zx\r\n", bytes.size());
+  out.append(size, static_cast<std::size_t>(digits));
+  out += bytes;
+  out += "\r\n";
+}
+
+const HttpResponse& stream_response() {
+  static const HttpResponse response{
+      .content_type = "text/event-stream; charset=utf-8",
+      .fields = {{"Cache-Control", "no-cache"}, {"X-Accel-Buffering", "no"}}};
+  return response;
+}
+
+}  // namespace
+
+Session::Session(asio::ip::tcp::socket socket, Service& service, const Api& api,
+                 asio::thread_pool& workers, Door door)
+    : socket_(std::move(socket)),
+      service_(service),
+      api_(api),
+      workers_(workers),
+      door_(door),
+      signal_(socket_.get_executor()) {
+  ++service_.connections;
+}
+
+Session::~Session() { --service_.connections; }
+
+void Session::start(std::function<void(const std::shared_ptr<Session>&)> on_end) {
+  asio::co_spawn(
+      socket_.get_executor(), [self = shared_from_this()] { return self->run(); },
+      [self = shared_from_this(), on_end = std::move(on_end)](const std::exception_ptr&) {
+        self->cut();
+        on_end(self);
+      });
+}
+
+void Session::tick(Clock::time_point now) {
+  if (now >= deadline_) {
+    deadline_ = Clock::time_point::max();
+    timed_out_ = true;
+    boost::system::error_code ignored;
+    socket_.cancel(ignored);
+  }
+  const std::size_t most = service_.options().limits.pending_bytes;
+  if (generation_ != nullptr && generation_->streams() && generation_->pending_bytes() > most) {
+    cut();
+  }
+}
+
+void Session::drain() {
+  closing_ = true;
+  if (!busy_) cut();
+}
+
+void Session::interrupt(const ApiError& error) {
+  if (generation_ == nullptr) return;
+  generation_->interrupt(error);
+  wake();
+}
+
+void Session::cut() {
+  boost::system::error_code ignored;
+  socket_.close(ignored);
+  client_left_ = true;
+  wake();
+}
+
+Session::Awaitable<> Session::run() {
+  while (co_await read_request()) {
+    co_await answer();
+    busy_ = false;
+    if (closing_ || !socket_.is_open()) break;
+  }
+  busy_ = false;
+  if (unread_input_ && socket_.is_open()) co_await linger();
+}
+
+/// False when the connection is over.
+Session::Awaitable<bool> Session::read_request() {
+  const ServerLimits& limits = service_.options().limits;
+  reader_ = std::make_unique<RequestReader>(limits);
+  refusal_.reset();
+  head_taken_ = false;
+  deadline_ = Clock::now() + limits.idle_timeout;
+  while (true) {
+    const std::size_t before = input_.size();
+    input_.consume(reader_->feed(view(input_)));
+    if (!busy_ && before > 0) {
+      busy_ = true;
+      deadline_ = Clock::now() + limits.header_timeout;
+    }
+    if (reader_->state() == RequestReader::State::kFailed) {
+      co_await refuse(reader_->error());
+      co_return false;
+    }
+    if (reader_->state() != RequestReader::State::kHead && !head_taken_) {
+      if (!co_await take_head()) co_return false;
+      if (input_.size() > 0 && reader_->state() != RequestReader::State::kDone) continue;
+    }
+    if (reader_->state() == RequestReader::State::kDone) break;
+    if (!co_await read_more()) co_return false;
+  }
+  deadline_ = Clock::time_point::max();
+  co_return true;
+}
+
+/// The head is complete: what can be refused now is, before the body is asked for.
+Session::Awaitable<bool> Session::take_head() {
+  head_taken_ = true;
+  deadline_ = Clock::now() + service_.options().limits.body_timeout;
+  const HttpRequest& head = reader_->head();
+  refusal_ = api_.check(head, door_);
+  if (refusal_ &&
+      (head.chunked || head.expects_continue || head.content_length.value_or(0) > kShortBody)) {
+    refusal_->close = true;
+    request_ = head;
+    co_await refuse(*refusal_);
+    co_return false;
+  }
+  const bool waits = head.expects_continue && reader_->state() == RequestReader::State::kBody &&
+                     input_.size() == 0;
+  if (waits) co_return co_await write("HTTP/1.1 100 Continue\r\n\r\n");
+  co_return true;
+}
+
+Session::Awaitable<bool> Session::read_more() {
+  const auto [error, count] = co_await socket_.async_read_some(input_.prepare(kReadBytes), kToken);
+  input_.commit(count);
+  if (!error) co_return true;
+  if (timed_out_ && socket_.is_open()) co_await read_failed();
+  co_return false;
+}
+
+/// The request did not come in time. A connection on which nothing was asked just closes.
+Session::Awaitable<> Session::read_failed() {
+  if (!busy_) co_return;
+  const char* part = head_taken_ ? "body" : "head";
+  co_await refuse(bad_http(408, "request_timeout",
+                           std::string("The request's ") + part + " did not come in time."));
+}
+
+Session::Awaitable<> Session::answer() {
+  request_ = reader_->take();
+  request_.id = request_id(request_);
+  if (refusal_) {
+    co_await respond(error_response(*refusal_));
+    co_return;
+  }
+  Reply reply = co_await handle();
+  if (reply.generation == nullptr) {
+    co_await respond(reply.response);
+  } else {
+    generation_ = std::move(reply.generation);
+    co_await generate();
+    generation_.reset();
+  }
+}
+
+Session::Awaitable<Reply> Session::handle() {
+  if (!api_.is_heavy(request_)) co_return api_.handle(request_);
+  co_return co_await asio::co_spawn(
+      workers_, [this]() -> Awaitable<Reply> { co_return api_.handle(request_); },
+      asio::use_awaitable);
+}
+
+bool Session::will_close(const HttpResponse& response) const {
+  return closing_ || response.close || !request_.keep_alive || service_.draining();
+}
+
+Session::Awaitable<> Session::respond(const HttpResponse& response) {
+  closing_ = will_close(response);
+  HttpResponse full = response;
+  for (Field& field : api_.common_fields(request_)) full.fields.push_back(std::move(field));
+  std::string wire = response_head(full, request_, closing_, full.body.size());
+  if (request_.method != "HEAD") wire += full.body;
+  api_.count(request_, response.status);
+  co_await write(wire);
+}
+
+/// An error after which the connection closes, whatever of the request is still to come.
+Session::Awaitable<> Session::refuse(const ApiError& error) {
+  unread_input_ = true;
+  closing_ = true;
+  if (request_.id.empty()) request_.id = request_id(reader_->head());
+  co_await respond(error_response(error));
+}
+
+Session::Awaitable<> Session::generate() {
+  client_left_ = false;
+  head_sent_ = false;
+  generation_->start([weak = weak_from_this(), executor = socket_.get_executor()] {
+    asio::post(executor, [weak] {
+      if (const auto self = weak.lock()) self->wake();
+    });
+  });
+  start_watch();
+  if (generation_->streams()) {
+    co_await stream();
+  } else {
+    co_await answer_whole();
+  }
+  co_await stop_watch();
+  if (client_left_) closing_ = true;
+}
+
+Session::Awaitable<> Session::answer_whole() {
+  std::string unused;
+  while (!client_left_) {
+    switch (generation_->pull(unused)) {
+      case Generation::Progress::kDone:
+        co_await respond({.body = generation_->whole()});
+        co_return;
+      case Generation::Progress::kFailed:
+        co_await respond(error_response(generation_->error()));
+        co_return;
+      case Generation::Progress::kWaiting:
+        co_await wait_for_wake(Clock::time_point::max());
+    }
+  }
+}
+
+Session::Awaitable<> Session::stream() {
+  std::string events;
+  auto last_write = Clock::now();
+  while (!client_left_) {
+    const auto progress = generation_->pull(events);
+    const bool over = progress != Generation::Progress::kWaiting;
+    if (progress == Generation::Progress::kFailed) {
+      // Nothing was sent yet, so the failure can still be a status.
+      if (!head_sent_) {
+        co_await respond(error_response(generation_->error()));
+        co_return;
+      }
+      events += error_event(generation_->error());
+    }
+    const auto now = Clock::now();
+    const auto interval = service_.options().keep_alive_interval;
+    if (events.empty() && !over && now - last_write >= interval) events = ": keep-alive\n\n";
+    if (over || !events.empty()) {
+      if (!co_await send_events(events, over)) co_return;
+      last_write = now;
+    }
+    if (over) co_return;
+    co_await wait_for_wake(last_write + interval);
+  }
+}
+
+/// One write for all that is there: the head if it is still to come, events, and the end.
+Session::Awaitable<bool> Session::send_events(std::string& events, bool last) {
+  std::string wire;
+  if (!head_sent_) {
+    HttpResponse response = stream_response();
+    closing_ = will_close(response) || request_.http_1_0;
+    for (Field& field : api_.common_fields(request_)) response.fields.push_back(std::move(field));
+    wire = response_head(response, request_, closing_, std::nullopt);
+    api_.count(request_, 200);
+    head_sent_ = true;
+  }
+  if (request_.http_1_0) {
+    wire += events;
+  } else {
+    if (!events.empty()) append_chunk(wire, events);
+    if (last) wire += "0\r\n\r\n";
+  }
+  events.clear();
+  co_return co_await write(wire);
+}
+
+Session::Awaitable<> Session::wait_for_wake(Clock::time_point until) {
+  if (!woken_) {
+    signal_.expires_at(until);
+    co_await signal_.async_wait(kToken);
+  }
+  woken_ = false;
+}
+
+void Session::wake() {
+  woken_ = true;
+  signal_.cancel();
+}
+
+/// False when the client is gone or takes nothing.
+Session::Awaitable<bool> Session::write(std::string_view bytes) {
+  while (!bytes.empty()) {
+    deadline_ = Clock::now() + service_.options().limits.write_timeout;
+    const auto [error, count] =
+        co_await socket_.async_write_some(asio::buffer(bytes.data(), bytes.size()), kToken);
+    if (error) {
+      client_left_ = true;
+      cut();
+      co_return false;
+    }
+    bytes.remove_prefix(count);
+  }
+  deadline_ = Clock::time_point::max();
+  co_return true;
+}
+
+/// Closing while the client still sends would make its kernel throw our answer away.
+Session::Awaitable<> Session::linger() {
+  boost::system::error_code ignored;
+  socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
+  const auto until = Clock::now() + kLinger;
+  deadline_ = until;
+  input_.clear();
+  while (Clock::now() < until) {
+    const auto [error, count] =
+        co_await socket_.async_read_some(input_.prepare(kReadBytes), kToken);
+    if (error) co_return;
+  }
+}
+
+void Session::start_watch() {
+  watching_ = true;
+  asio::co_spawn(socket_.get_executor(), watch(),
+                 asio::bind_cancellation_slot(
+                     stop_watching_.slot(), [self = shared_from_this()](const std::exception_ptr&) {
+                       self->watching_ = false;
+                       self->wake();
+                     }));
+}
+
+/// While an answer is made nobody reads: this does, to see the client go.
+Session::Awaitable<> Session::watch() {
+  while (input_.size() < kPipelinedBytes) {
+    const auto [error, count] = co_await socket_.async_read_some(input_.prepare(4096), kToken);
+    input_.commit(count);
+    if (!error) continue;
+    if (error != asio::error::operation_aborted) {
+      client_left_ = true;
+      wake();
+    }
+    co_return;
+  }
+}
+
+Session::Awaitable<> Session::stop_watch() {
+  while (watching_) {
+    stop_watching_.emit(asio::cancellation_type::terminal);
+    co_await wait_for_wake(Clock::time_point::max());
+  }
+}
+
+}  // namespace bundle::server
