@@ -1,0 +1,212 @@
+// The sampler against a plain reference that sorts everything: which tokens are kept, and how
+// often each is drawn.
+#include <algorithm>
+#include <cmath>
+#include <gtest/gtest.h>
+#include <limits>
+#include <map>
+#include <random>
+#include <set>
+
+#include "runtime/engine/random.h"
+#include "runtime/engine/sampler.h"
+
+namespace bundle::engine {
+namespace {
+
+constexpr float kMasked = -std::numeric_limits<float>::infinity();
+
+using Distribution = std::map<std::int32_t, double>;
+
+/// min_p, top_k, top_p in that order, on probabilities.
+Distribution reference(const std::vector<float>& logits, const SamplingParams& params) {
+  std::vector<std::pair<double, std::int32_t>> sorted;
+  double max = -INFINITY;
+  for (const float x : logits) max = std::max(max, double{x});
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    if (logits[i] == kMasked) continue;
+    sorted.emplace_back((double{logits[i]} - max) / params.temperature, static_cast<int>(i));
+  }
+  std::sort(sorted.begin(), sorted.end(), [](auto& a, auto& b) {
+    return a.first != b.first ? a.first > b.first : a.second < b.second;
+  });
+  for (auto& entry : sorted) entry.first = std::exp(entry.first);
+  std::erase_if(sorted, [&](auto& entry) { return entry.first < params.min_p; });
+  if (params.top_k > 0) sorted.resize(std::min<std::size_t>(sorted.size(), params.top_k));
+  double total = 0.0;
+  for (const auto& entry : sorted) total += entry.first;
+  Distribution kept;
+  double mass = 0.0;
+  for (const auto& [p, id] : sorted) {
+    kept[id] = p;
+    mass += p;
+    if (params.top_p < 1.0 && mass >= params.top_p * total) break;
+  }
+  for (auto& [id, p] : kept) p /= mass;
+  return kept;
+}
+
+Distribution normalized(const Candidates& candidates) {
+  Distribution result;
+  double total = 0.0;
+  const auto add = [&](std::int32_t id, double weight) {
+    if (weight == 0.0) return;
+    EXPECT_TRUE(result.emplace(id, weight).second) << "token " << id << " twice";
+    total += weight;
+  };
+  if (candidates.all) {
+    for (std::size_t i = 0; i < candidates.dense.size(); ++i) {
+      add(static_cast<std::int32_t>(i), double{candidates.dense[i]});
+    }
+  } else {
+    for (std::size_t i = 0; i < candidates.ids.size(); ++i) {
+      add(candidates.ids[i], candidates.weights[i]);
+    }
+  }
+  for (auto& [id, weight] : result) weight /= total;
+  return result;
+}
+
+SamplingParams shifted(SamplingParams params, double by) {
+  if (params.top_p < 1.0) params.top_p = std::clamp(params.top_p + by, 0.0, 1.0 - 1e-12);
+  params.min_p = params.min_p > 0 ? std::max(0.0, params.min_p * (1.0 - by)) : 0.0;
+  return params;
+}
+
+std::vector<float> random_logits(std::mt19937& random) {
+  std::vector<float> logits(1 + random() % 3000);
+  std::normal_distribution<float> normal(0.0f, 0.1f + static_cast<float>(random() % 60) / 10.0f);
+  const bool ties = random() % 4 == 0;
+  for (float& x : logits) {
+    x = ties ? static_cast<float>(random() % 5) : normal(random);
+    if (random() % 20 == 0) x = kMasked;
+  }
+  logits[random() % logits.size()] = 2.0f;
+  return logits;
+}
+
+SamplingParams random_params(std::mt19937& random) {
+  const double temperatures[] = {0.01, 0.3, 0.7, 1.0, 1.5, 10.0};
+  const double top_ps[] = {1.0, 1.0, 0.0, 0.1, 0.5, 0.9, 0.95, 0.999};
+  const double min_ps[] = {0.0, 0.0, 0.0, 0.01, 0.1, 0.5, 1.0};
+  const std::int32_t top_ks[] = {0, 0, 0, 1, 2, 5, 40, 200, 2999};
+  SamplingParams params;
+  params.temperature = temperatures[random() % 6];
+  params.top_p = top_ps[random() % 8];
+  params.min_p = min_ps[random() % 7];
+  params.top_k = top_ks[random() % 9];
+  return params;
+}
+
+TEST(SamplerDistribution, KeepsWhatTheReferenceKeeps) {
+  std::mt19937 random(11);
+  Sampler sampler;
+  LogitRow row;
+  for (int round = 0; round < 3000; ++round) {
+    const auto logits = random_logits(random);
+    const SamplingParams params = random_params(random);
+    row.assign(logits);
+    const Distribution got = normalized(sampler.candidates(row, params));
+    // Between the sets at bounds a rounding apart.
+    const Distribution inner = reference(logits, shifted(params, -1e-6));
+    const Distribution outer = reference(logits, shifted(params, 1e-6));
+    SCOPED_TRACE(testing::Message()
+                 << "round " << round << " T " << params.temperature << " k " << params.top_k
+                 << " p " << params.top_p << " min " << params.min_p << " V " << logits.size());
+    for (const auto& [id, p] : inner) {
+      if (p > 1e-30) {
+        ASSERT_TRUE(got.contains(id)) << id << " is missing";
+      }
+    }
+    for (const auto& [id, p] : got) {
+      ASSERT_TRUE(outer.contains(id)) << id << " is too much";
+      if (inner.size() == outer.size()) {
+        ASSERT_NEAR(p, inner.at(id), 1e-6 * (p + 1e-3));
+      }
+    }
+  }
+}
+
+TEST(SamplerDistribution, DrawWalksTheWeights) {
+  Candidates few;
+  few.ids = {7, 3, 9};
+  few.weights = {1.0, 2.0, 1.0};
+  EXPECT_EQ(draw(few, 0.0), 7);
+  EXPECT_EQ(draw(few, 0.2499), 7);
+  EXPECT_EQ(draw(few, 0.25), 3);
+  EXPECT_EQ(draw(few, 0.7499), 3);
+  EXPECT_EQ(draw(few, 0.75), 9);
+  EXPECT_EQ(draw(few, 1.0 - 1e-16), 9);
+}
+
+TEST(SamplerDistribution, DenseDrawSkipsTokensWithoutWeight) {
+  Candidates all;
+  all.all = true;
+  all.dense.assign(1000, 0.0f);
+  all.dense[300] = 1.0f;
+  all.dense[301] = 1.0f;
+  EXPECT_EQ(draw(all, 0.0), 300);
+  EXPECT_EQ(draw(all, 0.4999), 300);
+  EXPECT_EQ(draw(all, 0.5), 301);
+  EXPECT_EQ(draw(all, 1.0 - 1e-16), 301);
+}
+
+/// Pearson's statistic of draws against the reference, divided by what chance allows at
+/// p = 0.0001 (Wilson and Hilferty's approximation).
+double chi_square_ratio(const std::vector<float>& logits, const SamplingParams& params, int draws) {
+  Sampler sampler;
+  const TokenHistory history;
+  std::map<std::int32_t, int> counts;
+  for (int i = 0; i < draws; ++i) {
+    ++counts[*sampler.choose(logits, {params, history, {}, 99, static_cast<std::uint64_t>(i)})];
+  }
+  double statistic = 0.0;
+  int bins = 0;
+  double rare = 0.0;
+  int rare_count = 0;
+  for (const auto& [id, p] : reference(logits, params)) {
+    const double expected = p * draws;
+    const int count = counts[id];
+    counts.erase(id);
+    if (expected < 8.0) {
+      rare += expected;
+      rare_count += count;
+      continue;
+    }
+    statistic += (count - expected) * (count - expected) / expected;
+    ++bins;
+  }
+  for (const auto& [id, count] : counts) EXPECT_EQ(count, 0) << "token " << id << " was not kept";
+  if (rare > 8.0) {
+    statistic += (rare_count - rare) * (rare_count - rare) / rare;
+    ++bins;
+  }
+  if (bins < 2) return 0.0;
+  const double k = bins - 1;
+  const double limit = k * std::pow(1 - 2 / (9 * k) + 3.719 * std::sqrt(2 / (9 * k)), 3);
+  return statistic / limit;
+}
+
+TEST(SamplerDistribution, DrawsFollowTheReference) {
+  std::mt19937 random(21);
+  std::normal_distribution<float> normal(0.0f, 2.0f);
+  std::vector<float> logits(700);
+  for (float& x : logits) x = normal(random);
+  const auto with = [](double temperature, std::int32_t k, double p, double min_p) {
+    SamplingParams params;
+    params.temperature = temperature;
+    params.top_k = k;
+    params.top_p = p;
+    params.min_p = min_p;
+    return params;
+  };
+  EXPECT_LT(chi_square_ratio(logits, with(1.0, 0, 1.0, 0.0), 60000), 1.0);
+  EXPECT_LT(chi_square_ratio(logits, with(0.6, 0, 0.95, 0.0), 60000), 1.0);
+  EXPECT_LT(chi_square_ratio(logits, with(1.3, 50, 1.0, 0.0), 60000), 1.0);
+  EXPECT_LT(chi_square_ratio(logits, with(1.0, 0, 1.0, 0.05), 60000), 1.0);
+  EXPECT_LT(chi_square_ratio(logits, with(0.8, 40, 0.9, 0.02), 60000), 1.0);
+  EXPECT_LT(chi_square_ratio(logits, with(2.0, 0, 0.5, 0.01), 60000), 1.0);
+}
+
+}  // namespace
+}  // namespace bundle::engine
