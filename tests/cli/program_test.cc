@@ -1,0 +1,182 @@
+// The bundle program from outside: exit codes, both output forms, and what it says when it is
+// misused. Each test is one behaviour.
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <gtest/gtest.h>
+#include <memory>
+#include <sys/wait.h>
+
+#include "base/file.h"
+#include "base/json.h"
+
+namespace bundle {
+namespace {
+
+struct Ran {
+  int code;
+  std::string out;
+  std::string err;
+};
+
+class Program : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = testing::TempDir() + "bundle_cli_XXXXXX";
+    ASSERT_NE(::mkdtemp(name.data()), nullptr);
+    home_ = name;
+    ::setenv("BUNDLE_HOME", home_.c_str(), 1);
+  }
+  void TearDown() override { std::filesystem::remove_all(home_); }
+
+  /// Runs `bundle ARGUMENTS` through the shell.
+  Ran run(const std::string& arguments) {
+    const std::string err = (home_ / "stderr").string();
+    const std::string command =
+        std::string(BUNDLE_BINARY_DIR) + "/bin/bundle " + arguments + " 2>" + err;
+    FILE* pipe = ::popen(command.c_str(), "r");
+    std::string out;
+    std::array<char, 4096> buffer;
+    for (std::size_t n; (n = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0;) {
+      out.append(buffer.data(), n);
+    }
+    const int status = ::pclose(pipe);
+    return {WEXITSTATUS(status), out, read_file(err).value()};
+  }
+
+  /// The `error` member of a run that failed with --output json.
+  Json error_of(const Ran& ran) {
+    const auto document = parse_json(ran.out, "stdout");
+    EXPECT_TRUE(document) << ran.out;
+    return document ? document->at("error") : Json();
+  }
+
+  Path home_;
+};
+
+TEST_F(Program, WithoutArgumentsShowsHelpAndFails) {
+  const Ran ran = run("");
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_NE(ran.err.find("First steps"), std::string::npos);
+}
+
+TEST_F(Program, EveryCommandHasHelp) {
+  for (const char* command : {"bench", "build", "chat", "completion", "delete", "deploy", "doctor",
+                              "gc", "init", "inspect", "list", "logs", "prompt", "rm", "rollback",
+                              "serve", "status", "tokenize", "version"}) {
+    const Ran ran = run(std::string(command) + " --help");
+    EXPECT_EQ(ran.code, 0) << command;
+    EXPECT_NE(ran.out.find("Usage: bundle " + std::string(command)), std::string::npos) << ran.out;
+  }
+}
+
+TEST_F(Program, AMisspeltCommandIsSuggested) {
+  const Ran ran = run("buld .");
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_NE(ran.err.find("Did you mean 'bundle build'?"), std::string::npos) << ran.err;
+}
+
+TEST_F(Program, AnUnknownOptionIsWrongUsageInJsonToo) {
+  const Ran ran = run("list --wat --output json");
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_EQ(error_of(ran).at("code").as_string(), "usage");
+  EXPECT_EQ(ran.err, "");
+}
+
+TEST_F(Program, AnEmptyStoreListsNothing) {
+  EXPECT_NE(run("list").out.find("No bundles yet"), std::string::npos);
+  const Ran ran = run("list --output json");
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_TRUE(parse_json(ran.out, "stdout")) << ran.out;
+}
+
+TEST_F(Program, AMissingBundleIsNotFound) {
+  for (const char* command : {"inspect", "rm", "serve", "bench"}) {
+    const Ran ran = run(std::string(command) + " nope --output json");
+    EXPECT_EQ(ran.code, 4) << command << ran.out;
+    EXPECT_EQ(error_of(ran).at("code").as_string(), "not_found");
+  }
+}
+
+TEST_F(Program, AMissingDeploymentIsNotFound) {
+  for (const char* command : {"status", "logs", "delete", "rollback"}) {
+    const Ran ran = run(std::string(command) + " nope");
+    EXPECT_EQ(ran.code, 4) << command;
+    EXPECT_NE(ran.err.find("no deployment 'nope'"), std::string::npos) << ran.err;
+  }
+}
+
+TEST_F(Program, AnUnreadableModelIsBadInputAndLeavesNoTrace) {
+  ASSERT_TRUE(write_file_atomic(home_ / "broken.gguf", "GGUF\x03"));
+  const Ran ran = run("build " + (home_ / "broken.gguf").string() + " --output json");
+  EXPECT_EQ(ran.code, 3) << ran.out;
+  EXPECT_EQ(error_of(ran).at("code").as_string(), "bad_input");
+  EXPECT_FALSE(std::filesystem::exists(home_ / "store" / "blobs"));
+}
+
+TEST_F(Program, AnUnknownKeyOfBundleYamlIsNamedWithTheNearest) {
+  ASSERT_TRUE(make_directories(home_ / "m"));
+  ASSERT_TRUE(write_file_atomic(home_ / "m" / "bundle.yaml", "name: x\nruntme: {}\n"));
+  const Ran ran = run("build " + (home_ / "m").string());
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_NE(ran.err.find("runtme"), std::string::npos) << ran.err;
+  EXPECT_NE(ran.err.find("runtime"), std::string::npos) << ran.err;
+}
+
+TEST_F(Program, InitWritesATemplateThatIsValidAndDoesNotOverwrite) {
+  const std::string folder = (home_ / "new").string();
+  EXPECT_EQ(run("init --dir " + folder).code, 0);
+  EXPECT_EQ(run("init --dir " + folder).code, 3);
+  EXPECT_EQ(run("init --force --dir " + folder).code, 0);
+  // It is valid up to the model that is not there.
+  EXPECT_EQ(run("build " + folder).code, 4);
+  EXPECT_EQ(run("init smolm2-135m-instruct --dir " + folder).code, 4);
+}
+
+TEST_F(Program, APromptOfATemplateHasNothingAdded) {
+  ASSERT_TRUE(write_file_atomic(home_ / "t.jinja", "{{ bos_token }}{{ messages[0].content }}"));
+  ASSERT_TRUE(
+      write_file_atomic(home_ / "c.json", R"({"bos_token":"<s>","messages":[{"content":"hé"}]})"));
+  const Ran ran = run("prompt --template " + (home_ / "t.jinja").string() + " --input " +
+                      (home_ / "c.json").string());
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(ran.out, "<s>hé");
+}
+
+TEST_F(Program, TheClockOfTemplatesCanBeSet) {
+  ASSERT_TRUE(write_file_atomic(home_ / "t.jinja", "{{ strftime_now('%d %b %Y') }}"));
+  ASSERT_TRUE(write_file_atomic(home_ / "c.json", "{}"));
+  ::setenv("BUNDLE_NOW", "2026-11-23T12:34:56", 1);
+  const Ran ran = run("prompt --template " + (home_ / "t.jinja").string() + " --input " +
+                      (home_ / "c.json").string());
+  ::unsetenv("BUNDLE_NOW");
+  EXPECT_EQ(ran.out, "23 Nov 2026");
+}
+
+TEST_F(Program, CompletionScriptsAreValidShell) {
+  const Ran bash = run("completion bash");
+  ASSERT_EQ(bash.code, 0);
+  ASSERT_TRUE(write_file_atomic(home_ / "completion.bash", bash.out));
+  const std::string test = "bash -c 'source " + (home_ / "completion.bash").string() +
+                           "; COMP_WORDS=(bundle de); COMP_CWORD=1; _bundle; "
+                           "[ \"${COMPREPLY[*]}\" = \"deploy delete\" ]'";
+  EXPECT_EQ(std::system(test.c_str()), 0) << bash.out;
+  EXPECT_NE(run("completion zsh").out.find("#compdef bundle"), std::string::npos);
+  EXPECT_NE(run("completion fish").out.find("complete -c bundle"), std::string::npos);
+  EXPECT_EQ(run("completion tcsh").code, 2);
+}
+
+TEST_F(Program, AnUnknownTargetIsNamed) {
+  ASSERT_TRUE(make_directories(home_ / "m"));
+  const Ran ran = run("deploy --target mars --name x " + (home_ / "m").string());
+  EXPECT_NE(ran.code, 0);
+}
+
+TEST_F(Program, VersionIsPrintedInBothForms) {
+  EXPECT_EQ(run("version").out.rfind("bundle ", 0), 0u);
+  EXPECT_EQ(run("--version").code, 0);
+  EXPECT_TRUE(parse_json(run("version --output json").out, "stdout"));
+}
+
+}  // namespace
+}  // namespace bundle

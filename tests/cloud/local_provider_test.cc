@@ -1,0 +1,157 @@
+#include "cloud/local/local_provider.h"
+
+#include <csignal>
+#include <cstdlib>
+#include <gtest/gtest.h>
+
+#include "base/http_client.h"
+#include "base/process.h"
+
+namespace bundle::cloud {
+namespace {
+
+class LocalProviderTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = testing::TempDir() + "bundle_cloud_XXXXXX";
+    ASSERT_NE(::mkdtemp(name.data()), nullptr);
+    home_ = name;
+    ::setenv("BUNDLE_HOME", home_.c_str(), 1);
+  }
+  void TearDown() override {
+    const auto all = provider_->list();
+    for (const auto& status : *all) (void)provider_->remove(status.name, {});
+    std::filesystem::remove_all(home_);
+  }
+
+  DeploymentSpec spec(const std::string& name) const {
+    DeploymentSpec spec;
+    spec.name = name;
+    spec.target = "local";
+    spec.bundle = "b:latest";
+    spec.digest = "sha256:00";
+    spec.server = {STUB_SERVER};
+    spec.launch = JsonObject{{"name", "b"}, {"runtime", JsonObject{}}};
+    spec.drain_seconds = 1;
+    return spec;
+  }
+
+  Path home_;
+  std::unique_ptr<Provider> provider_ = make_local_provider();
+};
+
+TEST_F(LocalProviderTest, AppliesAndAnswers) {
+  const auto status = provider_->apply(spec("one"), {});
+  ASSERT_TRUE(status) << status.error().message();
+  EXPECT_EQ(status->state, "running");
+  EXPECT_TRUE(status->ready);
+  EXPECT_EQ(status->model, "b");
+  EXPECT_EQ(status->revision, 1);
+  EXPECT_EQ(http_request({.url = status->url + "/ready"})->status, 200);
+}
+
+TEST_F(LocalProviderTest, TheSameAgainChangesNothing) {
+  const auto first = provider_->apply(spec("one"), {});
+  ASSERT_TRUE(first);
+  EXPECT_FALSE(provider_->plan(spec("one"))->changes);
+  const auto second = provider_->apply(spec("one"), {});
+  ASSERT_TRUE(second);
+  EXPECT_EQ(first->pid, second->pid);
+  EXPECT_EQ(second->revision, 1);
+}
+
+TEST_F(LocalProviderTest, AChangeMakesARevisionOnTheSamePort) {
+  const auto first = provider_->apply(spec("one"), {});
+  ASSERT_TRUE(first);
+  DeploymentSpec changed = spec("one");
+  changed.environment = {{"A", "b"}};
+  EXPECT_TRUE(provider_->plan(changed)->changes);
+  const auto second = provider_->apply(changed, {});
+  ASSERT_TRUE(second) << second.error().message();
+  EXPECT_EQ(second->revision, 2);
+  EXPECT_NE(second->pid, first->pid);
+  EXPECT_EQ(second->url, first->url);
+  EXPECT_FALSE(identify_process(static_cast<pid_t>(first->pid)));
+}
+
+TEST_F(LocalProviderTest, AFailedChangeLeavesTheOldOneRunning) {
+  ASSERT_TRUE(provider_->apply(spec("one"), {}));
+  DeploymentSpec broken = spec("one");
+  broken.launch["runtime"] = JsonObject{{"fail", true}};
+  const auto failed = provider_->apply(broken, {});
+  ASSERT_TRUE(failed.has_error());
+  EXPECT_NE(failed.error().remedy.find("the model is broken"), std::string::npos);
+  const auto status = provider_->status("one");
+  ASSERT_TRUE(status);
+  EXPECT_TRUE(status->ready);
+  EXPECT_EQ(status->revision, 1);
+}
+
+TEST_F(LocalProviderTest, AFailedFirstStartLeavesNothing) {
+  DeploymentSpec broken = spec("one");
+  broken.launch["runtime"] = JsonObject{{"fail", true}};
+  ASSERT_TRUE(provider_->apply(broken, {}).has_error());
+  EXPECT_EQ(provider_->status("one").error().code, ErrorCode::kNotFound);
+  EXPECT_TRUE(provider_->list()->empty());
+}
+
+TEST_F(LocalProviderTest, RollbackReturnsToTheRevisionBefore) {
+  ASSERT_TRUE(provider_->apply(spec("one"), {}));
+  DeploymentSpec changed = spec("one");
+  changed.bundle = "b:two";
+  ASSERT_TRUE(provider_->apply(changed, {}));
+  const auto back = provider_->rollback("one", 0, {});
+  ASSERT_TRUE(back) << back.error().message();
+  EXPECT_EQ(back->bundle, "b:latest");
+  EXPECT_EQ(back->revision, 3);
+  EXPECT_EQ(provider_->rollback("one", 99, {}).error().code, ErrorCode::kNotFound);
+}
+
+TEST_F(LocalProviderTest, TwoDeploymentsTakeTwoPorts) {
+  const auto one = provider_->apply(spec("one"), {});
+  const auto two = provider_->apply(spec("two"), {});
+  ASSERT_TRUE(one && two);
+  EXPECT_NE(one->url, two->url);
+  EXPECT_EQ(provider_->list()->size(), 2u);
+}
+
+TEST_F(LocalProviderTest, AKilledServerIsSeenAndStartedAgain) {
+  const auto first = provider_->apply(spec("one"), {});
+  ASSERT_TRUE(first);
+  const auto identity = identify_process(static_cast<pid_t>(first->pid));
+  ASSERT_TRUE(identity);
+  ASSERT_TRUE(signal_process(*identity, SIGKILL));
+  ASSERT_TRUE(wait_gone(*identity, std::chrono::seconds(5)));
+  EXPECT_EQ(provider_->status("one")->state, "stopped");
+  const auto again = provider_->apply(spec("one"), {});
+  ASSERT_TRUE(again) << again.error().message();
+  EXPECT_TRUE(again->ready);
+  EXPECT_EQ(again->revision, 1);
+}
+
+TEST_F(LocalProviderTest, LogsGiveTheLastLines) {
+  ASSERT_TRUE(provider_->apply(spec("one"), {}));
+  std::string text;
+  ASSERT_TRUE(provider_->logs("one", {.lines = 1}, [&](std::string_view piece) {
+    text += piece;
+    return true;
+  }));
+  EXPECT_EQ(text, "ready\n");
+}
+
+TEST_F(LocalProviderTest, RemoveEndsTheServer) {
+  const auto status = provider_->apply(spec("one"), {});
+  ASSERT_TRUE(status);
+  ASSERT_TRUE(provider_->remove("one", {}));
+  EXPECT_FALSE(identify_process(static_cast<pid_t>(status->pid)));
+  EXPECT_EQ(provider_->remove("one", {}).error().code, ErrorCode::kNotFound);
+}
+
+TEST_F(LocalProviderTest, NamesThatAreNoFolderAreRefused) {
+  for (const char* name : {"", "../x", "a/b", ".hidden", "-x"}) {
+    EXPECT_EQ(provider_->apply(spec(name), {}).error().code, ErrorCode::kUsage) << name;
+  }
+}
+
+}  // namespace
+}  // namespace bundle::cloud

@@ -1,0 +1,60 @@
+// Listens like bundle-server and answers every request with 200. Its launch document may hold
+// {"runtime":{"fail":true}}: then it complains and ends.
+#include <arpa/inet.h>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <netinet/in.h>
+#include <string>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/json.h"
+
+namespace {
+
+std::string option(int argc, char** argv, const std::string& name) {
+  for (int i = 1; i + 1 < argc; ++i) {
+    if (name == argv[i]) return argv[i + 1];
+  }
+  return "";
+}
+
+int listen_on(int port) {
+  const int listener = ::socket(AF_INET, SOCK_STREAM, 0);
+  const int on = 1;
+  ::setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (::bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) std::exit(5);
+  ::listen(listener, 16);
+  return listener;
+}
+
+void answer(int peer) {
+  char request[4096];
+  [[maybe_unused]] const auto got = ::read(peer, request, sizeof request);
+  static const std::string text =
+      "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+  [[maybe_unused]] const auto sent = ::send(peer, text.data(), text.size(), MSG_NOSIGNAL);
+  ::close(peer);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const auto launch = bundle::read_json_file(option(argc, argv, "--launch"));
+  if (!launch) return 3;
+  const bundle::Json* runtime = bundle::find(*launch, "runtime");
+  if (runtime != nullptr && bundle::find(*runtime, "fail") != nullptr) {
+    std::fputs("the model is broken\n", stderr);
+    return 3;
+  }
+  ::signal(SIGTERM, [](int) { ::_exit(0); });
+  const int listener = listen_on(std::stoi(option(argc, argv, "--port")));
+  std::fputs("ready\n", stderr);
+  for (;;) answer(::accept(listener, nullptr, nullptr));
+}
