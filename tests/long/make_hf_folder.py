@@ -1,0 +1,17 @@
+#!/usr/bin/env python3
+"""Turns a Llama GGUF into a Hugging Face folder: sharded bfloat16 safetensors and a tokenizer.
+
+    make_hf_folder.py MODEL.gguf OUT_DIR        needs torch, transformers, accelerate, gguf"""
+import pathlib
+import sys
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+gguf = pathlib.Path(sys.argv[1]).resolve()
+where = dict(pretrained_model_name_or_path=str(gguf.parent), gguf_file=gguf.name)
+model = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
+if hasattr(model.config, "quantization_config"):
+    del model.config.quantization_config  # the weights are plain numbers now
+model.to(torch.bfloat16).save_pretrained(sys.argv[2], max_shard_size="100MB")
+AutoTokenizer.from_pretrained(**where).save_pretrained(sys.argv[2])

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Perplexity of tests/data/perplexity.txt against the reference programs, by hand: it needs minutes,
+# llama.cpp, and a Python with torch and transformers.
+#
+#   tests/long/perplexity.sh MODEL.gguf HF_FOLDER
+#
+# HF_FOLDER holds the same model for transformers (tests/long/make_hf_folder.py MODEL.gguf HF_FOLDER).
+# Prints our figure beside llama.cpp's on the GGUF, and beside transformers' on the folder; fails
+# when a pair is over 0.5 % apart.
+#
+# Environment: LLAMA_PERPLEXITY (default: llama-perplexity), PYTHON (python3), BUILD
+# (build/release), DEVICES ("reference", and the ISAs to measure; default: "reference avx512").
+set -euo pipefail
+[ $# = 2 ] || { sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+cd "$(dirname "$0")/../.."
+gguf=$1 folder=$2 text=tests/data/perplexity.txt context=512
+measure=${BUILD:-build/release}/bin/measure_perplexity
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+field() { sed -n "s/.*\"$1\": *\([-+0-9.eE]*\).*/\1/p"; }
+
+echo "llama.cpp on $gguf …" >&2
+theirs_gguf=$("${LLAMA_PERPLEXITY:-llama-perplexity}" -m "$gguf" -f "$text" -c $context 2>&1 |
+  sed -n 's/.*PPL = \([0-9.]*\).*/\1/p')
+echo "transformers on $folder …" >&2
+theirs_folder=$("${PYTHON:-python3}" tests/long/perplexity_transformers.py \
+  "$folder" "$text" $context "$work/ids.json" | field perplexity)
+
+failed=0
+compare() { # DEVICE MODEL REFERENCE THEIRS
+  local ours
+  ours=$("$measure" "$2" "$work/ids.json" $context "$1" | field perplexity)
+  awk -v device="$1" -v reference="$3" -v ours="$ours" -v theirs="$4" 'BEGIN {
+    off = 100 * (ours / theirs - 1)
+    bad = off > 0.5 || off < -0.5
+    printf "%-10s ours %.4f   %-12s %.4f   %+.3f %%%s\n", device, ours, reference, theirs, off,
+           bad ? "   TOO FAR" : ""
+    exit bad
+  }' || failed=1
+}
+
+for device in ${DEVICES:-reference avx512}; do
+  compare "$device" "$gguf" llama.cpp "$theirs_gguf"
+  compare "$device" "$folder" transformers "$theirs_folder"
+done
+exit $failed
