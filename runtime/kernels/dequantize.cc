@@ -28,7 +28,7 @@ int level(const QuantTraits& traits, int code) {
 
 void dequantize_blocks(DType type, const std::byte* row, std::int64_t n, float* out) {
   const DTypeInfo& info = dtype_info(type);
-  const QuantTraits& traits = quant_traits(type);
+  const QuantTraits traits = quant_traits(type);
   QuantBlock block;
   for (std::int64_t at = 0; at < n; at += info.block, row += info.bytes, out += info.block) {
     split_block(type, row, block);

@@ -160,24 +160,6 @@ void split_iq4_xs(const Byte* in, QuantBlock& out) {
 
 }  // namespace
 
-const QuantTraits& quant_traits(DType type) {
-  static constexpr QuantTraits table[] = {
-      {32, 4, 8, false, false},    // Q4_0
-      {32, 4, 0, true, false},     // Q4_1
-      {32, 5, 16, false, false},   // Q5_0
-      {32, 5, 0, true, false},     // Q5_1
-      {32, 8, 128, false, false},  // Q8_0
-      {16, 2, 0, true, true},      // Q2_K
-      {16, 3, 4, false, true},     // Q3_K
-      {32, 4, 0, true, true},      // Q4_K
-      {32, 5, 0, true, true},      // Q5_K
-      {16, 6, 32, false, true},    // Q6_K
-      {32, 4, -1, false, false},   // IQ4_NL
-      {32, 4, -1, false, true},    // IQ4_XS
-  };
-  return table[static_cast<int>(type) - static_cast<int>(DType::kQ4_0)];
-}
-
 void split_block(DType type, const std::byte* block, QuantBlock& out) {
   using Split = void (*)(const Byte*, QuantBlock&);
   static constexpr Split table[] = {split_q4_0, split_q4_1, split_q5_0, split_q5_1,

@@ -28,7 +28,34 @@ struct QuantTraits {
 };
 
 /// The type must be quantized.
-const QuantTraits& quant_traits(DType type);
+constexpr QuantTraits quant_traits(DType type) {
+  switch (type) {
+    case DType::kQ4_0:
+      return {32, 4, 8, false, false};
+    case DType::kQ4_1:
+      return {32, 4, 0, true, false};
+    case DType::kQ5_0:
+      return {32, 5, 16, false, false};
+    case DType::kQ5_1:
+      return {32, 5, 0, true, false};
+    case DType::kQ8_0:
+      return {32, 8, 128, false, false};
+    case DType::kQ2K:
+      return {16, 2, 0, true, true};
+    case DType::kQ3K:
+      return {16, 3, 4, false, true};
+    case DType::kQ4K:
+      return {32, 4, 0, true, true};
+    case DType::kQ5K:
+      return {32, 5, 0, true, true};
+    case DType::kQ6K:
+      return {16, 6, 32, false, true};
+    case DType::kIQ4NL:
+      return {32, 4, -1, false, false};
+    default:  // kIQ4XS
+      return {32, 4, -1, false, true};
+  }
+}
 
 /// One block. `d` and `dmin` are halfs; dmin is negated where a type adds its minimum (Q4_1, Q5_1).
 struct QuantBlock {

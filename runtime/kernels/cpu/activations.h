@@ -1,0 +1,45 @@
+// How activations lie in memory for the matrix kernels: converted once a product, by all threads,
+// then read by every block of weight rows.
+//
+// Tokens are cut into tiles of 8 (then 4, 2 and 1 for the rest; at most kMaxTile of the
+// instruction set), and the columns of a tile's tokens are interleaved in records:
+//
+//   kInt8  32 columns: int8 q[T][32]; float d[T]; int32 nsum[T]; float fsum[T];
+//          and with `sums16` also int32 nsum16[2][T]; float fsum16[2][T]
+//          x ≈ d·q with d = max|x| / 127; nsum = −Σq; fsum = d·Σq
+//   kBf16   2 columns: bfloat16 pair[T][2]
+//   kF32    1 column:  float x[T]
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+// Never a function of its own: one compiled with AVX-512 could replace the plain one at link time.
+#define BUNDLE_SHARED_INLINE [[gnu::always_inline]]
+
+namespace bundle::kernels::cpu {
+
+enum class ActivationKind { kInt8, kBf16, kF32 };
+
+struct ActivationLayout {
+  ActivationKind kind = ActivationKind::kF32;
+  std::int64_t cols = 0;
+  bool sums16 = false;
+
+  /// Bytes that one token adds to a record of kInt8.
+  BUNDLE_SHARED_INLINE constexpr std::int64_t record_bytes() const { return sums16 ? 60 : 44; }
+  BUNDLE_SHARED_INLINE constexpr std::int64_t token_bytes() const {
+    if (kind == ActivationKind::kInt8) return cols / 32 * record_bytes();
+    if (kind == ActivationKind::kBf16) return (cols + 1) / 2 * 4;
+    return cols * 4;
+  }
+};
+
+/// Tokens of the next tile when so many are left.
+BUNDLE_SHARED_INLINE constexpr std::int64_t tile_tokens(std::int64_t left, std::int64_t max_tile) {
+  std::int64_t tile = max_tile;
+  while (tile > left) tile /= 2;
+  return tile;
+}
+
+}  // namespace bundle::kernels::cpu

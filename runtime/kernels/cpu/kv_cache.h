@@ -1,0 +1,49 @@
+// The paged key/value cache of the CPU.
+//
+// A block holds, for each layer and each key/value head, tiles of sixteen positions: the keys
+// transposed, (dim, 16), then the values, (16, dim), with dim rounded up to a multiple of 16 by
+// zeros. All layers of a block lie together, so a short sequence touches little memory.
+#pragma once
+
+#include <memory>
+
+#include "runtime/kernels/cpu/huge_memory.h"
+#include "runtime/kernels/cpu/kernel_table.h"
+#include "runtime/kernels/device.h"
+
+namespace bundle::kernels::cpu {
+
+/// Thread-safe for different positions.
+class CpuKvCache : public KvCache {
+ public:
+  /// kBadInput for an element type other than F32, F16 and BF16, or sizes that are not positive;
+  /// kFailed when memory runs out.
+  static Result<std::unique_ptr<KvCache>> create(const KvShape& shape, std::int64_t blocks);
+
+  const KvShape& shape() const override { return shape_; }
+  std::int64_t num_blocks() const override { return blocks_; }
+
+  KvType type() const { return type_; }
+  /// Values of a head as stored: head_dim rounded up.
+  std::int64_t dim() const { return dim_; }
+  std::int64_t element_bytes() const { return element_bytes_; }
+  /// Bytes of a tile of keys, and of one of values.
+  std::int64_t tile_bytes() const { return kTile * dim_ * element_bytes_; }
+  /// Tile `tile` of a block: keys, followed by values.
+  std::byte* tile(std::int32_t block, std::int64_t layer, std::int64_t head,
+                  std::int64_t tile) const {
+    const std::int64_t at = (block * shape_.layers + layer) * shape_.kv_heads + head;
+    return memory_->data() + (at * tiles_ + tile) * 2 * tile_bytes();
+  }
+
+ private:
+  KvShape shape_;
+  std::int64_t blocks_ = 0;
+  KvType type_ = KvType::kF16;
+  std::int64_t dim_ = 0;
+  std::int64_t element_bytes_ = 0;
+  std::int64_t tiles_ = 0;  // of one head and layer in a block
+  std::unique_ptr<HugeMemory> memory_;
+};
+
+}  // namespace bundle::kernels::cpu

@@ -1,0 +1,301 @@
+#include "runtime/kernels/cpu/packed_layout.h"
+
+#include <array>
+#include <cstring>
+
+#include "runtime/kernels/half.h"
+#include "runtime/kernels/quant_block.h"
+
+namespace bundle::kernels::cpu {
+namespace {
+
+constexpr int kQuads = 8;  // in 32 columns
+constexpr std::int64_t kVector = 64;
+constexpr std::int64_t kLaneBytes = 4;
+
+/// The codes of 32 columns of one row, four in each word.
+using Quads = std::array<std::uint32_t, kQuads>;
+
+int low_bits(const QuantTraits& traits) {
+  return traits.code_bits == 8 ? 8 : traits.code_bits < 4 ? 2 : 4;
+}
+
+int high_bits(const QuantTraits& traits) { return traits.code_bits - low_bits(traits); }
+
+/// Bytes of a plane with so many bits a code, for 32 columns of sixteen rows.
+std::int64_t plane_bytes(int bits) { return kVector * bits; }
+
+std::uint32_t load_word(const std::byte* at) {
+  std::uint32_t word;
+  std::memcpy(&word, at, sizeof word);
+  return word;
+}
+
+void store_word(std::byte* at, std::uint32_t word) { std::memcpy(at, &word, sizeof word); }
+
+void store_half(std::byte* plane, std::int64_t index, int lane, std::uint16_t half) {
+  std::memcpy(plane + (index * kPackRows + lane) * 2, &half, sizeof half);
+}
+
+std::uint16_t load_half(const std::byte* plane, std::int64_t index, int lane) {
+  std::uint16_t half;
+  std::memcpy(&half, plane + (index * kPackRows + lane) * 2, sizeof half);
+  return half;
+}
+
+// Each writer takes one row's 32 columns; `plane` already points at the row's lane.
+
+void write_bytes(const Quads& quads, std::byte* plane) {
+  for (int i = 0; i < kQuads; ++i) store_word(plane + i * kVector, quads[i]);
+}
+
+void write_nibbles(const Quads& quads, std::byte* plane) {
+  for (int i = 0; i < 4; ++i) {
+    const std::uint32_t low = quads[i] & 0x0F0F0F0Fu;
+    store_word(plane + i * kVector, low | ((quads[i + 4] & 0x0F0F0F0Fu) << 4));
+  }
+}
+
+void write_pairs(const Quads& quads, int shift, std::byte* plane) {
+  for (int half = 0; half < 2; ++half) {
+    std::uint32_t word = 0;
+    for (int i = 0; i < 4; ++i) word |= ((quads[4 * half + i] >> shift) & 0x03030303u) << (2 * i);
+    store_word(plane + half * kVector, word);
+  }
+}
+
+void write_bits(const Quads& quads, int shift, std::byte* plane) {
+  std::uint32_t word = 0;
+  for (int i = 0; i < kQuads; ++i) word |= ((quads[i] >> shift) & 0x01010101u) << i;
+  store_word(plane, word);
+}
+
+void read_low(const QuantTraits& traits, const std::byte* plane, Quads& quads) {
+  switch (low_bits(traits)) {
+    case 8:
+      for (int i = 0; i < kQuads; ++i) quads[i] = load_word(plane + i * kVector);
+      return;
+    case 4:
+      for (int i = 0; i < kQuads; ++i)
+        quads[i] = (load_word(plane + (i % 4) * kVector) >> (4 * (i / 4))) & 0x0F0F0F0Fu;
+      return;
+    default:
+      for (int i = 0; i < kQuads; ++i)
+        quads[i] = (load_word(plane + (i / 4) * kVector) >> (2 * (i % 4))) & 0x03030303u;
+  }
+}
+
+void add_high(const QuantTraits& traits, const std::byte* plane, Quads& quads) {
+  const int shift = low_bits(traits);
+  if (high_bits(traits) == 1) {
+    const std::uint32_t word = load_word(plane);
+    for (int i = 0; i < kQuads; ++i) quads[i] |= ((word >> i) & 0x01010101u) << shift;
+  } else if (high_bits(traits) == 2) {
+    for (int i = 0; i < kQuads; ++i)
+      quads[i] |= ((load_word(plane + (i / 4) * kVector) >> (2 * (i % 4))) & 0x03030303u) << shift;
+  }
+}
+
+void write_codes(const QuantTraits& traits, const Quads& quads, std::byte* codes, std::byte* high) {
+  switch (low_bits(traits)) {
+    case 8:
+      return write_bytes(quads, codes);
+    case 4:
+      write_nibbles(quads, codes);
+      break;
+    default:
+      write_pairs(quads, 0, codes);
+  }
+  if (high_bits(traits) == 1) write_bits(quads, low_bits(traits), high);
+  if (high_bits(traits) == 2) write_pairs(quads, low_bits(traits), high);
+}
+
+/// A row of Q4_0, Q4_1 or IQ4_NL: their sixteen bytes are already four words of nibbles.
+void pack_nibble_row(const PackedLayout& layout, const std::byte* row, int lane, std::byte* out) {
+  const int block_bytes = dtype_info(layout.type).bytes;
+  const bool has_min = quant_traits(layout.type).has_min;
+  const std::byte* nibbles = row + (has_min ? 4 : 2);
+  std::byte* codes = out + layout.codes + lane * kLaneBytes;
+  for (std::int64_t b = 0; b < layout.cols / 32; ++b, row += block_bytes, nibbles += block_bytes) {
+    std::uint16_t halves[2];
+    std::memcpy(halves, row, sizeof halves);
+    store_half(out + layout.d, b, lane, halves[0]);
+    if (has_min) store_half(out + layout.dmin, b, lane, halves[1] ^ 0x8000u);
+    for (int i = 0; i < 4; ++i, codes += kVector) store_word(codes, load_word(nibbles + 4 * i));
+  }
+}
+
+void pack_q8_0_row(const PackedLayout& layout, const std::byte* row, int lane, std::byte* out) {
+  std::byte* codes = out + layout.codes + lane * kLaneBytes;
+  for (std::int64_t b = 0; b < layout.cols / 32; ++b, row += 34) {
+    std::uint16_t d;
+    std::memcpy(&d, row, sizeof d);
+    store_half(out + layout.d, b, lane, d);
+    for (int i = 0; i < kQuads; ++i, codes += kVector)
+      store_word(codes, load_word(row + 2 + 4 * i) ^ 0x80808080u);
+  }
+}
+
+void write_group_scales(const PackedLayout& layout, const QuantTraits& traits,
+                        const QuantBlock& block, std::int64_t first_group, int groups, int lane,
+                        std::byte* out) {
+  for (int g = 0; g < groups; ++g) {
+    const std::int64_t at = (first_group + g) * kPackRows + lane;
+    out[layout.scales + at] = static_cast<std::byte>(block.scales[g]);
+    if (traits.has_min) out[layout.mins + at] = static_cast<std::byte>(block.mins[g]);
+  }
+}
+
+void pack_split_row(const PackedLayout& layout, const std::byte* row, int lane, std::byte* out) {
+  const DTypeInfo& info = dtype_info(layout.type);
+  const QuantTraits traits = quant_traits(layout.type);
+  const int groups = info.block / traits.group;
+  std::byte* codes = out + layout.codes + lane * kLaneBytes;
+  std::byte* high = out + layout.high + lane * kLaneBytes;
+  QuantBlock block;
+  for (std::int64_t b = 0; b < layout.cols / info.block; ++b, row += info.bytes) {
+    split_block(layout.type, row, block);
+    store_half(out + layout.d, b, lane, block.d);
+    if (traits.has_min) store_half(out + layout.dmin, b, lane, block.dmin);
+    if (traits.scales) write_group_scales(layout, traits, block, b * groups, groups, lane, out);
+    for (int at = 0; at < info.block; at += 32) {
+      Quads quads;
+      std::memcpy(quads.data(), block.codes.data() + at, sizeof quads);
+      write_codes(traits, quads, codes, high);
+      codes += plane_bytes(low_bits(traits));
+      high += plane_bytes(high_bits(traits));
+    }
+  }
+}
+
+template <typename Element>
+void pack_column_row(const PackedLayout& layout, const std::byte* row, int lane, std::byte* out) {
+  constexpr std::int64_t kSize = sizeof(Element);
+  for (std::int64_t i = 0; i < layout.cols; ++i)
+    std::memcpy(out + (i * kPackRows + lane) * kSize, row + i * kSize, sizeof(Element));
+}
+
+void pack_bf16_row(const PackedLayout& layout, const std::byte* row, int lane, std::byte* out) {
+  const std::int64_t pairs = layout.cols / 2;
+  for (std::int64_t i = 0; i < pairs; ++i)
+    std::memcpy(out + (i * kPackRows + lane) * 4, row + i * 4, 4);
+  if (layout.cols % 2 != 0) std::memcpy(out + (pairs * kPackRows + lane) * 4, row + pairs * 4, 2);
+}
+
+void pack_row(const PackedLayout& layout, const std::byte* row, int lane, std::byte* out) {
+  switch (layout.type) {
+    case DType::kF32:
+      return pack_column_row<float>(layout, row, lane, out);
+    case DType::kF16:
+      return pack_column_row<std::uint16_t>(layout, row, lane, out);
+    case DType::kBF16:
+      return pack_bf16_row(layout, row, lane, out);
+    case DType::kQ4_0:
+    case DType::kQ4_1:
+    case DType::kIQ4NL:
+      return pack_nibble_row(layout, row, lane, out);
+    case DType::kQ8_0:
+      return pack_q8_0_row(layout, row, lane, out);
+    default:
+      return pack_split_row(layout, row, lane, out);
+  }
+}
+
+void unpack_float_row(const PackedLayout& layout, const std::byte* block, int lane, float* out) {
+  for (std::int64_t i = 0; i < layout.cols; ++i) {
+    if (layout.type == DType::kF32) {
+      std::memcpy(out + i, block + (i * kPackRows + lane) * 4, 4);
+    } else if (layout.type == DType::kF16) {
+      out[i] = half_to_float(load_half(block, i, lane));
+    } else {
+      out[i] = bf16_to_float(load_half(block, (i / 2) * 2, 2 * lane + static_cast<int>(i % 2)));
+    }
+  }
+}
+
+/// 32 columns from their quads; `scale` and `min` hold one or two groups' values.
+void unpack_columns(const QuantTraits& traits, const Quads& quads, const float* scale,
+                    const float* min, float* out) {
+  for (int i = 0; i < 32; ++i) {
+    const int code = (quads[i / 4] >> (8 * (i % 4))) & 0xFF;
+    const int level = traits.offset < 0 ? kIq4Levels[code] : code - traits.offset;
+    const float scaled = scale[i / traits.group] * static_cast<float>(level);
+    out[i] = traits.has_min ? scaled - min[i / traits.group] : scaled;
+  }
+}
+
+void unpack_quant_row(const PackedLayout& layout, const std::byte* block, int lane, float* out) {
+  const QuantTraits traits = quant_traits(layout.type);
+  const int super = dtype_info(layout.type).block;
+  const int groups = 32 / traits.group;
+  const std::byte* codes = block + layout.codes + lane * kLaneBytes;
+  const std::byte* high = block + layout.high + lane * kLaneBytes;
+  for (std::int64_t at = 0; at < layout.cols; at += 32) {
+    const float d = half_to_float(load_half(block + layout.d, at / super, lane));
+    const float dmin =
+        traits.has_min ? half_to_float(load_half(block + layout.dmin, at / super, lane)) : 0.0f;
+    float scale[2];
+    float min[2];
+    for (int g = 0; g < groups; ++g) {
+      const std::int64_t index = (at / traits.group + g) * kPackRows + lane;
+      scale[g] = traits.scales ? d * static_cast<std::int8_t>(block[layout.scales + index]) : d;
+      min[g] = traits.scales && traits.has_min
+                   ? dmin * static_cast<std::uint8_t>(block[layout.mins + index])
+                   : dmin;
+    }
+    Quads quads;
+    read_low(traits, codes, quads);
+    add_high(traits, high, quads);
+    unpack_columns(traits, quads, scale, min, out + at);
+    codes += plane_bytes(low_bits(traits));
+    high += plane_bytes(high_bits(traits));
+  }
+}
+
+bool is_float(DType type) {
+  return type == DType::kF32 || type == DType::kF16 || type == DType::kBF16;
+}
+
+}  // namespace
+
+bool can_pack(DType type) { return is_float(type) || is_quantized(type); }
+
+bool needs_sums16(DType type) { return is_quantized(type) && quant_traits(type).group == 16; }
+
+PackedLayout packed_layout(DType type, std::int64_t cols) {
+  PackedLayout layout;
+  layout.type = type;
+  layout.cols = cols;
+  const auto add = [&layout](std::int64_t bytes) {
+    const std::int64_t at = layout.stride;
+    layout.stride += (bytes + kVector - 1) / kVector * kVector;
+    return at;
+  };
+  if (is_float(type)) {
+    const std::int64_t padded = type == DType::kBF16 ? cols + cols % 2 : cols;
+    add(padded * kPackRows * dtype_info(type).bytes);
+    return layout;
+  }
+  const QuantTraits traits = quant_traits(type);
+  const std::int64_t supers = cols / dtype_info(type).block;
+  const std::int64_t groups = cols / traits.group;
+  layout.d = add(supers * kPackRows * 2);
+  layout.dmin = traits.has_min ? add(supers * kPackRows * 2) : 0;
+  layout.scales = traits.scales ? add(groups * kPackRows) : 0;
+  layout.mins = traits.scales && traits.has_min ? add(groups * kPackRows) : 0;
+  layout.codes = add(cols / 32 * plane_bytes(low_bits(traits)));
+  layout.high = add(cols / 32 * plane_bytes(high_bits(traits)));
+  return layout;
+}
+
+void pack_rows(const PackedLayout& layout, const std::byte* published, std::int64_t row_bytes,
+               int rows, std::byte* out) {
+  for (int lane = 0; lane < rows; ++lane) pack_row(layout, published + lane * row_bytes, lane, out);
+}
+
+void unpack_row(const PackedLayout& layout, const std::byte* block, int lane, float* out) {
+  if (is_float(layout.type)) return unpack_float_row(layout, block, lane, out);
+  unpack_quant_row(layout, block, lane, out);
+}
+
+}  // namespace bundle::kernels::cpu

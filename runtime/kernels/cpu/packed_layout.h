@@ -1,0 +1,62 @@
+// How weights lie in memory for the SIMD kernels.
+//
+// Sixteen rows are interleaved, so that one vector holds the same columns of sixteen rows, a dot
+// product instruction adds to sixteen sums, and no sum is ever taken across a vector. Four columns
+// (a "quad") of one row make one 32-bit word of the vector. A block of sixteen rows is one run of
+// memory made of planes, each 64-byte aligned:
+//
+//   d, dmin    half [super-block][16]   ggml's block scale and minimum (super-block: ggml's block)
+//   scales     int8 [group][16]         K-quants: scale of a group of 16 or 32 columns
+//   mins      uint8 [group][16]         K-quants: minimum of a group
+//   codes           [32 columns][…]     the low bits of the codes:
+//     8 bits: 8 vectors, quad i is vector i
+//     4 bits: 4 vectors, quad i is the low nibbles of vector i, quad i + 4 the high ones
+//     2 bits: 2 vectors, quad 4h + i is bits 2i, 2i+1 of each byte of vector h
+//   high            [32 columns][…]     further bits of the codes, or nothing:
+//     2 bits: as above
+//     1 bit:  1 vector, quad i is bit i of each byte
+//
+// Float types have one plane: float [column][16], half [column][16], bfloat16 [pair][16][2].
+// The planes take as much memory as the published bytes, at most 4 % more.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/dtype.h"
+
+namespace bundle::kernels::cpu {
+
+inline constexpr int kPackRows = 16;
+
+/// Byte offsets of the planes in a block of sixteen rows.
+struct PackedLayout {
+  DType type = DType::kF32;
+  std::int64_t cols = 0;
+  std::int64_t d = 0;
+  std::int64_t dmin = 0;
+  std::int64_t scales = 0;
+  std::int64_t mins = 0;
+  std::int64_t codes = 0;
+  std::int64_t high = 0;
+  std::int64_t stride = 0;  // from one block of rows to the next
+};
+
+/// False for the types that have no packed form (integers, double, 8-bit floats).
+bool can_pack(DType type);
+
+/// Whether the type scales groups of 16 columns, so that products with it need sums of 16.
+bool needs_sums16(DType type);
+
+/// The type must be one that can be packed, and cols must fill its blocks.
+PackedLayout packed_layout(DType type, std::int64_t cols);
+
+/// Packs `rows` (1 … 16) published rows, `row_bytes` apart, into the block at `out`, which must be
+/// zeroed memory: rows that are absent stay zero.
+void pack_rows(const PackedLayout& layout, const std::byte* published, std::int64_t row_bytes,
+               int rows, std::byte* out);
+
+/// Row `lane` (0 … 15) of a packed block, as dequantize_row gives it: cols floats.
+void unpack_row(const PackedLayout& layout, const std::byte* block, int lane, float* out);
+
+}  // namespace bundle::kernels::cpu

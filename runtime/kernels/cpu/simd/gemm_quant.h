@@ -1,0 +1,193 @@
+// The matrix kernel of every block-quantized type. With quant_block.h's formula a group of columns
+// adds to an output
+//
+//   (d · scale) · dx · (Σ code·q − offset·Σq)  −  (dmin · min) · dx·Σq
+//
+// where x ≈ dx·q. The sum in the bracket is taken in integers, exactly: it starts at −offset·Σq,
+// which the activations carry. So a type needs nothing but the unpacking of its codes.
+#pragma once
+
+#include "runtime/kernels/cpu/simd/gemm.h"
+#include "runtime/kernels/quant_block.h"
+
+namespace bundle::kernels::cpu::BUNDLE_ISA {
+
+/// IQ4's levels as codes with an offset of 128, and plain.
+inline constexpr std::uint8_t kIq4Codes[16] = {1,   24,  45,  63,  79,  93,  106, 118,
+                                               129, 141, 153, 166, 181, 197, 217, 241};
+inline constexpr std::uint8_t kIq4Signed[16] = {129, 152, 173, 191, 207, 221, 234, 246,
+                                                1,   13,  25,  38,  53,  69,  89,  113};
+
+template <DType type>
+struct QuantKernel {
+  static constexpr QuantTraits kTraits = quant_traits(type);
+  static constexpr bool kTable = kTraits.offset < 0;
+  static constexpr bool kFullBytes = kTable || kTraits.code_bits == 8;
+  static constexpr int kLow = kTraits.code_bits == 8 ? 8 : kTraits.code_bits < 4 ? 2 : 4;
+  static constexpr int kHigh = kTraits.code_bits - kLow;
+  static constexpr int kGroups = 32 / kTraits.group;     // in 32 columns
+  static constexpr int kSuper = kTraits.scales ? 8 : 1;  // times 32 columns that share d
+  static constexpr int kQuadsPerGroup = 8 / kGroups;
+
+  /// log2 of the codes' offset, −1 when there is none to correct.
+  static constexpr int offset_bits() {
+    if (kFullBytes) return kSignedBytes ? -1 : 7;
+    for (int bits = 0; bits < 7; ++bits)
+      if (kTraits.offset == 1 << bits) return bits;
+    return -1;
+  }
+
+  BUNDLE_INLINE I32 bytes_of(std::uint8_t value) {
+    return set_int(static_cast<std::int32_t>(value * 0x01010101u));
+  }
+
+  /// Quad i of a plane of 2-bit codes, in the low bits.
+  template <int i>
+  BUNDLE_INLINE I32 pair(const std::byte* plane) {
+    const I32 word = load_bytes(plane + (i / 4) * 64);
+    return and_int(shift_right<2 * (i % 4)>(word), bytes_of(0x03));
+  }
+
+  template <int i>
+  BUNDLE_INLINE I32 low_code(const std::byte* plane) {
+    if constexpr (kLow == 8) {
+      const I32 codes = load_bytes(plane + i * 64);
+      return kSignedBytes ? xor_int(codes, bytes_of(0x80)) : codes;
+    } else if constexpr (kLow == 4) {
+      const I32 word = load_bytes(plane + (i % 4) * 64);
+      return and_int(shift_right<4 * (i / 4)>(word), bytes_of(0x0F));
+    } else {
+      return pair<i>(plane);
+    }
+  }
+
+  /// `low` with the code's further bits above it.
+  template <int i>
+  BUNDLE_INLINE I32 with_high(I32 low, const std::byte* plane) {
+    if constexpr (kHigh == 1) {
+      const I32 word = load_bytes(plane);
+      const I32 bits =
+          i < kLow ? shift_left<(kLow - i) & 31>(word) : shift_right<(i - kLow) & 31>(word);
+      return and_or(bits, bytes_of(1u << kLow), low);
+    } else if constexpr (kHigh == 2) {
+      constexpr int at = 2 * (i % 4);
+      const I32 word = load_bytes(plane + (i / 4) * 64);
+      const I32 bits =
+          at < kLow ? shift_left<(kLow - at) & 31>(word) : shift_right<(at - kLow) & 31>(word);
+      return and_or(bits, bytes_of(3u << kLow), low);
+    } else {
+      return low;
+    }
+  }
+
+  template <int i>
+  BUNDLE_INLINE I32 code(const std::byte* codes, const std::byte* high) {
+    const I32 value = with_high<i>(low_code<i>(codes), high);
+    if constexpr (kTable) return look_up(kSignedBytes ? kIq4Signed : kIq4Codes, value);
+    return value;
+  }
+
+  BUNDLE_INLINE void load_codes(const std::byte* codes, const std::byte* high, I32 (&quads)[8]) {
+    quads[0] = code<0>(codes, high);
+    quads[1] = code<1>(codes, high);
+    quads[2] = code<2>(codes, high);
+    quads[3] = code<3>(codes, high);
+    quads[4] = code<4>(codes, high);
+    quads[5] = code<5>(codes, high);
+    quads[6] = code<6>(codes, high);
+    quads[7] = code<7>(codes, high);
+  }
+
+  /// The integer sum of one group and one token.
+  BUNDLE_INLINE I32 group_sum(const I32 (&quads)[8], int group, const std::int32_t* q,
+                              const std::int32_t* nsum) {
+    I32 total = zero_int();
+    if constexpr (offset_bits() >= 0) total = shift_left<offset_bits() & 31>(set_int(*nsum));
+    BUNDLE_UNROLL
+    for (int i = 0; i < kQuadsPerGroup; ++i) {
+      const int quad = group * kQuadsPerGroup + i;
+      if constexpr (kFullBytes) {
+        dot_bytes(total, quads[quad], q + quad);
+      } else {
+        dot(total, quads[quad], q + quad);
+      }
+    }
+    return total;
+  }
+
+  /// Pointers to one lane half of a block's planes, moved on as the columns go.
+  struct Cursor {
+    const std::byte* d;
+    const std::byte* dmin;
+    const std::byte* scales;
+    const std::byte* mins;
+    const std::byte* codes;
+    const std::byte* high;
+  };
+
+  BUNDLE_INLINE Cursor start(const PackedLayout& layout, const std::byte* block, int lane) {
+    return {block + layout.d + lane * 2,     block + layout.dmin + lane * 2,
+            block + layout.scales + lane,    block + layout.mins + lane,
+            block + layout.codes + lane * 4, block + layout.high + lane * 4};
+  }
+
+  /// Adds 32 columns.
+  template <int T>
+  BUNDLE_INLINE void add_columns(Cursor& at, F32 d, F32 dmin, const std::byte* record,
+                                 F32 (&sums)[T]) {
+    I32 quads[8];
+    load_codes(at.codes, at.high, quads);
+    at.codes += 64 * kLow;
+    at.high += 64 * kHigh;
+    F32 scale[kGroups];
+    F32 min[kGroups];
+    BUNDLE_UNROLL
+    for (int g = 0; g < kGroups; ++g) {
+      scale[g] = kTraits.scales ? mul(d, load_i8(at.scales + g * kPackRows)) : d;
+      if constexpr (kTraits.has_min)
+        min[g] = kTraits.scales ? mul(dmin, load_u8(at.mins + g * kPackRows)) : dmin;
+    }
+    at.scales += kGroups * kPackRows;
+    at.mins += kGroups * kPackRows;
+    const auto* q = reinterpret_cast<const std::int32_t*>(record);
+    const auto* dx = reinterpret_cast<const float*>(record + 32 * T);
+    const auto* nsum = reinterpret_cast<const std::int32_t*>(record + (kGroups == 1 ? 36 : 44) * T);
+    const auto* fsum = reinterpret_cast<const float*>(record + (kGroups == 1 ? 40 : 52) * T);
+    BUNDLE_UNROLL
+    for (int t = 0; t < T; ++t) {
+      if constexpr (kGroups == 1) {
+        const I32 total = group_sum(quads, 0, q + 8 * t, nsum + t);
+        sums[t] = fma(to_float(total), mul(scale[0], set(dx[t])), sums[t]);
+      } else {
+        const I32 total0 = group_sum(quads, 0, q + 8 * t, nsum + t);
+        const I32 total1 = group_sum(quads, 1, q + 8 * t, nsum + T + t);
+        const F32 scaled = fma(to_float(total1), scale[1], mul(to_float(total0), scale[0]));
+        sums[t] = fma(scaled, set(dx[t]), sums[t]);
+      }
+      if constexpr (kTraits.has_min) {
+        BUNDLE_UNROLL
+        for (int g = 0; g < kGroups; ++g) sums[t] = fnma(min[g], set(fsum[g * T + t]), sums[t]);
+      }
+    }
+  }
+
+  template <int T>
+  BUNDLE_INLINE void add_tile(const GemmArgs& args, const std::byte* block, int lane,
+                              const std::byte* activations, F32 (&sums)[T]) {
+    Cursor at = start(*args.layout, block, lane);
+    const std::int64_t record_bytes = T * args.activation_layout.record_bytes();
+    const std::int64_t supers = args.layout->cols / (32 * kSuper);
+    for (std::int64_t s = 0; s < supers; ++s) {
+      const F32 d = load_half(at.d);
+      const F32 dmin = kTraits.has_min ? load_half(at.dmin) : zero();
+      at.d += 2 * kPackRows;
+      at.dmin += 2 * kPackRows;
+      for (int i = 0; i < kSuper; ++i) {
+        add_columns<T>(at, d, dmin, activations, sums);
+        activations += record_bytes;
+      }
+    }
+  }
+};
+
+}  // namespace bundle::kernels::cpu::BUNDLE_ISA
