@@ -22,6 +22,10 @@ struct PackFile {
 /// is no x86-64 ELF program, kNotFound naming the library that is missing.
 Result<std::vector<PackFile>> collect_runtime(const Path& program);
 
+/// The command line that starts the packed server, up to its own arguments, when the pack lies
+/// under `root`: loader, "--library-path", library folder, program.
+std::vector<std::string> runtime_start(const std::string& root);
+
 /// bundle-server beside the running program; kNotFound when there is none.
 Result<Path> default_server();
 

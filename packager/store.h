@@ -76,6 +76,7 @@ struct RemoveReport {
   std::uint64_t freed_blobs = 0;
   std::uint64_t freed_bytes = 0;
   bool deferred = false;  // another process is writing: its next gc frees the blobs
+  std::string blocked;    // why nothing was freed: another bundle is damaged; or ""
 };
 
 /// A handle on the folder; holds no lock between calls. Thread-safe, and safe with any number of
@@ -83,7 +84,7 @@ struct RemoveReport {
 class Store {
  public:
   /// Opens $BUNDLE_HOME/store, or `root`. Nothing is created until the first write; what a killed
-  /// writer left in tmp/ is cleared away.
+  /// writer left half written is cleared away.
   static Result<Store> open();
   static Result<Store> open(Path root);
 
@@ -103,6 +104,9 @@ class Store {
 
   /// Frees bundles without tag and blobs without bundle.
   Result<RemoveReport> gc();
+
+  /// Frees blobs without bundle, as an interrupted build leaves them.
+  Result<RemoveReport> collect_blobs();
 
   /// A blob of at most `cap` bytes, checked against its digest.
   Result<std::string> read_blob(const Descriptor& blob, std::uint64_t cap) const;

@@ -1,0 +1,110 @@
+#include "packager/inspect.h"
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+
+#include "packager/oci.h"
+
+namespace bundle::packager {
+namespace {
+
+/// Layers that hold hundreds of files are told by their number.
+constexpr std::size_t kMostListedFiles = 200;
+
+Json layer_document(const StoredLayer& layer) {
+  JsonArray files;
+  for (std::size_t i = 0; i < layer.files.size() && i < kMostListedFiles; ++i) {
+    files.emplace_back(layer.files[i]);
+  }
+  return JsonObject{{"role", role_name(layer.role)},
+                    {"digest", layer.descriptor.digest},
+                    {"size", static_cast<std::int64_t>(layer.descriptor.size)},
+                    {"media_type", layer.descriptor.media_type},
+                    {"num_files", static_cast<std::int64_t>(layer.files.size())},
+                    {"files", std::move(files)}};
+}
+
+std::uint64_t bytes_of(const StoredBundle& bundle, LayerRole role) {
+  std::uint64_t bytes = 0;
+  for (const StoredLayer& layer : bundle.layers) {
+    if (layer.role == role) bytes += layer.descriptor.size;
+  }
+  return bytes;
+}
+
+Json sizes_document(const StoredBundle& bundle) {
+  JsonObject sizes{{"total", static_cast<std::int64_t>(bundle.size)}};
+  for (const LayerRole role : {LayerRole::kWeights, LayerRole::kConfig, LayerRole::kRuntime}) {
+    sizes[role_name(role)] = static_cast<std::int64_t>(bytes_of(bundle, role));
+  }
+  return sizes;
+}
+
+Json files_document(const StoredBundle& bundle) {
+  JsonArray files;
+  for (const format::SourceFile& file : bundle.model.files()) {
+    files.push_back(JsonObject{{"name", file.name},
+                               {"size", static_cast<std::int64_t>(file.length)},
+                               {"sha256", file.sha256}});
+  }
+  return files;
+}
+
+Json variants_document(const StoredBundle& bundle) {
+  JsonArray variants;
+  const Json* manifests = find(bundle.index, "manifests");
+  if (manifests == nullptr || !manifests->is_array()) return variants;
+  for (const Json& manifest : manifests->get_array()) {
+    JsonObject variant{{"name", oci::annotation(manifest, oci::kVariant)}};
+    for (const char* key : {"digest", "size", "platform", "artifactType"}) {
+      if (const Json* value = find(manifest, key); value != nullptr) variant[key] = *value;
+    }
+    variants.push_back(std::move(variant));
+  }
+  return variants;
+}
+
+}  // namespace
+
+Json inspect_bundle(const StoredBundle& bundle) {
+  JsonObject document{{"name", bundle.name},
+                      {"tag", bundle.tag},
+                      {"digest", bundle.digest},
+                      {"content_digest", bundle.content_digest},
+                      {"sizes", sizes_document(bundle)},
+                      {"size", static_cast<std::int64_t>(bundle.size)}};
+  // bundle.json as it stands, but for the files, which follow with the rest of the long lists.
+  if (const JsonObject* content = bundle.bundle.if_object()) {
+    for (const auto& [key, value] : *content) {
+      if (key == "name" || key == "files") continue;
+      document[key] = value;
+    }
+  }
+  document["files"] = files_document(bundle);
+  JsonArray layers;
+  for (const StoredLayer& layer : bundle.layers) layers.push_back(layer_document(layer));
+  document["layers"] = std::move(layers);
+  document["variants"] = variants_document(bundle);
+  if (const Json* config = find(bundle.config, "config"); config != nullptr) {
+    document["image"] = *config;
+  }
+  return document;
+}
+
+Json list_bundles(const std::vector<BundleSummary>& bundles) {
+  JsonArray list;
+  for (const BundleSummary& bundle : bundles) {
+    JsonObject entry{{"name", bundle.name},
+                     {"tag", bundle.tag},
+                     {"digest", bundle.digest},
+                     {"content_digest", bundle.content_digest},
+                     {"size", static_cast<std::int64_t>(bundle.size)},
+                     {"architecture", bundle.architecture},
+                     {"parameters", static_cast<std::int64_t>(bundle.parameters)}};
+    if (!bundle.damage.empty()) entry["damage"] = bundle.damage;
+    list.push_back(std::move(entry));
+  }
+  return JsonObject{{"bundles", std::move(list)}};
+}
+
+}  // namespace bundle::packager

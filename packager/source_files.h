@@ -1,0 +1,39 @@
+// What `bundle build` was pointed at: which manifest holds, which files are the model, and which of
+// them go into the bundle.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "packager/hash_cache.h"
+#include "packager/manifest.h"
+#include "runtime/format/source.h"
+
+namespace bundle::packager {
+
+/// One file to pack.
+struct ChosenFile {
+  format::SourceFile file;
+  FileStamp stamp;  // before anything was read
+  bool is_weight = false;
+};
+
+struct BuildSource {
+  Path manifest_file;             // empty when there is no bundle.yaml
+  Manifest manifest;              // chat_template as text
+  std::vector<ChosenFile> files;  // sorted by name
+  std::string fallback_name;      // from the folder's or file's name; may be ""
+
+  format::ModelSource model() const;
+};
+
+/// Opens a folder with bundle.yaml, a bundle.yaml, a Hugging Face folder or a .gguf file. Refused:
+/// links that lead out of the model's folder (other than into a Hugging Face cache), names that a
+/// layer cannot hold, and a selection without weights.
+Result<BuildSource> open_source(const Path& source);
+
+/// True when `name` matches `pattern`, in which '*' is any text and '?' any one byte.
+bool matches_glob(std::string_view pattern, std::string_view name);
+
+}  // namespace bundle::packager
