@@ -5,6 +5,7 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
@@ -17,10 +18,13 @@ namespace {
 
 namespace asio = boost::asio;
 
+// g++ 12 makes wrong code of a co_await inside a loop's condition or beside temporaries that need
+// destroying: here each stands in a statement of its own, on named values.
 constexpr auto kToken = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kReadBytes = 16u << 10;
 constexpr std::size_t kPipelinedBytes = 64u << 10;  // taken in ahead while an answer is made
 constexpr std::size_t kShortBody = 64u << 10;       // read to its end though it is refused
+constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 constexpr auto kLinger = std::chrono::seconds(2);
 
 std::string request_id(const HttpRequest& request) {
@@ -107,12 +111,13 @@ void Session::cut() {
 }
 
 Session::Awaitable<> Session::run() {
-  while (co_await read_request()) {
-    co_await answer();
+  bool open = true;
+  while (open) {
+    const bool asked = co_await read_request();
+    if (asked) co_await answer();
     busy_ = false;
-    if (closing_ || !socket_.is_open()) break;
+    open = asked && !closing_ && socket_.is_open();
   }
-  busy_ = false;
   if (unread_input_ && socket_.is_open()) co_await linger();
 }
 
@@ -135,11 +140,13 @@ Session::Awaitable<bool> Session::read_request() {
       co_return false;
     }
     if (reader_->state() != RequestReader::State::kHead && !head_taken_) {
-      if (!co_await take_head()) co_return false;
+      const bool wanted = co_await take_head();
+      if (!wanted) co_return false;
       if (input_.size() > 0 && reader_->state() != RequestReader::State::kDone) continue;
     }
     if (reader_->state() == RequestReader::State::kDone) break;
-    if (!co_await read_more()) co_return false;
+    const bool came = co_await read_more();
+    if (!came) co_return false;
   }
   deadline_ = Clock::time_point::max();
   co_return true;
@@ -160,8 +167,9 @@ Session::Awaitable<bool> Session::take_head() {
   }
   const bool waits = head.expects_continue && reader_->state() == RequestReader::State::kBody &&
                      input_.size() == 0;
-  if (waits) co_return co_await write("HTTP/1.1 100 Continue\r\n\r\n");
-  co_return true;
+  bool written = true;
+  if (waits) written = co_await write(kContinue);
+  co_return written;
 }
 
 Session::Awaitable<bool> Session::read_more() {
@@ -175,16 +183,18 @@ Session::Awaitable<bool> Session::read_more() {
 /// The request did not come in time. A connection on which nothing was asked just closes.
 Session::Awaitable<> Session::read_failed() {
   if (!busy_) co_return;
-  const char* part = head_taken_ ? "body" : "head";
-  co_await refuse(bad_http(408, "request_timeout",
-                           std::string("The request's ") + part + " did not come in time."));
+  const std::string part = head_taken_ ? "body" : "head";
+  const ApiError error =
+      bad_http(408, "request_timeout", "The request's " + part + " did not come in time.");
+  co_await refuse(error);
 }
 
 Session::Awaitable<> Session::answer() {
   request_ = reader_->take();
   request_.id = request_id(request_);
   if (refusal_) {
-    co_await respond(error_response(*refusal_));
+    const HttpResponse response = error_response(*refusal_);
+    co_await respond(response);
     co_return;
   }
   Reply reply = co_await handle();
@@ -199,9 +209,11 @@ Session::Awaitable<> Session::answer() {
 
 Session::Awaitable<Reply> Session::handle() {
   if (!api_.is_heavy(request_)) co_return api_.handle(request_);
-  co_return co_await asio::co_spawn(
-      workers_, [this]() -> Awaitable<Reply> { co_return api_.handle(request_); },
-      asio::use_awaitable);
+  const auto executor = socket_.get_executor();
+  co_await asio::post(asio::bind_executor(workers_.get_executor(), asio::use_awaitable));
+  Reply reply = api_.handle(request_);
+  co_await asio::post(asio::bind_executor(executor, asio::use_awaitable));
+  co_return reply;
 }
 
 bool Session::will_close(const HttpResponse& response) const {
@@ -223,7 +235,8 @@ Session::Awaitable<> Session::refuse(const ApiError& error) {
   unread_input_ = true;
   closing_ = true;
   if (request_.id.empty()) request_.id = request_id(reader_->head());
-  co_await respond(error_response(error));
+  const HttpResponse response = error_response(error);
+  co_await respond(response);
 }
 
 Session::Awaitable<> Session::generate() {
@@ -246,18 +259,19 @@ Session::Awaitable<> Session::generate() {
 
 Session::Awaitable<> Session::answer_whole() {
   std::string unused;
-  while (!client_left_) {
-    switch (generation_->pull(unused)) {
-      case Generation::Progress::kDone:
-        co_await respond({.body = generation_->whole()});
-        co_return;
-      case Generation::Progress::kFailed:
-        co_await respond(error_response(generation_->error()));
-        co_return;
-      case Generation::Progress::kWaiting:
-        co_await wait_for_wake(Clock::time_point::max());
-    }
+  auto progress = generation_->pull(unused);
+  while (progress == Generation::Progress::kWaiting && !client_left_) {
+    co_await wait_for_wake(Clock::time_point::max());
+    progress = generation_->pull(unused);
   }
+  if (client_left_) co_return;
+  HttpResponse response;
+  if (progress == Generation::Progress::kDone) {
+    response.body = generation_->whole();
+  } else {
+    response = error_response(generation_->error());
+  }
+  co_await respond(response);
 }
 
 Session::Awaitable<> Session::stream() {
@@ -269,7 +283,8 @@ Session::Awaitable<> Session::stream() {
     if (progress == Generation::Progress::kFailed) {
       // Nothing was sent yet, so the failure can still be a status.
       if (!head_sent_) {
-        co_await respond(error_response(generation_->error()));
+        const HttpResponse response = error_response(generation_->error());
+        co_await respond(response);
         co_return;
       }
       events += error_event(generation_->error());
@@ -278,7 +293,8 @@ Session::Awaitable<> Session::stream() {
     const auto interval = service_.options().keep_alive_interval;
     if (events.empty() && !over && now - last_write >= interval) events = ": keep-alive\n\n";
     if (over || !events.empty()) {
-      if (!co_await send_events(events, over)) co_return;
+      const bool sent = co_await send_events(events, over);
+      if (!sent) co_return;
       last_write = now;
     }
     if (over) co_return;
@@ -304,7 +320,8 @@ Session::Awaitable<bool> Session::send_events(std::string& events, bool last) {
     if (last) wire += "0\r\n\r\n";
   }
   events.clear();
-  co_return co_await write(wire);
+  const bool written = co_await write(wire);
+  co_return written;
 }
 
 Session::Awaitable<> Session::wait_for_wake(Clock::time_point until) {
