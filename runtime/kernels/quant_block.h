@@ -20,11 +20,12 @@ inline constexpr std::array<std::int8_t, 16> kIq4Levels = {
 
 /// What all blocks of one quantized type share.
 struct QuantTraits {
-  int group;      // codes that share a scale: 16 or 32
-  int code_bits;  // 2, 3, 4, 5, 6 or 8
-  int offset;     // of the levels; -1: IQ4's table
-  bool has_min;   // else every min is 0
-  bool scales;    // has a scale a group, else every scale is 1
+  int group;                   // codes that share a scale: 16 or 32
+  int code_bits;               // 2, 3, 4, 5, 6 or 8
+  int offset;                  // of the levels; -1: IQ4's table
+  bool has_min;                // else every min is 0
+  bool scales;                 // has a scale a group, else every scale is 1
+  bool nibble_scales = false;  // scale and min of a group are 4 bits each
 };
 
 /// The type must be quantized.
@@ -41,7 +42,7 @@ constexpr QuantTraits quant_traits(DType type) {
     case DType::kQ8_0:
       return {32, 8, 128, false, false};
     case DType::kQ2K:
-      return {16, 2, 0, true, true};
+      return {16, 2, 0, true, true, true};
     case DType::kQ3K:
       return {16, 3, 4, false, true};
     case DType::kQ4K:

@@ -138,8 +138,11 @@ void AttentionRunner::attend_chunk(const Step& step, const Piece& piece, std::in
   args.out = out.out;
   for (std::int64_t row = 0; row < args.rows; ++row) {
     const std::int64_t position = piece.slice->position + piece.first + row / group;
-    scratch.begin[static_cast<std::size_t>(row)] = step.first_visible(position) - chunk * kChunk;
-    scratch.end[static_cast<std::size_t>(row)] = position + 1 - chunk * kChunk;
+    const std::int64_t start = chunk * kChunk;
+    scratch.begin[static_cast<std::size_t>(row)] =
+        std::clamp(step.first_visible(position) - start, std::int64_t{0}, kChunk);
+    scratch.end[static_cast<std::size_t>(row)] =
+        std::clamp(position + 1 - start, std::int64_t{0}, kChunk);
   }
   find_tiles(step, piece, chunk, args, scratch);
   table_.attend[static_cast<int>(step.cache.type())](args);

@@ -22,6 +22,10 @@ int low_bits(const QuantTraits& traits) {
 
 int high_bits(const QuantTraits& traits) { return traits.code_bits - low_bits(traits); }
 
+bool has_min_plane(const QuantTraits& traits) {
+  return traits.scales && traits.has_min && !traits.nibble_scales;
+}
+
 /// Bytes of a plane with so many bits a code, for 32 columns of sixteen rows.
 std::int64_t plane_bytes(int bits) { return kVector * bits; }
 
@@ -141,8 +145,14 @@ void write_group_scales(const PackedLayout& layout, const QuantTraits& traits,
                         std::byte* out) {
   for (int g = 0; g < groups; ++g) {
     const std::int64_t at = (first_group + g) * kPackRows + lane;
-    out[layout.scales + at] = static_cast<std::byte>(block.scales[g]);
-    if (traits.has_min) out[layout.mins + at] = static_cast<std::byte>(block.mins[g]);
+    const auto scale = static_cast<std::uint8_t>(block.scales[g]);
+    const std::uint8_t min = block.mins[g];
+    if (traits.nibble_scales) {
+      out[layout.scales + at] = static_cast<std::byte>(scale | (min << 4));
+      continue;
+    }
+    out[layout.scales + at] = static_cast<std::byte>(scale);
+    if (traits.has_min) out[layout.mins + at] = static_cast<std::byte>(min);
   }
 }
 
@@ -224,6 +234,24 @@ void unpack_columns(const QuantTraits& traits, const Quads& quads, const float* 
   }
 }
 
+struct GroupScale {
+  float scale;
+  float min;
+};
+
+GroupScale group_scale(const PackedLayout& layout, const QuantTraits& traits,
+                       const std::byte* block, std::int64_t index) {
+  if (!traits.scales) return {1.0f, 1.0f};
+  const auto scale = static_cast<std::int8_t>(block[layout.scales + index]);
+  if (traits.nibble_scales) {
+    const auto both = static_cast<std::uint8_t>(scale);
+    return {static_cast<float>(both & 0x0F), static_cast<float>(both >> 4)};
+  }
+  if (!traits.has_min) return {static_cast<float>(scale), 0.0f};
+  return {static_cast<float>(scale),
+          static_cast<float>(static_cast<std::uint8_t>(block[layout.mins + index]))};
+}
+
 void unpack_quant_row(const PackedLayout& layout, const std::byte* block, int lane, float* out) {
   const QuantTraits traits = quant_traits(layout.type);
   const int super = dtype_info(layout.type).block;
@@ -238,10 +266,9 @@ void unpack_quant_row(const PackedLayout& layout, const std::byte* block, int la
     float min[2];
     for (int g = 0; g < groups; ++g) {
       const std::int64_t index = (at / traits.group + g) * kPackRows + lane;
-      scale[g] = traits.scales ? d * static_cast<std::int8_t>(block[layout.scales + index]) : d;
-      min[g] = traits.scales && traits.has_min
-                   ? dmin * static_cast<std::uint8_t>(block[layout.mins + index])
-                   : dmin;
+      const GroupScale group = group_scale(layout, traits, block, index);
+      scale[g] = d * group.scale;
+      min[g] = dmin * group.min;
     }
     Quads quads;
     read_low(traits, codes, quads);
@@ -282,7 +309,7 @@ PackedLayout packed_layout(DType type, std::int64_t cols) {
   layout.d = add(supers * kPackRows * 2);
   layout.dmin = traits.has_min ? add(supers * kPackRows * 2) : 0;
   layout.scales = traits.scales ? add(groups * kPackRows) : 0;
-  layout.mins = traits.scales && traits.has_min ? add(groups * kPackRows) : 0;
+  layout.mins = has_min_plane(traits) ? add(groups * kPackRows) : 0;
   layout.codes = add(cols / 32 * plane_bytes(low_bits(traits)));
   layout.high = add(cols / 32 * plane_bytes(high_bits(traits)));
   return layout;

@@ -7,7 +7,8 @@
 //
 //   d, dmin    half [super-block][16]   ggml's block scale and minimum (super-block: ggml's block)
 //   scales     int8 [group][16]         K-quants: scale of a group of 16 or 32 columns
-//   mins      uint8 [group][16]         K-quants: minimum of a group
+//   mins      uint8 [group][16]         K-quants: minimum of a group; Q2_K has it in the upper half
+//                                       of the scale's byte instead
 //   codes           [32 columns][…]     the low bits of the codes:
 //     8 bits: 8 vectors, quad i is vector i
 //     4 bits: 4 vectors, quad i is the low nibbles of vector i, quad i + 4 the high ones

@@ -124,7 +124,7 @@ BUNDLE_INLINE void mix_rows(const AttentionArgs& args, std::int64_t row) {
   std::int64_t begin = args.last_tile * kTile;
   std::int64_t end = 0;
   for (int r = 0; r < R; ++r) {
-    begin = min_of(begin, max_of(args.begin[row + r], 0));
+    begin = min_of(begin, args.begin[row + r]);
     end = max_of(end, args.end[row + r]);
   }
   std::int64_t dim = 0;

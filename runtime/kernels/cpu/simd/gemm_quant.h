@@ -131,6 +131,25 @@ struct QuantKernel {
             block + layout.codes + lane * 4, block + layout.high + lane * 4};
   }
 
+  struct GroupScale {
+    F32 scale;
+    F32 min;
+  };
+
+  /// Scale and minimum of the g-th group from the cursor on; what the type lacks is 0.
+  BUNDLE_INLINE GroupScale group_scale(const Cursor& at, int g) {
+    if constexpr (kTraits.nibble_scales) {
+      const I32 both = load_u8_words(at.scales + g * kPackRows);
+      return {to_float(and_int(both, set_int(0x0F))), to_float(shift_right<4>(both))};
+    } else if constexpr (kTraits.scales) {
+      const F32 scale = to_float(load_i8_words(at.scales + g * kPackRows));
+      if constexpr (!kTraits.has_min) return {scale, zero()};
+      return {scale, to_float(load_u8_words(at.mins + g * kPackRows))};
+    } else {
+      return {zero(), zero()};
+    }
+  }
+
   /// Adds 32 columns.
   template <int T>
   BUNDLE_INLINE void add_columns(Cursor& at, F32 d, F32 dmin, const std::byte* record,
@@ -143,9 +162,9 @@ struct QuantKernel {
     F32 min[kGroups];
     BUNDLE_UNROLL
     for (int g = 0; g < kGroups; ++g) {
-      scale[g] = kTraits.scales ? mul(d, load_i8(at.scales + g * kPackRows)) : d;
-      if constexpr (kTraits.has_min)
-        min[g] = kTraits.scales ? mul(dmin, load_u8(at.mins + g * kPackRows)) : dmin;
+      const GroupScale group = group_scale(at, g);
+      scale[g] = kTraits.scales ? mul(d, group.scale) : d;
+      min[g] = kTraits.scales && kTraits.has_min ? mul(dmin, group.min) : dmin;
     }
     at.scales += kGroups * kPackRows;
     at.mins += kGroups * kPackRows;

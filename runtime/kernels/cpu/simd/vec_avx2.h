@@ -111,11 +111,11 @@ BUNDLE_INLINE std::int32_t sum_int(I32 a) {
 BUNDLE_INLINE I32 as_int(F32 a) { return _mm256_castps_si256(a); }
 BUNDLE_INLINE F32 as_float(I32 a) { return _mm256_castsi256_ps(a); }
 /// kLanes consecutive signed or unsigned bytes, widened.
-BUNDLE_INLINE F32 load_i8(const std::byte* p) {
-  return to_float(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+BUNDLE_INLINE I32 load_i8_words(const std::byte* p) {
+  return _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
 }
-BUNDLE_INLINE F32 load_u8(const std::byte* p) {
-  return to_float(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+BUNDLE_INLINE I32 load_u8_words(const std::byte* p) {
+  return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
 }
 /// Narrows each lane to a signed byte, saturating.
 BUNDLE_INLINE void store_i8(std::byte* p, I32 v) {

@@ -87,11 +87,11 @@ BUNDLE_INLINE std::int32_t sum_int(I32 a) { return _mm512_reduce_add_epi32(a); }
 BUNDLE_INLINE I32 as_int(F32 a) { return _mm512_castps_si512(a); }
 BUNDLE_INLINE F32 as_float(I32 a) { return _mm512_castsi512_ps(a); }
 /// kLanes consecutive signed or unsigned bytes, widened.
-BUNDLE_INLINE F32 load_i8(const std::byte* p) {
-  return to_float(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+BUNDLE_INLINE I32 load_i8_words(const std::byte* p) {
+  return _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
-BUNDLE_INLINE F32 load_u8(const std::byte* p) {
-  return to_float(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+BUNDLE_INLINE I32 load_u8_words(const std::byte* p) {
+  return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
 /// Narrows each lane to a signed byte, saturating.
 BUNDLE_INLINE void store_i8(std::byte* p, I32 v) {

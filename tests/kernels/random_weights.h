@@ -1,0 +1,43 @@
+// Random tensors for kernel tests: every bit pattern of codes and group scales, with block scales
+// of a size that real models have.
+#pragma once
+
+#include <cstdint>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "base/dtype.h"
+#include "runtime/kernels/device.h"
+
+namespace bundle::kernels {
+
+/// Every type that a CPU device multiplies.
+inline constexpr DType kWeightTypes[] = {DType::kF32,  DType::kF16,   DType::kBF16, DType::kQ4_0,
+                                         DType::kQ4_1, DType::kQ5_0,  DType::kQ5_1, DType::kQ8_0,
+                                         DType::kQ2K,  DType::kQ3K,   DType::kQ4K,  DType::kQ5K,
+                                         DType::kQ6K,  DType::kIQ4NL, DType::kIQ4XS};
+
+/// A published matrix that owns its bytes.
+struct RandomWeights {
+  DType type;
+  std::int64_t rows;
+  std::int64_t cols;
+  std::vector<std::byte> bytes;
+
+  WeightView view() const { return {type, bytes, rows, cols}; }
+  std::int64_t row_bytes() const { return static_cast<std::int64_t>(bytes.size()) / rows; }
+  /// One row as float.
+  std::vector<float> row(std::int64_t index) const;
+};
+
+/// `scale` is about the largest weight.
+RandomWeights random_weights(DType type, std::int64_t rows, std::int64_t cols, std::uint32_t seed,
+                             float scale = 0.1f);
+
+std::vector<float> random_floats(std::int64_t n, std::uint32_t seed, float scale = 1.0f);
+
+/// "Q4_K_avx2"-like names for parameterized tests.
+std::string test_name(DType type, const std::string& isa);
+
+}  // namespace bundle::kernels
