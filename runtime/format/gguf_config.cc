@@ -107,13 +107,16 @@ class Reader {
     BUNDLE_TRY(config_.intermediate_size, uniform_int("feed_forward_length"));
     BUNDLE_TRY(config_.max_positions, uniform_int("context_length"));
     BUNDLE_TRY(config_.rms_norm_eps, double_or("attention.layer_norm_rms_epsilon", 1e-6));
-    BUNDLE_TRY(config_.vocab_size, int_or("vocab_size", embedding_rows()));
+    BUNDLE_TRY(config_.vocab_size, int_or("vocab_size", vocabulary()));
     return {};
   }
 
-  std::int64_t embedding_rows() const {
+  /// Where the metadata lack the size: rows of the embedding, else tokens of the tokenizer.
+  std::int64_t vocabulary() const {
     const TensorView* embedding = checkpoint_.find("token_embd.weight");
-    return embedding == nullptr || embedding->shape.empty() ? 0 : embedding->shape[0];
+    if (embedding != nullptr && !embedding->shape.empty()) return embedding->shape[0];
+    const auto* tokens = metadata_.find_strings("tokenizer.ggml.tokens");
+    return tokens == nullptr ? 0 : static_cast<std::int64_t>(tokens->size());
   }
 
   Status read_heads() {

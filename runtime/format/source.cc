@@ -138,8 +138,8 @@ Json ModelSource::to_json() const {
     JsonObject object;
     object["name"] = file.name;
     object["path"] = file.path.string();
-    object["offset"] = file.offset;
-    object["length"] = file.length;
+    object["offset"] = static_cast<std::int64_t>(file.offset);
+    object["length"] = static_cast<std::int64_t>(file.length);
     object["sha256"] = file.sha256;
     array.emplace_back(std::move(object));
   }
