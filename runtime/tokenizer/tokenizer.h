@@ -20,6 +20,16 @@ struct EncodeOptions {
   bool parse_special = true;  // "<|im_end|>" in the text is that token, not its letters
 };
 
+/// Where a text that is being decoded stands between two tokens. A fresh one is the beginning.
+struct DecodeState {
+  bool at_start = true;        // no token came yet
+  bool space_due = false;      // a space comes before the next token, if there is one
+  std::uint32_t stripped = 0;  // spaces that decoding took from the beginning
+};
+
+/// The state in the middle of a text, where nothing is taken from the beginning any more.
+inline DecodeState middle_of_text() { return {false, false, 0xffffffff}; }
+
 /// One vocabulary with its rules. Immutable and thread-safe.
 class Tokenizer {
  public:
@@ -31,6 +41,11 @@ class Tokenizer {
   /// Ids out of range give nothing. The bytes may be no valid UTF-8 when ids end inside a
   /// character.
   virtual std::string decode(std::span<const std::int32_t> ids, bool skip_special) const = 0;
+
+  /// One step of decode: appends what `id` adds to the text so far. The steps of all ids, from a
+  /// fresh state on, append decode(ids, skip_special).
+  virtual void decode_next(std::int32_t id, bool skip_special, DecodeState& state,
+                           std::string& bytes) const;
 
   /// Bytes that one token stands for in the middle of a text (a special token: its content).
   virtual std::string token_bytes(std::int32_t id) const = 0;
@@ -56,7 +71,8 @@ Result<std::shared_ptr<const Tokenizer>> load_tokenizer_file(const Path& path,
                                                              std::string_view model_hint = {});
 
 /// Turns a stream of ids into a stream of text: never emits part of a UTF-8 character, and what it
-/// emits concatenates to decode(all ids, skip_special). Not thread-safe.
+/// emits concatenates to decode(all ids, skip_special), with U+FFFD for every invalid byte sequence
+/// in that. Not thread-safe.
 class Detokenizer {
  public:
   Detokenizer(std::shared_ptr<const Tokenizer> tokenizer, bool skip_special);
@@ -68,8 +84,8 @@ class Detokenizer {
  private:
   std::shared_ptr<const Tokenizer> tokenizer_;
   bool skip_special_;
-  std::string held_;
-  bool at_start_ = true;
+  DecodeState state_;
+  std::string held_;  // the beginning of a character
 };
 
 }  // namespace bundle::tokenizer
