@@ -1,0 +1,44 @@
+// The command line of bundle-server (docs/launch-contract.md).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "runtime/launch/contract.h"
+
+namespace bundle::launch {
+
+struct Arguments {
+  std::string launch_file;
+  std::string model_path;
+  std::string name;  // "": the launch document's, or made from the path
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 8000;
+  std::optional<std::uint16_t> admin_port;
+  std::string admin_host = "127.0.0.1";
+  std::string api_key_file;
+  std::vector<std::string> cors_origins;
+  int drain_seconds = 30;
+  int step_seconds = 120;
+  std::vector<std::string> settings;
+};
+
+/// What a command line asks for: serve, or say something (help, version) and end.
+struct CommandLine {
+  Arguments arguments;
+  std::optional<std::string> say;
+};
+
+/// kUsage when it is wrong.
+Result<CommandLine> parse_arguments(const std::vector<std::string>& words);
+
+/// The launch document or model that the arguments name, with their settings applied.
+Result<LaunchSpec> launch_spec(const Arguments& arguments);
+
+/// One key a line; blank lines are skipped. kBadInput when there is none.
+Result<std::vector<std::string>> read_api_keys(const std::string& path);
+
+}  // namespace bundle::launch

@@ -1,0 +1,47 @@
+#include "runtime/launch/engine_main.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "runtime/format/checkpoint.h"
+#include "runtime/kernels/cpu_device.h"
+#include "runtime/launch/contract.h"
+#include "runtime/launch/runtime_settings.h"
+#include "runtime/model/model.h"
+
+namespace bundle::launch {
+namespace {
+
+/// What an engine stands on, in the order it must come.
+struct Ground {
+  format::Checkpoint checkpoint;
+  std::unique_ptr<kernels::Device> device;
+};
+
+Result<std::unique_ptr<kernels::Device>> make_device(const RuntimeSettings& settings) {
+  if (settings.backend == "cpu-reference") return kernels::make_reference_device();
+  auto device = kernels::make_cpu_device({.threads = settings.threads, .isa = {}});
+  if (device || settings.backend == "cpu") return device;
+  log_warning("running on the slow reference device: " + device.error().message());
+  return kernels::make_reference_device();
+}
+
+}  // namespace
+
+Result<LoadedEngine> load_engine(const std::string& spec, const Progress& progress) {
+  BUNDLE_TRY(const Json document, parse_json(spec, "launch document"));
+  BUNDLE_TRY(LaunchSpec launch, LaunchSpec::from_json(document, "launch document"));
+  BUNDLE_TRY(RuntimeSettings settings, read_runtime_settings(launch.runtime, "launch document"));
+  BUNDLE_TRY(format::Checkpoint checkpoint, format::Checkpoint::open(std::move(launch.model)));
+  BUNDLE_TRY(auto device, make_device(settings));
+  auto ground = std::make_shared<Ground>(Ground{std::move(checkpoint), std::move(device)});
+  BUNDLE_TRY(auto model, model::load_model(ground->checkpoint, *ground->device, progress));
+  // What was not repacked into private memory stays in the page cache.
+  const std::uint64_t weights = ground->checkpoint.weight_bytes();
+  settings.engine.mapped_weight_bytes = weights - std::min(weights, model->resident_bytes());
+  BUNDLE_TRY(auto engine,
+             engine::Engine::create(std::move(model), *ground->device, settings.engine));
+  return LoadedEngine{std::move(ground), std::move(engine)};
+}
+
+}  // namespace bundle::launch

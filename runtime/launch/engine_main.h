@@ -1,0 +1,13 @@
+// What an engine process loads: the model of a launch document, on the device that it asks for.
+#pragma once
+
+#include <string>
+
+#include "runtime/launch/engine_loop.h"
+
+namespace bundle::launch {
+
+/// `spec` is a LaunchSpec as JSON text.
+Result<LoadedEngine> load_engine(const std::string& spec, const Progress& progress);
+
+}  // namespace bundle::launch

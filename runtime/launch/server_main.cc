@@ -1,0 +1,40 @@
+// bundle-server: serves one model. The same program is the supervisor and, started by it with
+// --engine, the engine process.
+#include <cstdio>
+#include <cstdlib>
+#include <string_view>
+
+#include "runtime/launch/arguments.h"
+#include "runtime/launch/engine_main.h"
+#include "runtime/launch/self_command.h"
+#include "runtime/launch/supervisor.h"
+
+namespace {
+
+using namespace bundle;
+
+int report(const Error& error) {
+  std::fprintf(stderr, "error: %s\n", error.message().c_str());
+  return static_cast<int>(error.code);
+}
+
+Status serve(int argc, char** argv) {
+  BUNDLE_TRY(const launch::CommandLine line,
+             launch::parse_arguments(std::vector<std::string>(argv + 1, argv + argc)));
+  if (line.say) {
+    std::fputs(line.say->c_str(), stdout);
+    return {};
+  }
+  BUNDLE_TRY(const launch::Command self, launch::self_command(argc));
+  return launch::supervise(line.arguments, self);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc == 3 && std::string_view(argv[1]) == "--engine") {
+    return launch::run_engine_process(std::atoi(argv[2]), launch::load_engine);
+  }
+  const Status status = serve(argc, argv);
+  return status ? 0 : report(status.error());
+}

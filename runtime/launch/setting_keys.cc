@@ -1,0 +1,134 @@
+#include "runtime/launch/setting_keys.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <fmt/format.h>
+
+#include "base/text.h"
+
+namespace bundle::launch {
+namespace {
+
+using enum SettingType;
+
+// clang-format off
+constexpr SettingKey kKeys[] = {
+  {"backend", kChoice, 0, 0, "auto cpu cpu-reference"},
+  {"chat_template", kText},
+  {"context_length", kWhole, 1, 1e9},
+  {"kv_tokens", kWhole, 1, 1e12},
+  {"kv_type", kChoice, 0, 0, "f16 bf16 f32"},
+  {"max_sequences", kWhole, 1, 65536},
+  {"max_step_tokens", kWhole, 1, 1048576},
+  {"prefix_cache", kBool},
+  {"threads", kWhole, 1, 4096},
+  {"sampling.temperature", kReal, 0, 100},
+  {"sampling.top_p", kReal, 0, 1},
+  {"sampling.top_k", kWhole, 0, 1e9},
+  {"sampling.min_p", kReal, 0, 1},
+  {"sampling.repetition_penalty", kReal, 1e-3, 100},
+  {"sampling.max_tokens", kWhole, 1, 1e9},
+};
+// clang-format on
+
+std::vector<std::string_view> words(std::string_view text) {
+  std::vector<std::string_view> found;
+  while (!text.empty()) {
+    found.push_back(text.substr(0, text.find(' ')));
+    text.remove_prefix(std::min(text.size(), found.back().size() + 1));
+  }
+  return found;
+}
+
+template <typename T>
+std::optional<Json> number(std::string_view text) {
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return Json(value);
+}
+
+std::optional<Json> parse(SettingType type, std::string_view text) {
+  switch (type) {
+    case kWhole:
+      return number<std::int64_t>(text);
+    case kReal:
+      return number<double>(text);
+    case kBool:
+      if (text == "true") return Json(true);
+      if (text == "false") return Json(false);
+      return std::nullopt;
+    case kText:
+    case kChoice:
+      return Json(text);
+  }
+  return std::nullopt;
+}
+
+bool in_range(const SettingKey& key, double value) {
+  return value >= key.least && value <= key.most;  // false for what is no number
+}
+
+}  // namespace
+
+std::span<const SettingKey> setting_keys() { return kKeys; }
+
+const SettingKey* find_setting(std::string_view path) {
+  const auto* found = std::ranges::find(kKeys, path, &SettingKey::path);
+  return found == std::end(kKeys) ? nullptr : found;
+}
+
+std::string describe(const SettingKey& key) {
+  switch (key.type) {
+    case kWhole:
+      return fmt::format("a whole number from {:.0f} to {:.0f}", key.least, key.most);
+    case kReal:
+      return fmt::format("a number from {:g} to {:g}", key.least, key.most);
+    case kBool:
+      return "true or false";
+    case kText:
+      return "a text";
+    case kChoice:
+      return fmt::format("one of {}", fmt::join(words(key.choices), ", "));
+  }
+  return "";
+}
+
+bool fits(const SettingKey& key, const Json& value) {
+  const bool whole = value.is_int64() || value.is_uint64();
+  switch (key.type) {
+    case kWhole:
+      return whole && in_range(key, value.to_number<double>());
+    case kReal:
+      return value.is_number() && in_range(key, value.to_number<double>());
+    case kBool:
+      return value.is_bool();
+    case kText:
+      return value.is_string();
+    case kChoice: {
+      if (!value.is_string()) return false;
+      const auto choices = words(key.choices);
+      const std::string_view chosen = value.get_string();
+      return std::find(choices.begin(), choices.end(), chosen) != choices.end();
+    }
+  }
+  return false;
+}
+
+std::optional<Json> read_text(const SettingKey& key, std::string_view text) {
+  auto value = parse(key.type, text);
+  if (!value || !fits(key, *value)) return std::nullopt;
+  return value;
+}
+
+UnknownKey unknown_setting(std::string_view path) {
+  std::vector<std::string> known;
+  for (const SettingKey& key : kKeys) known.emplace_back(key.path);
+  const std::string near = nearest(path, known);
+  return {fmt::format("unknown key runtime.{}", path),
+          near.empty() ? fmt::format("Known keys are {}.", fmt::join(known, ", "))
+                       : fmt::format("Did you mean runtime.{}?", near)};
+}
+
+}  // namespace bundle::launch
