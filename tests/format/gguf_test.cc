@@ -11,8 +11,11 @@ namespace {
 constexpr std::uint32_t kF32 = 0;
 constexpr std::uint32_t kQ4_0 = 2;
 
-Result<GgufFile> parse(const std::string& bytes) {
-  return parse_gguf(as_bytes(bytes), "test.gguf");
+/// Tensors point into the bytes, which live until the next call.
+Result<GgufFile> parse(std::string bytes) {
+  static std::string kept;
+  kept = std::move(bytes);
+  return parse_gguf(as_bytes(kept), "test.gguf");
 }
 Result<GgufFile> parse(const GgufBuilder& builder) { return parse(builder.build()); }
 

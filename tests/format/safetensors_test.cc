@@ -6,8 +6,11 @@
 namespace bundle::format {
 namespace {
 
-Result<std::vector<TensorView>> parse(const std::string& bytes) {
-  return parse_safetensors(as_bytes(bytes), "test.safetensors");
+/// Tensors point into the bytes, which live until the next call.
+Result<std::vector<TensorView>> parse(std::string bytes) {
+  static std::string kept;
+  kept = std::move(bytes);
+  return parse_safetensors(as_bytes(kept), "test.safetensors");
 }
 Result<std::vector<TensorView>> parse(std::string_view header, std::string_view data) {
   return parse(safetensors_bytes(header, data));
