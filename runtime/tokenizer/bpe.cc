@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <bit>
+#include <map>
+#include <utility>
 
 #include "runtime/tokenizer/unicode.h"
 
@@ -76,10 +78,52 @@ class Bpe::Joiner {
     } else {
       join_long();
     }
-    for (std::int32_t i = 0; i >= 0; i = at(i).next) ids.push_back(at(i).id);
+    for (std::int32_t i = 0; i >= 0; i = at(i).next) {
+      emit(at(i).id, word_.substr(at(i).begin, at(i).length), ids);
+    }
   }
 
  private:
+  struct Parts {
+    std::string_view left;
+    std::string_view right;
+  };
+
+  bool is_unused(std::int32_t id) const {
+    const std::vector<bool>& unused = bpe_.options_.unused;
+    return id >= 0 && static_cast<std::size_t>(id) < unused.size() &&
+           unused[static_cast<std::size_t>(id)];
+  }
+
+  // One symbol of the result. Only words by text have symbols that are no token.
+  void emit(std::int32_t id, std::string_view text, std::vector<std::int32_t>& ids) {
+    if (is_unused(id)) {
+      if (const auto parts = made_of_.find(text); parts != made_of_.end()) {
+        const Parts two = parts->second;
+        emit(bpe_.words_->find(two.left).value_or(-1), two.left, ids);
+        emit(bpe_.words_->find(two.right).value_or(-1), two.right, ids);
+        return;
+      }
+    }
+    const bool unknown_before = std::exchange(last_unknown_, id < 0);
+    if (id >= 0) {
+      ids.push_back(id);
+    } else if (bpe_.options_.byte_fallback && bpe_.can_fall_back(text)) {
+      for (const char byte : text) ids.push_back(bpe_.byte_ids_[static_cast<unsigned char>(byte)]);
+    } else if (bpe_.options_.unknown && !(unknown_before && bpe_.options_.fuse_unknown)) {
+      ids.push_back(*bpe_.options_.unknown);
+    }
+  }
+
+  std::uint32_t rank_of(std::int32_t id, const Symbol& a, const Symbol& b) {
+    if (is_unused(id)) {
+      made_of_[word_.substr(a.begin, a.length + b.length)] = {word_.substr(a.begin, a.length),
+                                                              word_.substr(b.begin, b.length)};
+    }
+    const std::vector<std::uint32_t>& ranks = bpe_.options_.ranks;
+    return ranks.empty() ? static_cast<std::uint32_t>(id) : ranks[static_cast<std::size_t>(id)];
+  }
+
   Symbol& at(std::int32_t index) { return symbols_[static_cast<std::size_t>(index)]; }
 
   // Of the symbol and its right neighbour.
@@ -87,9 +131,9 @@ class Bpe::Joiner {
     const Symbol& a = at(left);
     if (a.next < 0) return {kNoRank, -1};
     const Symbol& b = at(a.next);
-    if (bpe_.options_.by_rank) {
+    if (bpe_.options_.by_text) {
       const auto id = bpe_.words_->find(word_.substr(a.begin, a.length + b.length));
-      return id ? Merge{static_cast<std::uint32_t>(*id), *id} : Merge{kNoRank, -1};
+      return id ? Merge{rank_of(*id, a, b), *id} : Merge{kNoRank, -1};
     }
     const Merge* merge = bpe_.merges_.find(a.id, b.id);
     return merge ? *merge : Merge{kNoRank, -1};
@@ -151,6 +195,8 @@ class Bpe::Joiner {
   const Bpe& bpe_;
   std::string_view word_;
   std::vector<Symbol> symbols_;
+  std::map<std::string_view, Parts> made_of_;  // of tokens that are unused
+  bool last_unknown_ = false;
 };
 
 Bpe::Bpe(std::shared_ptr<const Vocabulary> words, MergeTable merges, BpeOptions options)
@@ -159,14 +205,14 @@ Bpe::Bpe(std::shared_ptr<const Vocabulary> words, MergeTable merges, BpeOptions 
     const auto raw = static_cast<char>(byte);
     const auto id = options_.bytes ? words_->find({&raw, 1})
                                    : words_->find(byte_piece(static_cast<unsigned char>(byte)));
-    byte_ids_[byte] = id.value_or(-1);
+    byte_ids_[byte] = options_.byte_ids.empty() ? id.value_or(-1) : options_.byte_ids[byte];
   }
 }
 
 void Bpe::tokenize(std::string_view word, std::vector<std::int32_t>& ids) const {
   if (word.empty()) return;
-  if (options_.ignore_merges) {
-    if (const auto id = words_->find(word)) {
+  if (options_.whole) {
+    if (const auto id = options_.whole->find(word)) {
       ids.push_back(*id);
       return;
     }
@@ -209,6 +255,8 @@ void Bpe::split_characters(std::string_view word, Joiner& joiner) const {
     if (const auto id = words_->find(character)) {
       joiner.add(*id, begin, length);
       unknown_before = false;
+    } else if (options_.by_text) {
+      joiner.add(-1, begin, length);
     } else if (!options_.byte_fallback || !fall_back(character, joiner)) {
       if (options_.unknown && !(unknown_before && options_.fuse_unknown)) {
         joiner.add(*options_.unknown, begin, length);
@@ -222,12 +270,15 @@ void Bpe::split_characters(std::string_view word, Joiner& joiner) const {
 // Every byte of the character as a token of its own; false when one has none. An unknown token
 // before it is left open: the reference fuses on, across the bytes.
 bool Bpe::fall_back(std::string_view character, Joiner& joiner) const {
-  const auto id_of = [this](char byte) { return byte_ids_[static_cast<unsigned char>(byte)]; };
-  if (!std::all_of(character.begin(), character.end(), [&](char b) { return id_of(b) >= 0; })) {
-    return false;
-  }
-  for (const char byte : character) joiner.add(id_of(byte), 0, 1);
+  if (!can_fall_back(character)) return false;
+  for (const char byte : character) joiner.add(byte_ids_[static_cast<unsigned char>(byte)], 0, 1);
   return true;
+}
+
+bool Bpe::can_fall_back(std::string_view text) const {
+  return std::all_of(text.begin(), text.end(), [this](char byte) {
+    return byte_ids_[static_cast<unsigned char>(byte)] >= 0;
+  });
 }
 
 std::string byte_piece(unsigned char byte) {

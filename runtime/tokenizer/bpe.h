@@ -58,14 +58,22 @@ class MergeTable {
 };
 
 struct BpeOptions {
-  bool bytes = false;    // words start as bytes, and the vocabulary spells bytes
-  bool by_rank = false;  // tiktoken: two tokens join when their bytes are a token, in id order
-  bool ignore_merges = false;  // a word that is a token is that token
+  bool bytes = false;          // words start as bytes, and the vocabulary spells bytes
+  bool by_text = false;        // no merges: two tokens join when their text is a token
   bool byte_fallback = false;  // an unknown character becomes "<0xE4>" tokens
-  bool fuse_unknown = false;
+  bool fuse_unknown = false;   // unknown characters side by side are one unknown token
   std::optional<std::int32_t> unknown = {};
   std::string continuing_prefix = {};
   std::string word_suffix = {};
+  /// Words that are one token, whatever could be joined. May be null.
+  std::shared_ptr<const Vocabulary> whole = nullptr;
+  /// With by_text, by id: lower ones join first. Empty: the ids themselves are the ranks.
+  std::vector<std::uint32_t> ranks = {};
+  /// With by_text, by id: tokens that may be joined on the way, but where they are left over are
+  /// taken apart again. Empty: none.
+  std::vector<bool> unused = {};
+  /// With byte_fallback: the token of each byte, or -1. Empty: those spelled "<0xE4>".
+  std::vector<std::int32_t> byte_ids = {};
 };
 
 /// `words` spells what the model sees: raw bytes if options.bytes, else UTF-8.
@@ -81,6 +89,7 @@ class Bpe final : public Model {
   void split_bytes(std::string_view word, Joiner& joiner) const;
   void split_characters(std::string_view word, Joiner& joiner) const;
   bool fall_back(std::string_view character, Joiner& joiner) const;
+  bool can_fall_back(std::string_view text) const;
 
   std::shared_ptr<const Vocabulary> words_;
   MergeTable merges_;

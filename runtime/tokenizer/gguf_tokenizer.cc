@@ -1,5 +1,7 @@
 #include "runtime/tokenizer/gguf_tokenizer.h"
 
+#include <algorithm>
+
 #include "runtime/tokenizer/bpe.h"
 #include "runtime/tokenizer/byte_level.h"
 #include "runtime/tokenizer/gguf_vocab.h"
@@ -16,7 +18,7 @@ std::shared_ptr<const Vocabulary> bytes_of(const GgufVocab& vocab) {
   auto words = std::make_shared<Vocabulary>();
   words->reserve(vocab.tokens.size(), vocab.tokens.size() * 8);
   for (std::size_t i = 0; i < vocab.tokens.size(); ++i) {
-    if (vocab.types[i] == TokenType::kControl) continue;
+    if (vocab.types[i] == PieceType::kControl) continue;
     if (const auto bytes = byte_level_to_bytes(vocab.tokens[i])) {
       (void)words->set(static_cast<std::int64_t>(i), *bytes);  // ids were counted before
     }
@@ -69,14 +71,58 @@ TokenizerResult load_byte_level(const format::GgufMetadata& metadata, std::strin
     return bad_input("'tokenizer.ggml.merges' is missing", std::string(where));
   }
   PipelineParts parts;
-  BUNDLE_CHECK(fill_from_gguf(vocab, metadata, named->add_bos, false, parts));
+  BUNDLE_CHECK(fill_from_gguf(vocab, parts));
+  BUNDLE_CHECK(add_affixes(vocab, metadata, named->add_bos, false, parts));
   BUNDLE_CHECK(add_patterns(*named, parts));
   BUNDLE_TRY(const bool prefix, metadata.get_bool_or("tokenizer.ggml.add_space_prefix", false));
   if (prefix) parts.pre_tokenizers.insert(parts.pre_tokenizers.begin(), prefix_space());
-  BpeOptions options{.bytes = true, .ignore_merges = named->ignore_merges};
-  parts.model = std::make_unique<Bpe>(bytes_of(vocab), read_merges(*merges, parts.vocabulary),
-                                      std::move(options));
+  const auto words = bytes_of(vocab);
+  BpeOptions options{.bytes = true};
+  if (named->ignore_merges) options.whole = words;
+  parts.model =
+      std::make_unique<Bpe>(words, read_merges(*merges, parts.vocabulary), std::move(options));
   parts.decoder = Decoder({{.kind = DecodeStep::Kind::kByteLevel}});
+  return make_pipeline(std::move(parts));
+}
+
+// Both SentencePiece models. T5's files have rules where llama's have defaults.
+Result<SentencePieceModel> read_sentencepiece(const GgufVocab& vocab,
+                                              const format::GgufMetadata& metadata, bool unigram) {
+  SentencePieceModel model;
+  model.pieces = vocab.tokens;
+  model.types = vocab.types;
+  model.scores = vocab.scores;
+  model.unigram = unigram;
+  model.unknown = vocab.unknown;
+  model.byte_fallback =
+      std::find(model.types.begin(), model.types.end(), PieceType::kByte) != model.types.end();
+  SentencePieceNormalization& rules = model.normalization;
+  BUNDLE_TRY(rules.add_dummy_prefix, metadata.get_bool_or("tokenizer.ggml.add_space_prefix", true));
+  BUNDLE_TRY(rules.remove_extra_whitespaces,
+             metadata.get_bool_or("tokenizer.ggml.remove_extra_whitespaces", false));
+  if (metadata.find("tokenizer.ggml.precompiled_charsmap") != nullptr) {
+    BUNDLE_TRY(const auto bytes, metadata.get_ints("tokenizer.ggml.precompiled_charsmap"));
+    std::string blob;
+    for (const std::int64_t byte : bytes) blob.push_back(static_cast<char>(byte & 0xff));
+    BUNDLE_TRY(rules.charsmap, Charsmap::parse(blob));
+  }
+  return model;
+}
+
+TokenizerResult load_sentencepiece_metadata(const format::GgufMetadata& metadata, bool unigram,
+                                            std::string_view where) {
+  BUNDLE_TRY(GgufVocab vocab, read_gguf_vocab(metadata, where));
+  // The ids that these models have when the file does not say.
+  const auto given = [&](std::optional<std::int32_t>& id, std::int32_t fallback) {
+    if (!id && static_cast<std::size_t>(fallback) < vocab.tokens.size()) id = fallback;
+  };
+  given(vocab.eos, unigram ? 1 : 2);
+  given(vocab.unknown, unigram ? 2 : 0);
+  if (!unigram) given(vocab.bos, 1);
+  BUNDLE_TRY(const SentencePieceModel model, read_sentencepiece(vocab, metadata, unigram));
+  PipelineParts parts;
+  BUNDLE_CHECK(build_sentencepiece(model, true, parts));
+  BUNDLE_CHECK(add_affixes(vocab, metadata, !unigram, unigram, parts));
   return make_pipeline(std::move(parts));
 }
 
@@ -85,6 +131,8 @@ TokenizerResult load_byte_level(const format::GgufMetadata& metadata, std::strin
 TokenizerResult load_gguf_tokenizer(const format::GgufMetadata& metadata, std::string_view where) {
   BUNDLE_TRY(const std::string model, metadata.get_string_or("tokenizer.ggml.model", ""));
   if (model == "gpt2") return load_byte_level(metadata, where);
+  if (model == "llama") return load_sentencepiece_metadata(metadata, false, where);
+  if (model == "t5") return load_sentencepiece_metadata(metadata, true, where);
   if (model.empty() || model == "none" || model == "no_vocab") {
     return not_found("the file has no tokenizer", std::string(where));
   }

@@ -10,7 +10,7 @@
 namespace bundle::tokenizer {
 
 /// By `tokenizer.ggml.model`: gpt2 (byte-level BPE, split as `tokenizer.ggml.pre` says), llama
-/// (SentencePiece BPE), t5 (unigram), bert (WordPiece). kNotFound when there is no vocabulary.
+/// (SentencePiece BPE), t5 (unigram). kNotFound when there is no vocabulary.
 Result<std::shared_ptr<const Tokenizer>> load_gguf_tokenizer(const format::GgufMetadata& metadata,
                                                              std::string_view where);
 

@@ -25,12 +25,12 @@ Error wrong_length(const char* what, std::string_view where) {
 }
 
 Status read_types(const format::GgufMetadata& metadata, GgufVocab& vocab, std::string_view where) {
-  vocab.types.assign(vocab.tokens.size(), TokenType::kNormal);
+  vocab.types.assign(vocab.tokens.size(), PieceType::kNormal);
   if (metadata.find("tokenizer.ggml.token_type") == nullptr) return {};
   BUNDLE_TRY(const auto types, metadata.get_ints("tokenizer.ggml.token_type"));
   if (types.size() != vocab.tokens.size()) return wrong_length("token_type", where);
   for (std::size_t i = 0; i < types.size(); ++i) {
-    if (types[i] >= 1 && types[i] <= 6) vocab.types[i] = static_cast<TokenType>(types[i]);
+    if (types[i] >= 1 && types[i] <= 6) vocab.types[i] = static_cast<PieceType>(types[i]);
   }
   return {};
 }
@@ -68,19 +68,23 @@ Result<GgufVocab> read_gguf_vocab(const format::GgufMetadata& metadata, std::str
   return vocab;
 }
 
-Status fill_from_gguf(const GgufVocab& vocab, const format::GgufMetadata& metadata, bool adds_bos,
-                      bool adds_eos, PipelineParts& parts) {
+Status fill_from_gguf(const GgufVocab& vocab, PipelineParts& parts) {
   parts.vocabulary.reserve(vocab.tokens.size(), vocab.tokens.size() * 8);
   for (std::size_t i = 0; i < vocab.tokens.size(); ++i) {
     const auto id = static_cast<std::int32_t>(i);
     BUNDLE_CHECK(parts.vocabulary.set(id, vocab.tokens[i]));
-    const bool control = vocab.types[i] == TokenType::kControl;
-    if (!control && vocab.types[i] != TokenType::kUserDefined) continue;
+    const bool control = vocab.types[i] == PieceType::kControl;
+    if (!control && vocab.types[i] != PieceType::kUserDefined) continue;
     AddedToken token{.id = id, .content = vocab.tokens[i]};
     token.special = control;
     parts.added.push_back(std::move(token));
   }
   parts.vocabulary.index();
+  return {};
+}
+
+Status add_affixes(const GgufVocab& vocab, const format::GgufMetadata& metadata, bool adds_bos,
+                   bool adds_eos, PipelineParts& parts) {
   parts.bos = vocab.bos;
   parts.eos = vocab.eos;
   BUNDLE_TRY(adds_bos, metadata.get_bool_or("tokenizer.ggml.add_bos_token", adds_bos));

@@ -7,23 +7,13 @@
 #include <vector>
 
 #include "runtime/format/gguf.h"
-#include "runtime/tokenizer/pipeline.h"
+#include "runtime/tokenizer/sentencepiece.h"
 
 namespace bundle::tokenizer {
 
-/// Values of `tokenizer.ggml.token_type`; SentencePiece's piece types have the same numbers.
-enum class TokenType : std::uint8_t {
-  kNormal = 1,
-  kUnknown = 2,
-  kControl = 3,
-  kUserDefined = 4,
-  kUnused = 5,
-  kByte = 6,
-};
-
 struct GgufVocab {
   std::vector<std::string> tokens;  // valid UTF-8
-  std::vector<TokenType> types;     // one for each token
+  std::vector<PieceType> types;     // one for each token
   std::vector<float> scores;        // one for each token; 0 where the file has none
   std::optional<std::int32_t> bos;
   std::optional<std::int32_t> eos;
@@ -33,9 +23,12 @@ struct GgufVocab {
 /// Refused: lists of different lengths, ids out of range. kNotFound when there are no tokens.
 Result<GgufVocab> read_gguf_vocab(const format::GgufMetadata& metadata, std::string_view where);
 
-/// Fills parts.vocabulary, parts.added (control and user-defined tokens), bos and eos, and puts
-/// them before and after where the file says so, or `adds_bos` when it says nothing.
-Status fill_from_gguf(const GgufVocab& vocab, const format::GgufMetadata& metadata, bool adds_bos,
-                      bool adds_eos, PipelineParts& parts);
+/// Fills parts.vocabulary and parts.added (control and user-defined tokens).
+Status fill_from_gguf(const GgufVocab& vocab, PipelineParts& parts);
+
+/// Sets bos and eos, and puts them before and after texts where the file says so, or where
+/// `adds_bos` and `adds_eos` do if it says nothing.
+Status add_affixes(const GgufVocab& vocab, const format::GgufMetadata& metadata, bool adds_bos,
+                   bool adds_eos, PipelineParts& parts);
 
 }  // namespace bundle::tokenizer

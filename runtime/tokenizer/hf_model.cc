@@ -91,7 +91,6 @@ Status read_merges(const Json& model, const Vocabulary& vocabulary, const std::s
 Result<BpeOptions> read_bpe_options(const Json& model, const Vocabulary& vocabulary,
                                     std::string_view where) {
   BpeOptions options;
-  BUNDLE_TRY(options.ignore_merges, get_bool_or(model, "ignore_merges", false, where));
   BUNDLE_TRY(options.byte_fallback, get_bool_or(model, "byte_fallback", false, where));
   BUNDLE_TRY(options.fuse_unknown, get_bool_or(model, "fuse_unk", false, where));
   BUNDLE_TRY(options.unknown, read_unknown(model, vocabulary, where));
@@ -126,6 +125,8 @@ Status read_bpe(const Json& model, bool byte_level, PipelineParts& parts, std::s
   if (byte_level && !options.bytes) parts.pre_tokenizers.push_back(spell_byte_level());
   auto words = options.bytes ? bytes_of(parts.vocabulary)
                              : std::make_shared<const Vocabulary>(parts.vocabulary);
+  BUNDLE_TRY(const bool ignore_merges, get_bool_or(model, "ignore_merges", false, where));
+  if (ignore_merges) options.whole = words;
   parts.model = std::make_unique<Bpe>(std::move(words), std::move(merges), std::move(options));
   return {};
 }

@@ -3,6 +3,7 @@
 #include "runtime/tokenizer/gguf_tokenizer.h"
 #include "runtime/tokenizer/hf_json.h"
 #include "runtime/tokenizer/rank_file.h"
+#include "runtime/tokenizer/sentencepiece.h"
 
 namespace bundle::tokenizer {
 namespace {
@@ -25,6 +26,7 @@ TokenizerResult load_json(std::string_view text, bool add_bos, std::string_view 
 TokenizerResult load_text(std::string_view text, std::string_view model_hint, bool add_bos,
                           std::string_view where) {
   if (looks_like_json(text)) return load_json(text, add_bos, where);
+  if (looks_like_sentencepiece(text)) return load_sentencepiece(text, add_bos, where);
   if (looks_like_ranks(text)) return load_ranks(text, model_hint, add_bos, where);
   return bad_input("the file is no tokenizer", std::string(where),
                    "Give a tokenizer.json, a GGUF file, a SentencePiece model, a tiktoken rank "

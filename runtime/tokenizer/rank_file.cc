@@ -101,7 +101,8 @@ Result<std::shared_ptr<const Tokenizer>> make_ranked(RankedTokens ranked, std::s
   if (!ranked.bos.empty()) parts.bos = parts.vocabulary.find(ranked.bos);
   if (!ranked.eos.empty()) parts.eos = parts.vocabulary.find(ranked.eos);
   if (ranked.add_bos && parts.bos) parts.before.push_back(*parts.bos);
-  BpeOptions options{.bytes = true, .by_rank = true, .ignore_merges = true};
+  BpeOptions options{.bytes = true, .by_text = true};
+  options.whole = words;
   parts.model = std::make_unique<Bpe>(std::move(words), MergeTable(), std::move(options));
   return make_pipeline(std::move(parts));
 }
