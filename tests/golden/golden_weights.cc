@@ -85,6 +85,29 @@ Result<TensorSpec> read_spec(std::string_view name, const Json& value) {
   return spec;
 }
 
+struct Weights {
+  std::vector<StoredTensor> tensors;
+  std::string digest;
+};
+
+Result<Weights> make_weights(const Golden& golden) {
+  Sha256 hash;
+  Weights weights;
+  for (const TensorSpec& tensor : golden.tensors) {
+    BUNDLE_TRY(std::string bytes, tensor_bytes(golden, tensor));
+    hash.update(as_bytes(bytes));
+    weights.tensors.push_back({tensor.name, tensor.type, tensor.shape, std::move(bytes)});
+  }
+  weights.digest = hash.hex();
+  return weights;
+}
+
+Status write_files(const Golden& golden, const Weights& weights, const Path& folder) {
+  BUNDLE_CHECK(make_directories(folder));
+  BUNDLE_CHECK(write_file_atomic(folder / "config.json", golden.config_json));
+  return write_file_atomic(folder / "model.safetensors", safetensors_text(weights.tensors));
+}
+
 }  // namespace
 
 std::int64_t TensorSpec::elements() const {
@@ -154,20 +177,19 @@ Result<std::string> tensor_bytes(const Golden& golden, const TensorSpec& tensor)
   return bytes;
 }
 
+Result<std::string> write_checkpoint(const Golden& golden, const Path& folder) {
+  BUNDLE_TRY(const Weights weights, make_weights(golden));
+  BUNDLE_CHECK(write_files(golden, weights, folder));
+  return weights.digest;
+}
+
 Status make_checkpoint(const Golden& golden, const Path& folder) {
-  Sha256 hash;
-  std::vector<StoredTensor> stored;
-  for (const TensorSpec& tensor : golden.tensors) {
-    BUNDLE_TRY(std::string bytes, tensor_bytes(golden, tensor));
-    hash.update(as_bytes(bytes));
-    stored.push_back({tensor.name, tensor.type, tensor.shape, std::move(bytes)});
+  BUNDLE_TRY(const Weights weights, make_weights(golden));
+  if (weights.digest != golden.digest) {
+    return failed("the weights have digest " + weights.digest + ", expected " + golden.digest,
+                  golden.name);
   }
-  if (const std::string digest = hash.hex(); digest != golden.digest) {
-    return failed("the weights have digest " + digest + ", expected " + golden.digest, golden.name);
-  }
-  BUNDLE_CHECK(make_directories(folder));
-  BUNDLE_CHECK(write_file_atomic(folder / "config.json", golden.config_json));
-  return write_file_atomic(folder / "model.safetensors", safetensors_text(stored));
+  return write_files(golden, weights, folder);
 }
 
 }  // namespace bundle::golden

@@ -58,8 +58,11 @@ std::vector<float> tensor_values(const Golden& golden, const TensorSpec& tensor)
 /// The tensor's bytes as published: bfloat16 or float32, rounded to nearest even.
 Result<std::string> tensor_bytes(const Golden& golden, const TensorSpec& tensor);
 
-/// Writes config.json and model.safetensors into `folder`, which is made if need be. kFailed when
-/// the bytes have another digest than the golden's.
+/// Writes config.json and model.safetensors into `folder`, which is made if need be, and gives the
+/// digest of the tensors' bytes.
+Result<std::string> write_checkpoint(const Golden& golden, const Path& folder);
+
+/// The same for a golden that knows its digest: kFailed, and nothing written, when it is another.
 Status make_checkpoint(const Golden& golden, const Path& folder);
 
 /// float to bfloat16, to nearest even.

@@ -17,20 +17,22 @@ bool has_bias(const DenseShape& shape) { return shape.architecture == "Qwen2ForC
 bool has_qk_norm(const DenseShape& shape) { return shape.architecture == "Qwen3ForCausalLM"; }
 
 JsonObject config_of(const DenseShape& shape) {
-  return {{"architectures", JsonArray{shape.architecture}},
-          {"vocab_size", shape.vocab},
-          {"hidden_size", shape.hidden},
-          {"intermediate_size", shape.intermediate},
-          {"num_hidden_layers", shape.layers},
-          {"num_attention_heads", shape.heads},
-          {"num_key_value_heads", shape.kv_heads},
-          {"head_dim", shape.head_dim},
-          {"max_position_embeddings", 2048},
-          {"rms_norm_eps", 1e-6},
-          {"rope_theta", 10000.0},
-          {"hidden_act", "silu"},
-          {"tie_word_embeddings", shape.tied},
-          {"eos_token_id", 1}};
+  JsonObject config{{"architectures", JsonArray{shape.architecture}},
+                    {"vocab_size", shape.vocab},
+                    {"hidden_size", shape.hidden},
+                    {"intermediate_size", shape.intermediate},
+                    {"num_hidden_layers", shape.layers},
+                    {"num_attention_heads", shape.heads},
+                    {"num_key_value_heads", shape.kv_heads},
+                    {"head_dim", shape.head_dim},
+                    {"max_position_embeddings", 2048},
+                    {"rms_norm_eps", 1e-6},
+                    {"rope_theta", 10000.0},
+                    {"hidden_act", "silu"},
+                    {"tie_word_embeddings", shape.tied},
+                    {"eos_token_id", 1}};
+  if (shape.sliding_window > 0) config["sliding_window"] = shape.sliding_window;
+  return config;
 }
 
 void add_attention(const DenseShape& shape, const std::string& prefix,

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "base/file.h"
-#include "tests/golden/golden_weights.h"
 #include "tests/golden/gguf_writer.h"
+#include "tests/golden/golden_weights.h"
 
 namespace bundle::model {
 
@@ -23,6 +23,7 @@ struct DenseShape {
   std::int64_t kv_heads = 2;
   std::int64_t head_dim = 64;
   bool tied = true;
+  std::int64_t sliding_window = 0;  // 0: none
 };
 
 /// The golden description of a model that has no reference answers: config and tensors.

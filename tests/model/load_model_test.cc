@@ -11,23 +11,13 @@ namespace bundle::model {
 namespace {
 
 using golden::Golden;
-using golden::StoredTensor;
 using testing::AllOf;
 using testing::HasSubstr;
 
-/// Writes the golden's tensors (without a digest to check) and tries to load the model.
+/// Writes a golden's tensors and tries to load the model.
 class LoadModelTest : public testing::Test {
  protected:
-  void write() {
-    std::vector<StoredTensor> stored;
-    for (const auto& tensor : golden_.tensors) {
-      stored.push_back(
-          {tensor.name, tensor.type, tensor.shape, golden::tensor_bytes(golden_, tensor).value()});
-    }
-    write_file_atomic(folder_.path() / "config.json", golden_.config_json).value();
-    write_file_atomic(folder_.path() / "model.safetensors", golden::safetensors_text(stored))
-        .value();
-  }
+  void write() { golden::write_checkpoint(golden_, folder_.path()).value(); }
 
   Result<std::unique_ptr<Model>> load(const Progress& progress = {}) {
     checkpoint_ = std::make_unique<format::Checkpoint>(

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <numeric>
 
@@ -82,7 +83,9 @@ float largest_difference(std::span<const float> a, std::span<const float> b) {
 }
 
 golden::Golden load_golden(const std::string& name) {
-  return golden::read_golden(Path(BUNDLE_SOURCE_DIR "/tests/golden") / name).value();
+  const char* elsewhere = std::getenv("BUNDLE_GOLDEN");
+  const Path folder = elsewhere != nullptr ? elsewhere : BUNDLE_SOURCE_DIR "/tests/golden";
+  return golden::read_golden(folder / name).value();
 }
 
 }  // namespace bundle::model

@@ -68,7 +68,8 @@ double log_probability(std::span<const float> row, std::int32_t token);
 /// Largest |a - b|; infinity when sizes differ or a value is no number.
 float largest_difference(std::span<const float> a, std::span<const float> b);
 
-/// The description in tests/golden/<name>.
+/// The description in tests/golden/<name>, or in $BUNDLE_GOLDEN/<name>: make_golden.py's output
+/// with other seeds and shapes.
 golden::Golden load_golden(const std::string& name);
 
 }  // namespace bundle::model
