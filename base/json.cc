@@ -1,5 +1,6 @@
 #include "base/json.h"
 
+#include <charconv>
 #include <cmath>
 #include <set>
 
@@ -113,44 +114,75 @@ Error wrong_type(std::string_view key, const char* wanted, std::string_view wher
 
 void indent(std::string& out, int depth) { out.append(static_cast<std::size_t>(depth) * 2, ' '); }
 
-void pretty(std::string& out, const Json& value, int depth);
-
-void pretty_object(std::string& out, const JsonObject& object, int depth) {
-  out += "{\n";
-  bool first = true;
-  for (const auto& [key, member] : object) {
-    if (!first) out += ",\n";
-    first = false;
-    indent(out, depth + 1);
-    out += bj::serialize(Json(key)) + ": ";
-    pretty(out, member, depth + 1);
+/// The shortest decimal that reads back as the same double, always with a point or an exponent, as
+/// Python prints it. JSON has no infinity and no NaN: they become null.
+void append_double(std::string& out, double number) {
+  if (!std::isfinite(number)) {
+    out += "null";
+    return;
   }
+  char text[32];
+  const auto end = std::to_chars(text, text + sizeof text, number).ptr;
+  const std::string_view digits(text, static_cast<std::size_t>(end - text));
+  out += digits;
+  if (digits.find_first_of(".e") == std::string_view::npos) out += ".0";
+}
+
+void append_scalar(std::string& out, const Json& value) {
+  if (const double* number = value.if_double()) {
+    append_double(out, *number);
+  } else {
+    out += bj::serialize(value);
+  }
+}
+
+/// `depth` counts levels of indentation; negative: everything on one line.
+void append(std::string& out, const Json& value, int depth);
+
+/// What stands before an item, or before the closing bracket.
+void append_break(std::string& out, int depth) {
+  if (depth < 0) return;
   out += '\n';
   indent(out, depth);
+}
+
+void append_object(std::string& out, const JsonObject& object, int depth) {
+  const int inside = depth < 0 ? depth : depth + 1;
+  out += '{';
+  bool first = true;
+  for (const auto& [key, member] : object) {
+    if (!first) out += ',';
+    first = false;
+    append_break(out, inside);
+    out += bj::serialize(Json(key));
+    out += depth < 0 ? ":" : ": ";
+    append(out, member, inside);
+  }
+  append_break(out, depth);
   out += '}';
 }
 
-void pretty_array(std::string& out, const JsonArray& array, int depth) {
-  out += "[\n";
+void append_array(std::string& out, const JsonArray& array, int depth) {
+  const int inside = depth < 0 ? depth : depth + 1;
+  out += '[';
   bool first = true;
   for (const Json& member : array) {
-    if (!first) out += ",\n";
+    if (!first) out += ',';
     first = false;
-    indent(out, depth + 1);
-    pretty(out, member, depth + 1);
+    append_break(out, inside);
+    append(out, member, inside);
   }
-  out += '\n';
-  indent(out, depth);
+  append_break(out, depth);
   out += ']';
 }
 
-void pretty(std::string& out, const Json& value, int depth) {
+void append(std::string& out, const Json& value, int depth) {
   if (const auto* object = value.if_object(); object != nullptr && !object->empty()) {
-    pretty_object(out, *object, depth);
+    append_object(out, *object, depth);
   } else if (const auto* array = value.if_array(); array != nullptr && !array->empty()) {
-    pretty_array(out, *array, depth);
+    append_array(out, *array, depth);
   } else {
-    out += bj::serialize(value);
+    append_scalar(out, value);
   }
 }
 
@@ -183,11 +215,15 @@ Result<Json> read_json_file(const std::string& path, std::uint64_t cap) {
   return parse_json(text, path);
 }
 
-std::string print_json(const Json& value) { return bj::serialize(value); }
+std::string print_json(const Json& value) {
+  std::string out;
+  append(out, value, -1);
+  return out;
+}
 
 std::string pretty_json(const Json& value) {
   std::string out;
-  pretty(out, value, 0);
+  append(out, value, 0);
   return out + '\n';
 }
 

@@ -1,6 +1,7 @@
 #include "base/json.h"
 
 #include <gtest/gtest.h>
+#include <limits>
 
 namespace bundle {
 namespace {
@@ -8,7 +9,13 @@ namespace {
 TEST(Json, PrintsWhatItParsed) {
   const auto value = parse_json(R"({"a":[1,-2,3.5,true,null,"é\u00e9"]})", "t");
   ASSERT_TRUE(value);
-  EXPECT_EQ(print_json(*value), R"({"a":[1,-2,3.5E0,true,null,"éé"]})");
+  EXPECT_EQ(print_json(*value), R"({"a":[1,-2,3.5,true,null,"éé"]})");
+}
+
+TEST(Json, PrintsDoublesAsPythonDoes) {
+  EXPECT_EQ(print_json(JsonArray{1.0, 0.1, 579.89, 1e-7, 1e22, -0.0}),
+            "[1.0,0.1,579.89,1e-07,1e+22,-0.0]");
+  EXPECT_EQ(print_json(JsonArray{std::numeric_limits<double>::infinity()}), "[null]");
 }
 
 TEST(Json, RefusesADuplicateKeyByName) {
