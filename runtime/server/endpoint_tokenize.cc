@@ -41,7 +41,9 @@ ApiResult<Text> text_of(FieldReader& reader, const Model& model, const JsonObjec
 
 JsonArray spellings(const Tokenizer& tokenizer, const std::vector<std::int32_t>& ids) {
   JsonArray out;
-  for (const std::int32_t id : ids) out.emplace_back(tokenizer.token_text(id));
+  for (const std::int32_t id : ids) {
+    out.emplace_back(replace_invalid_utf8(tokenizer.token_text(id)));
+  }
   return out;
 }
 

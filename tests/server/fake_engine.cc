@@ -31,7 +31,9 @@ void FakeEngine::abort(std::uint64_t id) {
 
 engine::EngineStats FakeEngine::stats() const {
   engine::EngineStats out;
-  out.running = static_cast<std::int64_t>(running());
+  const auto all = static_cast<std::int64_t>(running());
+  out.running = std::min(all, running_limit_.load());
+  out.waiting = all - out.running;
   out.kv_blocks_total = 100;
   out.kv_blocks_used = 25;
   out.kv_block_tokens = 16;

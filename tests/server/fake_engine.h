@@ -40,6 +40,8 @@ class FakeEngine : public engine::EngineClient {
   void set_ready(bool ready) { ready_ = ready; }
   void set_frozen(bool frozen);
   void set_max_context(std::int64_t tokens) { max_context_ = tokens; }
+  /// As stats tell it: what is over the limit counts as waiting.
+  void set_running_limit(std::int64_t limit) { running_limit_ = limit; }
   /// All requests that were submitted so far.
   std::vector<engine::Request> requests() const;
   std::size_t running() const;
@@ -64,6 +66,7 @@ class FakeEngine : public engine::EngineClient {
   const std::chrono::microseconds step_;
   std::atomic<bool> ready_ = true;
   std::atomic<std::int64_t> max_context_ = 1024;
+  std::atomic<std::int64_t> running_limit_ = 64;
   std::atomic<std::int64_t> steps_ = 0, prompt_tokens_ = 0, generated_ = 0;
   std::atomic<std::size_t> aborts_ = 0;
   mutable std::mutex mutex_;
