@@ -136,7 +136,7 @@ class Parser {
   template <typename Wire, typename Wide>
   Result<GgufValue> read_number() {
     BUNDLE_TRY(const auto value, in_.read<Wire>("a metadata number"));
-    return GgufValue(static_cast<Wide>(value));
+    return GgufValue(Wide{value});
   }
 
   Result<bool> read_bool(const std::string& key) {
@@ -207,7 +207,7 @@ class Parser {
     for (std::uint64_t i = 0; i < count; ++i) {
       Wire value;
       std::memcpy(&value, raw.data() + i * sizeof(Wire), sizeof(Wire));
-      values[i] = static_cast<Wide>(value);
+      values[i] = Wide{value};
     }
     return GgufValue(std::move(values));
   }

@@ -1,0 +1,62 @@
+#include "runtime/sizing/memory_plan.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "base/text.h"
+#include "runtime/sizing/parameters.h"
+
+namespace bundle::sizing {
+namespace {
+
+constexpr std::uint64_t kMaxTokens = std::numeric_limits<std::int64_t>::max();
+
+/// a + b, or the largest number.
+std::uint64_t saturating_add(std::uint64_t a, std::uint64_t b) {
+  std::uint64_t sum = 0;
+  return __builtin_add_overflow(a, b, &sum) ? std::numeric_limits<std::uint64_t>::max() : sum;
+}
+
+}  // namespace
+
+std::uint64_t kv_elements_per_token(const format::ModelConfig& config) {
+  const std::int64_t layer = config.mla ? config.mla->kv_lora_rank + config.mla->qk_rope_head_dim
+                                        : 2 * config.num_kv_heads * config.head_dim;
+  return static_cast<std::uint64_t>(config.num_layers * layer);
+}
+
+std::uint64_t kv_bytes_per_token(const format::ModelConfig& config, DType kv_type) {
+  return kv_elements_per_token(config) * static_cast<std::uint64_t>(dtype_info(kv_type).bytes);
+}
+
+Result<std::uint64_t> weight_bytes(const format::ModelConfig& config, DType type) {
+  BUNDLE_TRY(const Parameters parameters, count_parameters(config));
+  const DTypeInfo& info = dtype_info(type);
+  const auto block = static_cast<std::uint64_t>(info.block);
+  const std::uint64_t blocks = parameters.total / block + (parameters.total % block != 0 ? 1 : 0);
+  std::uint64_t bytes = 0;
+  if (__builtin_mul_overflow(blocks, static_cast<std::uint64_t>(info.bytes), &bytes)) {
+    return bad_input("the model's sizes multiply beyond any memory");
+  }
+  return bytes;
+}
+
+Result<MemoryPlan> plan_memory(const format::ModelConfig& config, std::uint64_t weights,
+                               DType kv_type, std::uint64_t memory, std::uint64_t reserve) {
+  MemoryPlan plan;
+  plan.weights = weights;
+  plan.kv_per_token = kv_bytes_per_token(config, kv_type);
+  const bool holds_weights = weights <= memory && reserve <= memory - weights;
+  plan.left_for_kv = holds_weights ? memory - weights - reserve : 0;
+  if (plan.kv_per_token == 0 || plan.left_for_kv < plan.kv_per_token) {
+    const auto least = saturating_add(saturating_add(weights, reserve), plan.kv_per_token);
+    return failed("the model does not fit: it needs at least " + human_bytes(least) + ", and " +
+                      human_bytes(memory) + " are there",
+                  {}, "Use a machine with more memory, or a smaller quantization.");
+  }
+  plan.kv_tokens =
+      static_cast<std::int64_t>(std::min(plan.left_for_kv / plan.kv_per_token, kMaxTokens));
+  return plan;
+}
+
+}  // namespace bundle::sizing
