@@ -138,7 +138,7 @@ class Crowd {
 TEST(EngineProperty, ACrowdChangesNothing) {
   std::int64_t preemptions = 0;
   std::int64_t hits = 0;
-  for (std::uint32_t seed = 0; seed < 400; ++seed) {
+  for (std::uint32_t seed = 0; seed < 200; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     Crowd crowd(seed);
     crowd.run();
@@ -147,8 +147,8 @@ TEST(EngineProperty, ACrowdChangesNothing) {
     if (testing::Test::HasFailure()) return;
   }
   // The cases are of use only while they put sequences out and share prefixes.
-  EXPECT_GT(preemptions, 200);
-  EXPECT_GT(hits, 2000);
+  EXPECT_GT(preemptions, 100);
+  EXPECT_GT(hits, 1000);
 }
 
 }  // namespace

@@ -92,7 +92,7 @@ TEST(ApplySetting, ReadsTheTextAsTheKeysType) {
   EXPECT_EQ(after({"chat_template=a=b"}), R"({"chat_template":"a=b"})");
   EXPECT_EQ(after({"chat_template=5"}), R"({"chat_template":"5"})");
   EXPECT_EQ(after({"sampling.top_p=0.5", "runtime.sampling.top_k=3"}),
-            R"({"sampling":{"top_p":5E-1,"top_k":3}})");
+            R"({"sampling":{"top_p":0.5,"top_k":3}})");
 }
 
 TEST(ApplySetting, TheLastOneWins) {
