@@ -10,7 +10,9 @@ Choice::Choice(const GenerationParams& params,
     : matcher_(params.stop, params.include_stop),
       stop_ids_(params.sampling.stop_ids),
       min_tokens_(params.sampling.min_tokens) {
-  if (tokenizer != nullptr) detokenizer_.emplace(std::move(tokenizer), params.skip_special);
+  if (tokenizer == nullptr) return;
+  // The output continues the prompt: a space that begins it is part of it.
+  detokenizer_.emplace(std::move(tokenizer), params.skip_special, tokenizer::middle_of_text());
 }
 
 void Choice::take(engine::Event event) {

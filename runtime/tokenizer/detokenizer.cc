@@ -10,8 +10,9 @@ void Tokenizer::decode_next(std::int32_t id, bool skip_special, DecodeState& sta
   bytes += token_bytes(id);
 }
 
-Detokenizer::Detokenizer(std::shared_ptr<const Tokenizer> tokenizer, bool skip_special)
-    : tokenizer_(std::move(tokenizer)), skip_special_(skip_special) {}
+Detokenizer::Detokenizer(std::shared_ptr<const Tokenizer> tokenizer, bool skip_special,
+                         DecodeState start)
+    : tokenizer_(std::move(tokenizer)), skip_special_(skip_special), state_(start) {}
 
 std::string Detokenizer::push(std::int32_t id) {
   tokenizer_->decode_next(id, skip_special_, state_, held_);

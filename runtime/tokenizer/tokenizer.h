@@ -75,7 +75,9 @@ Result<std::shared_ptr<const Tokenizer>> load_tokenizer_file(const Path& path,
 /// in that. Not thread-safe.
 class Detokenizer {
  public:
-  Detokenizer(std::shared_ptr<const Tokenizer> tokenizer, bool skip_special);
+  /// `start`: middle_of_text() when the ids continue a text, as an answer does its prompt.
+  Detokenizer(std::shared_ptr<const Tokenizer> tokenizer, bool skip_special,
+              DecodeState start = {});
   /// Text that is certain after this id; often "".
   std::string push(std::int32_t id);
   /// What was held back, with U+FFFD for a cut character.
