@@ -214,8 +214,9 @@ Json bundle_index(const BundleParts& parts, const std::string& content_digest,
                   const Descriptor& image, const Descriptor& model_pack) {
   JsonObject first = with_annotations(image, {{oci::kVariant, "cpu"}});
   first["platform"] = JsonObject{{"architecture", "amd64"}, {"os", "linux"}};
+  // No artifactType here, though it may stand here: older tools drop it when they copy an index,
+  // and could then not keep its digest. The manifest itself has it.
   JsonObject second = with_annotations(model_pack, {{oci::kVariant, "modelpack"}});
-  second["artifactType"] = oci::kModelArtifact;
   second["platform"] = JsonObject{{"architecture", "unknown"}, {"os", "unknown"}};
   JsonObject annotations;
   for (const auto& [key, text] : labels_of(parts, content_digest)) annotations[key] = text;

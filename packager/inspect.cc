@@ -56,7 +56,7 @@ Json variants_document(const StoredBundle& bundle) {
   if (manifests == nullptr || !manifests->is_array()) return variants;
   for (const Json& manifest : manifests->get_array()) {
     JsonObject variant{{"name", oci::annotation(manifest, oci::kVariant)}};
-    for (const char* key : {"digest", "size", "platform", "artifactType"}) {
+    for (const char* key : {"digest", "size", "platform"}) {
       if (const Json* value = find(manifest, key); value != nullptr) variant[key] = *value;
     }
     variants.push_back(std::move(variant));
