@@ -19,7 +19,7 @@ Status measure(const Path& path, const std::string& ids_file, std::int64_t conte
   BUNDLE_TRY(const Json list, read_json_file(ids_file));
   std::vector<std::int32_t> ids;
   for (const Json& id : list.as_array()) ids.push_back(static_cast<std::int32_t>(id.as_int64()));
-  const auto device = TestDevice{device_name}.make();
+  const auto device = TestDevice{device_name, 0, 0}.make();
   BUNDLE_TRY(auto source, format::ModelSource::open(path));
   BUNDLE_TRY(const auto checkpoint, format::Checkpoint::open(std::move(source)));
   BUNDLE_TRY(const auto model, load_model(checkpoint, *device));

@@ -11,12 +11,19 @@
 namespace bundle::model {
 
 std::unique_ptr<kernels::Device> TestDevice::make() const {
-  return kernels::make_reference_device();
+  if (name == "reference") return kernels::make_reference_device();
+  return kernels::make_cpu_device({.threads = 2, .isa = name}).value();
 }
 
 void PrintTo(const TestDevice& device, std::ostream* out) { *out << device.name; }
 
-std::vector<TestDevice> test_devices() { return {{"reference", 1e-4f}}; }
+std::vector<TestDevice> test_devices() {
+  std::vector<TestDevice> devices = {{"reference", 1e-4f, 1e-5f}};
+  for (const std::string& isa : kernels::available_isas()) {
+    devices.push_back({isa, isa == "avx512bf16" ? 6e-2f : 1e-4f, 1.5e-2f});
+  }
+  return devices;
+}
 
 namespace {
 
