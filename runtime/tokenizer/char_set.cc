@@ -72,7 +72,10 @@ CharSet CharSet::any_case() const {
     for (char32_t c = range.first; c <= range.last; ++c) {
       const char32_t folded = fold_case(c);
       add(folded);
-      if (c != 0x131) add(static_cast<char32_t>(utf8proc_toupper(static_cast<int>(folded))));
+      if (c != 0x131) {
+        add(static_cast<char32_t>(utf8proc_toupper(static_cast<int>(folded))));
+        add(static_cast<char32_t>(utf8proc_totitle(static_cast<int>(folded))));
+      }
       for (const auto& [odd, plain] : kOddFolds) {
         if (plain == folded) add(odd);
       }

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "runtime/tokenizer/byte_level.h"
+#include "runtime/tokenizer/char_set.h"
 #include "runtime/tokenizer/charsmap.h"
 #include "runtime/tokenizer/text_edit.h"
 #include "runtime/tokenizer/unicode.h"
@@ -54,6 +55,8 @@ utf8proc_option_t options_of(UnicodeForm form) {
   return static_cast<utf8proc_option_t>(options);
 }
 
+// The reference stopped at Unicode 9: characters that are younger neither change nor combine, so
+// the text on their two sides is normalized apart.
 class UnicodeNormalizer final : public Normalizer {
  public:
   explicit UnicodeNormalizer(UnicodeForm form) : form_(form) {}
@@ -61,49 +64,81 @@ class UnicodeNormalizer final : public Normalizer {
   void apply(std::string& text) const override {
     if (is_ascii(text)) return;
     if (form_ == UnicodeForm::kNfc && all_stay_in_nfc(text)) return;
-    utf8proc_uint8_t* result = nullptr;
-    const auto length =
-        utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
-                     static_cast<utf8proc_ssize_t>(text.size()), &result, options_of(form_));
-    // Valid text fails only where memory does; it then stays as it is.
-    if (length >= 0)
-      text.assign(reinterpret_cast<const char*>(result), static_cast<std::size_t>(length));
-    std::free(result);
+    std::string result;
+    result.reserve(text.size());
+    std::size_t begin = 0;
+    for (std::size_t at = 0; at < text.size();) {
+      const Decoded next = decode_utf8(text.data() + at);
+      const std::size_t end = at + next.length;
+      if (next.c >= 0x80 && !char_info(next.c).in_unicode9()) {
+        append_normal(std::string_view(text).substr(begin, at - begin), result);
+        result.append(text, at, next.length);
+        begin = end;
+      }
+      at = end;
+    }
+    append_normal(std::string_view(text).substr(begin), result);
+    text = std::move(result);
   }
 
  private:
+  void append_normal(std::string_view text, std::string& result) const {
+    if (text.empty()) return;
+    utf8proc_uint8_t* normal = nullptr;
+    const auto length =
+        utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
+                     static_cast<utf8proc_ssize_t>(text.size()), &normal, options_of(form_));
+    // Valid text fails only where memory does; it then stays as it is.
+    if (length >= 0) {
+      result.append(reinterpret_cast<const char*>(normal), static_cast<std::size_t>(length));
+    } else {
+      result += text;
+    }
+    std::free(normal);
+  }
+
   UnicodeForm form_;
 };
-
-char32_t lower(char32_t c) {
-  return static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c)));
-}
 
 class Lowercase final : public Normalizer {
  public:
   void apply(std::string& text) const override {
     map_characters(text, [](char32_t c, std::string& out) {
-      append_utf8(out, lower(c));
+      append_utf8(out, lower_case(c));
       if (c == 0x130) append_utf8(out, 0x307);  // the one letter that becomes two
     });
   }
 };
 
-// Drops the characters of some categories.
-class DropCategories final : public Normalizer {
+// Drops the characters of a set.
+class Drop final : public Normalizer {
  public:
-  explicit DropCategories(CategoryMask mask) : mask_(mask) {}
+  explicit Drop(const CharSet& set) : set_(set) {}
 
   void apply(std::string& text) const override {
     if (is_ascii(text)) return;
     map_characters(text, [this](char32_t c, std::string& out) {
-      if (!char_info(c).in(mask_)) append_utf8(out, c);
+      if (!set_.contains(c)) append_utf8(out, c);
     });
   }
 
  private:
-  CategoryMask mask_;
+  CharBitmap set_;
 };
+
+// Marks as of Unicode 9.
+CharSet old_marks() {
+  const CharSet now = CharSet::where([](CharInfo i) { return i.in(kMarks) && i.in_unicode9(); });
+  return (now & CharSet::single(0x111c9).complement()) | CharSet({{0x1cf2, 0x1cf3}});
+}
+
+// Marks without width as of Unicode 8: some have changed their category since.
+CharSet old_accents() {
+  const auto mask = mask_of(Category::kMn);
+  const CharSet now = CharSet::where([=](CharInfo i) { return i.in(mask) && i.in_unicode8(); });
+  const CharSet since({{0x1885, 0x1886}, {0x1dfb, 0x1dfb}, {0xa9bd, 0xa9bd}, {0x111c9, 0x111c9}});
+  return (now & since.complement()) | CharSet({{0x1734, 0x1734}, {0x1171e, 0x1171e}});
+}
 
 class StripSpaces final : public Normalizer {
  public:
@@ -192,11 +227,13 @@ bool is_ideograph(char32_t c) {
 class CleanText final : public Normalizer {
  public:
   void apply(std::string& text) const override {
-    constexpr CategoryMask kDropped = mask_of(Category::kCc) | mask_of(Category::kCf) |
-                                      mask_of(Category::kCo) | mask_of(Category::kCn);
+    constexpr CategoryMask kDropped =
+        mask_of(Category::kCc) | mask_of(Category::kCf) | mask_of(Category::kCo);
     map_characters(text, [](char32_t c, std::string& out) {
       const bool plain_space = c == '\t' || c == '\n' || c == '\r';
-      if (c == 0xfffd || (!plain_space && char_info(c).in(kDropped))) return;
+      const CharInfo info = char_info(c);
+      const bool dropped = info.in(kDropped) && info.in_unicode8() && !plain_space;
+      if (c == 0xfffd || dropped) return;
       append_utf8(out, is_space(c) ? U' ' : c);
     });
   }
@@ -291,7 +328,7 @@ NormalizerPtr normalize_unicode(UnicodeForm form) {
 
 NormalizerPtr lowercase() { return std::make_unique<Lowercase>(); }
 
-NormalizerPtr strip_accents() { return std::make_unique<DropCategories>(kMarks); }
+NormalizerPtr strip_accents() { return std::make_unique<Drop>(old_marks()); }
 
 NormalizerPtr strip_spaces(bool left, bool right) {
   return std::make_unique<StripSpaces>(left, right);
@@ -313,7 +350,7 @@ NormalizerPtr bert(bool clean_text, bool handle_chinese, bool strip_accents, boo
   if (handle_chinese) steps.push_back(std::make_unique<SpaceIdeographs>());
   if (strip_accents) {
     steps.push_back(normalize_unicode(UnicodeForm::kNfd));
-    steps.push_back(std::make_unique<DropCategories>(mask_of(Category::kMn)));
+    steps.push_back(std::make_unique<Drop>(old_accents()));
   }
   if (lowercase) steps.push_back(std::make_unique<Lowercase>());
   return std::make_unique<All>(std::move(steps));

@@ -340,10 +340,15 @@ PreTokenizerPtr prefix_space() { return std::make_unique<PrefixSpace>(); }
 
 PreTokenizerPtr spell_byte_level() { return std::make_unique<SpellByteLevel>(); }
 
-CharSet numeric_characters() { return CharSet::categories(kNumbers); }
+// As of Unicode 17.
+CharSet numeric_characters() {
+  return CharSet::categories(kNumbers) | CharSet({{0x11de0, 0x11de9}, {0x16ff4, 0x16ff6}});
+}
 
 CharSet punctuation_characters() {
-  return CharSet::categories(kPunctuation) |
+  // As of Unicode 8.
+  return CharSet::where([](CharInfo i) { return i.in(kPunctuation) && i.in_unicode8(); }) |
+         CharSet({{0x166d, 0x166d}, {0x111c9, 0x111c9}}) |
          CharSet({{'!', '/'}, {':', '@'}, {'[', '`'}, {'{', '~'}});
 }
 

@@ -211,12 +211,11 @@ class RegexMachine {
     return false;
   }
 
-  bool word_before() const {
-    return position_ > 0 && is_word(decode_utf8(text_.data() + previous_char(text_, position_)).c);
+  bool is_word_at(std::size_t at) const {
+    return program_.words->contains(decode_utf8(text_.data() + at).c);
   }
-  bool word_after() const {
-    return position_ < text_.size() && is_word(decode_utf8(text_.data() + position_).c);
-  }
+  bool word_before() const { return position_ > 0 && is_word_at(previous_char(text_, position_)); }
+  bool word_after() const { return position_ < text_.size() && is_word_at(position_); }
 
   bool go_back(std::size_t base) {
     while (stack_.size() > base) {

@@ -161,7 +161,7 @@ CharSet posix_punctuation(RegexFlavor flavor) {
   if (flavor == RegexFlavor::kRust) {
     return CharSet({{'!', '/'}, {':', '@'}, {'[', '`'}, {'{', '~'}});
   }
-  return CharSet::categories(kPunctuation) | ascii("$+<=>^`|~");
+  return CharSet::categories(kPunctuation | kSymbols);
 }
 
 }  // namespace

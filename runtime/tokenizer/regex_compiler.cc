@@ -1,4 +1,5 @@
 // From the syntax tree to the program.
+#include "runtime/tokenizer/regex_class.h"
 #include "runtime/tokenizer/regex_program.h"
 
 namespace bundle::tokenizer {
@@ -99,7 +100,7 @@ std::optional<std::uint32_t> fixed_width(const RegexNode& node) {
 
 class Compiler {
  public:
-  explicit Compiler(RegexFlavor flavor) { program_.flavor = flavor; }
+  explicit Compiler(RegexFlavor flavor) : flavor_(flavor) {}
 
   Result<RegexProgram> compile(const RegexNode& root) {
     BUNDLE_CHECK(emit(root));
@@ -141,6 +142,7 @@ class Compiler {
       case RegexNodeKind::kAtomic:
         return emit_enclosed({.op = RegexOp::kAtomic}, node.children[0]);
       case RegexNodeKind::kAssert:
+        if (!program_.words) program_.words.emplace(*escape_class('w', flavor_));
         add({.op = RegexOp::kAssert, .place = node.place});
         return {};
     }
@@ -275,6 +277,7 @@ class Compiler {
     return emit(split);
   }
 
+  RegexFlavor flavor_;
   RegexProgram program_;
 };
 

@@ -47,13 +47,14 @@ struct RegexChoice {
 };
 
 struct RegexProgram {
-  RegexFlavor flavor = RegexFlavor::kOniguruma;
   std::vector<RegexInstruction> code;
   std::vector<CharBitmap> sets;
   std::vector<RegexChoice> choices;
   std::uint32_t registers = 0;
   /// Characters that a match can begin with; none when it can be empty.
   std::optional<CharBitmap> first;
+  /// The word characters, if the pattern asks for the borders of words.
+  std::optional<CharBitmap> words;
 };
 
 }  // namespace bundle::tokenizer

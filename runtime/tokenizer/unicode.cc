@@ -97,12 +97,25 @@ bool is_word(char32_t c) {
   return info.alphabetic() || info.in(kMask) || c == 0x200c || c == 0x200d;
 }
 
+char32_t lower_case(char32_t c) {
+  // Letters younger than the library's tables.
+  constexpr std::pair<char32_t, char32_t> kYoung[] = {
+      {0x1c89, 0x1c8a}, {0xa7cb, 0x264},  {0xa7cc, 0xa7cd}, {0xa7ce, 0xa7cf},
+      {0xa7d2, 0xa7d3}, {0xa7d4, 0xa7d5}, {0xa7da, 0xa7db}, {0xa7dc, 0x19b},
+  };
+  for (const auto& [upper, lower] : kYoung) {
+    if (c == upper) return lower;
+  }
+  if (c >= 0x10d50 && c <= 0x10d65) return c + 0x20;
+  if (c >= 0x16ea0 && c <= 0x16eb8) return c + 0x1b;
+  return static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c)));
+}
+
 char32_t fold_case(char32_t c) {
   if (c < 0x80) return c >= 'A' && c <= 'Z' ? c + 32 : c;
   // Turkish i's fold only in Turkish.
   if (c == 0x130 || c == 0x131) return c;
-  const auto upper = utf8proc_toupper(static_cast<utf8proc_int32_t>(c));
-  return static_cast<char32_t>(utf8proc_tolower(upper));
+  return lower_case(static_cast<char32_t>(utf8proc_toupper(static_cast<utf8proc_int32_t>(c))));
 }
 
 int script_number(std::string_view name) {

@@ -67,7 +67,10 @@ struct CharInfo {
   bool alphabetic() const { return bits & 0x20; }
   bool uppercase() const { return bits & 0x40; }
   bool lowercase() const { return bits & 0x80; }
-  int script() const { return bits >> 8; }
+  int script() const { return bits >> 8 & 63; }
+  /// Assigned in Unicode 8.0 or 9.0 already. Some of the reference's parts stopped there.
+  bool in_unicode8() const { return bits >> 14 == 2; }
+  bool in_unicode9() const { return bits >> 14 != 0; }
 };
 
 CharInfo char_info(char32_t c);
@@ -76,6 +79,8 @@ CharInfo char_info(char32_t c);
 bool is_space(char32_t c);
 /// What `\w` means: letters, marks, decimal digits, connectors and joiners.
 bool is_word(char32_t c);
+/// The lower-case letter, one for one, as of Unicode 17.
+char32_t lower_case(char32_t c);
 /// Simple case folding.
 char32_t fold_case(char32_t c);
 

@@ -44,10 +44,13 @@ def main():
     for index, name in enumerate(SCRIPTS[1:], 1):
         for c in members("sc=" + name):
             value[c] |= index << 8
+    for name in "9.0", "8.0":
+        for c in members("age=" + name):
+            value[c] += 1 << 14
     ranges = [(c, value[c]) for c in range(LAST) if c == 0 or value[c] != value[c - 1]]
     with open(sys.argv[1], "w") as out:
         out.write("// Written by tests/tokenizer/make_unicode_ranges.py; Unicode 16.0.\n"
-                  "// {first code point, category | flags << 5 | script << 8}, up to the next one.\n")
+                  "// {first code point, category | flags << 5 | script << 8 | old << 14}, up to the next one.\n")
         line = ""
         for first, bits in ranges:
             item = "{%#x,%d}," % (first, bits)
