@@ -271,7 +271,8 @@ TEST(SlidingWindow, AppliesWhereTransformersAppliesIt) {
 
 TEST(SlidingWindow, MistralsNullMeansNone) {
   std::string text = of("MistralForCausalLM", R"("sliding_window":100)");
-  text.replace(text.find("100"), 3, "null");
+  const std::string_view window = "\"sliding_window\":100";
+  text.replace(text.find(window), window.size(), "\"sliding_window\":null");
   EXPECT_EQ(parsed(text).sliding_window, 0);
 }
 
