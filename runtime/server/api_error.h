@@ -1,8 +1,8 @@
 // What went wrong with one request, and the one envelope that every error is sent in:
 // {"error": {"message", "type", "param", "code"}}, all four keys, code a string or null.
 //
-// Codes are stable; docs/errors.md lists them. A mistake of the client's is never a 5xx: OpenAI's
-// SDK sends a request that met 408, 409, 429 or 5xx again, twice.
+// Codes are stable; docs/api-errors.md lists them. A mistake of the client's is never a 5xx:
+// OpenAI's SDK sends a request that met 408, 409, 429 or 5xx again, twice.
 #pragma once
 
 #include <optional>

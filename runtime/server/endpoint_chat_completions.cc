@@ -103,7 +103,8 @@ ReplyResult create_chat_completion(Service& service, const HttpRequest& request)
              output_budget(service, *model, static_cast<std::int64_t>(prompt.ids.size()),
                            params.max_tokens, model->served.max_tokens, "messages"));
   BUNDLE_TRY(auto ticket, service.admit(*model, params.n));
-  GenerationPlan plan{.params = params, .model = model, .ticket = std::move(ticket)};
+  GenerationPlan plan{
+      .params = params, .model = model, .ticket = std::move(ticket), .received = request.received};
   plan.prompts.push_back(std::move(prompt));
   plan.format = chat_format(head_of(model, params), static_cast<std::size_t>(params.n));
   return Reply{{}, std::make_unique<Generation>(service, std::move(plan))};

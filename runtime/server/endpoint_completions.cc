@@ -162,7 +162,8 @@ ReplyResult create_completion(Service& service, const HttpRequest& request) {
                       .prompts = std::move(prompts),
                       .prompt_only = params.common.sampling.max_tokens == 0,
                       .model = model,
-                      .ticket = std::move(ticket)};
+                      .ticket = std::move(ticket),
+                      .received = request.received};
   if (plan.prompt_only) plan.params.sampling.max_tokens = 1;
   plan.format = completion_format(head_of(model, params), static_cast<std::size_t>(choices));
   return Reply{{}, std::make_unique<Generation>(service, std::move(plan))};

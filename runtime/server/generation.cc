@@ -57,7 +57,7 @@ struct Generation::Slot {
 };
 
 Generation::Generation(Service& service, GenerationPlan plan)
-    : service_(service), plan_(std::move(plan)), started_(Clock::now()) {
+    : service_(service), plan_(std::move(plan)), started_(plan_.received) {
   const std::size_t count = plan_.prompts.size() * static_cast<std::size_t>(plan_.params.n);
   first_id_ = service_.next_ids(count);
   for (std::size_t i = 0; i < count; ++i) {
@@ -105,8 +105,9 @@ Generation::Progress Generation::pull(std::string& out) {
 
 void Generation::take(TimedEvent timed) {
   engine::Event& event = timed.event;
-  Slot& slot = slots_[event.id - first_id_];
-  if (slot.ended) return;
+  const std::uint64_t index = event.id - first_id_;
+  if (index >= slots_.size() || slots_[index].ended) return;
+  Slot& slot = slots_[index];
   if (plan_.prompt_only) drop_generated(event);
   record(slot, event, timed.at);
   if (event.finish == engine::FinishReason::kError) {

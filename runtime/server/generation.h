@@ -25,6 +25,7 @@ struct GenerationPlan {
   std::unique_ptr<AnswerFormat> format = {};
   std::shared_ptr<const Model> model = {};
   Admission::Ticket ticket = {};
+  std::chrono::steady_clock::time_point received = {};  // the request; latencies count from it
 };
 
 /// Used by one thread at a time.

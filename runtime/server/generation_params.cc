@@ -20,7 +20,7 @@ constexpr const char* kNotOffered[] = {
     "guided_json", "guided_regex",       "guided_choice",   "guided_grammar",
     "grammar",     "json_schema",        "regex",           "ebnf",
     "functions",   "structured_outputs", "prompt_logprobs", "truncate_prompt_tokens",
-    "audio",       "use_beam_search"};
+    "audio",       "use_beam_search",    "chat_template"};
 
 bool is_set(const Json& value) {
   if (value.is_bool()) return value.get_bool();

@@ -93,7 +93,7 @@ class HttpServer::Impl {
 
   Api api_;
   asio::io_context context_{1};
-  asio::thread_pool workers_{1};
+  asio::thread_pool workers_{2};
   asio::steady_timer timer_{context_};
   std::optional<tcp::acceptor> acceptor_;
   std::optional<tcp::acceptor> admin_acceptor_;

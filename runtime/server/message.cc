@@ -1,6 +1,7 @@
 #include "runtime/server/message.h"
 
 #include <algorithm>
+#include <ctime>
 
 #include <boost/beast/http/status.hpp>
 
@@ -20,6 +21,20 @@ void append_field(std::string& out, std::string_view name, std::string_view valu
   out += ": ";
   out += value;
   out += "\r\n";
+}
+
+/// "Mon, 23 Nov 2026 21:29:07 GMT", made once a second.
+const std::string& http_date() {
+  thread_local std::time_t made_at = 0;
+  thread_local std::string date;
+  if (const std::time_t now = std::time(nullptr); now != made_at) {
+    std::tm parts{};
+    char text[40];
+    gmtime_r(&now, &parts);
+    date.assign(text, std::strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &parts));
+    made_at = now;
+  }
+  return date;
 }
 
 void append_connection(std::string& out, const HttpRequest& request, bool close) {
@@ -51,6 +66,7 @@ std::string response_head(const HttpResponse& response, const HttpRequest& reque
   } else if (!request.http_1_0) {
     append_field(out, "Transfer-Encoding", "chunked");
   }
+  append_field(out, "Date", http_date());
   append_connection(out, request, close);
   if (!request.id.empty()) append_field(out, "X-Request-Id", request.id);
   for (const Field& field : response.fields) append_field(out, field.name, field.value);

@@ -1,6 +1,7 @@
 // A request and a response as plain values: what endpoints see. No socket, no Beast.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -27,6 +28,7 @@ struct HttpRequest {
   bool expects_continue = false;
   std::string body = {};
   std::string id;  // x-request-id, the client's or ours
+  std::chrono::steady_clock::time_point received = {};
 
   bool has_body() const { return chunked || content_length.value_or(0) > 0; }
   /// The first field of that name (lower case), or "".

@@ -11,6 +11,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "base/log.h"
 #include "runtime/server/random_id.h"
 
 namespace bundle::server {
@@ -160,8 +161,6 @@ Session::Awaitable<bool> Session::take_head() {
   refusal_ = api_.check(head, door_);
   if (refusal_ &&
       (head.chunked || head.expects_continue || head.content_length.value_or(0) > kShortBody)) {
-    refusal_->close = true;
-    request_ = head;
     co_await refuse(*refusal_);
     co_return false;
   }
@@ -192,6 +191,7 @@ Session::Awaitable<> Session::read_failed() {
 Session::Awaitable<> Session::answer() {
   request_ = reader_->take();
   request_.id = request_id(request_);
+  request_.received = Clock::now();
   if (refusal_) {
     const HttpResponse response = error_response(*refusal_);
     co_await respond(response);
@@ -227,6 +227,7 @@ Session::Awaitable<> Session::respond(const HttpResponse& response) {
   std::string wire = response_head(full, request_, closing_, full.body.size());
   if (request_.method != "HEAD") wire += full.body;
   api_.count(request_, response.status);
+  if (response.status == 500) log_error("request " + request_.id + ": " + response.body);
   co_await write(wire);
 }
 
@@ -234,7 +235,8 @@ Session::Awaitable<> Session::respond(const HttpResponse& response) {
 Session::Awaitable<> Session::refuse(const ApiError& error) {
   unread_input_ = true;
   closing_ = true;
-  if (request_.id.empty()) request_.id = request_id(reader_->head());
+  request_ = reader_->head();
+  request_.id = request_id(request_);
   const HttpResponse response = error_response(error);
   co_await respond(response);
 }

@@ -91,7 +91,7 @@ TEST(SlowReader, IsCutWhenItTakesNothingForLong) {
   ServerOptions options;
   options.limits.write_timeout = std::chrono::milliseconds(300);
   options.limits.pending_bytes = 1 << 30;
-  TestServer server(endless, options);
+  TestServer server(endless, options, std::chrono::microseconds(100));
   server.engine().set_max_context(100'000'000);
   RawClient client = server.connect();
   client.shrink_receive_buffer();

@@ -1,6 +1,7 @@
 #include "runtime/server/request_reader.h"
 
 #include <gtest/gtest.h>
+#include <random>
 
 namespace bundle::server {
 namespace {
@@ -232,6 +233,35 @@ TEST(RequestReader, RefusesBodiesThatAreMostlyFraming) {
   const std::string chunked = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
   const std::string extension = "1;" + std::string(200'000, 'x') + "\r\na\r\n0\r\n\r\n";
   EXPECT_EQ(read(chunked + extension, 1000, limits).state, State::kFailed);
+}
+
+/// Damaged messages are read the same way however their bytes arrive, and never past their end.
+TEST(RequestReader, DamageIsReadTheSameInAnyPieces) {
+  const std::string originals[] = {
+      "POST /v1/x?a=%20b HTTP/1.1\r\nHost: h:80\r\nContent-Length: 5\r\nX: a b\r\n\r\nhelloGET",
+      "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: "
+      "chunked\r\n\r\n4;e=1\r\nwiki\r\n0\r\n\r\nGET",
+      "GET http://h/a HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\n\r\n"};
+  const std::string alphabet("\r\n\0 :;,%/0a\t\x80", 14);
+  std::mt19937 random(7);
+  for (int round = 0; round < 20000; ++round) {
+    std::string bytes = originals[random() % 3];
+    for (std::size_t hits = 1 + random() % 3; hits > 0; --hits) {
+      const std::size_t at = random() % bytes.size();
+      const char c = alphabet[random() % alphabet.size()];
+      const unsigned how = random() % 3;
+      if (how == 0) bytes[at] = c;
+      if (how == 1) bytes.insert(at, 1, c);
+      if (how == 2) bytes.erase(at, 1);
+    }
+    const Reading whole = read(bytes);
+    const Reading pieces = read(bytes, 1);
+    ASSERT_EQ(whole.state, pieces.state) << bytes;
+    ASSERT_EQ(whole.request.body, pieces.request.body) << bytes;
+    if (whole.state == State::kDone) {
+      ASSERT_EQ(whole.left, pieces.left) << bytes;
+    }
+  }
 }
 
 }  // namespace
