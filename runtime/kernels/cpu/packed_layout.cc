@@ -27,7 +27,7 @@ bool has_min_plane(const QuantTraits& traits) {
 }
 
 /// Bytes of a plane with so many bits a code, for 32 columns of sixteen rows.
-std::int64_t plane_bytes(int bits) { return kVector * bits; }
+constexpr std::int64_t plane_bytes(int bits) { return kVector * bits; }
 
 std::uint32_t load_word(const std::byte* at) {
   std::uint32_t word;
@@ -37,13 +37,13 @@ std::uint32_t load_word(const std::byte* at) {
 
 void store_word(std::byte* at, std::uint32_t word) { std::memcpy(at, &word, sizeof word); }
 
-void store_half(std::byte* plane, std::int64_t index, int lane, std::uint16_t half) {
-  std::memcpy(plane + (index * kPackRows + lane) * 2, &half, sizeof half);
+void store_half(std::byte* halves, std::int64_t index, std::uint16_t half) {
+  std::memcpy(halves + index * 2, &half, sizeof half);
 }
 
-std::uint16_t load_half(const std::byte* plane, std::int64_t index, int lane) {
+std::uint16_t load_half(const std::byte* halves, std::int64_t index) {
   std::uint16_t half;
-  std::memcpy(&half, plane + (index * kPackRows + lane) * 2, sizeof half);
+  std::memcpy(&half, halves + index * 2, sizeof half);
   return half;
 }
 
@@ -100,18 +100,17 @@ void add_high(const QuantTraits& traits, const std::byte* plane, Quads& quads) {
   }
 }
 
-void write_codes(const QuantTraits& traits, const Quads& quads, std::byte* codes, std::byte* high) {
-  switch (low_bits(traits)) {
-    case 8:
-      return write_bytes(quads, codes);
-    case 4:
-      write_nibbles(quads, codes);
-      break;
-    default:
-      write_pairs(quads, 0, codes);
+/// `unit` points at the row's lane.
+void write_codes(const QuantTraits& traits, const Quads& quads, std::byte* unit) {
+  const int low = low_bits(traits);
+  if (low == 8) return write_bytes(quads, unit);
+  if (low == 4) {
+    write_nibbles(quads, unit);
+  } else {
+    write_pairs(quads, 0, unit);
   }
-  if (high_bits(traits) == 1) write_bits(quads, low_bits(traits), high);
-  if (high_bits(traits) == 2) write_pairs(quads, low_bits(traits), high);
+  if (high_bits(traits) == 1) write_bits(quads, low, unit + plane_bytes(low));
+  if (high_bits(traits) == 2) write_pairs(quads, low, unit + plane_bytes(low));
 }
 
 /// A row of Q4_0, Q4_1 or IQ4_NL: their sixteen bytes are already four words of nibbles.
@@ -119,62 +118,62 @@ void pack_nibble_row(const PackedLayout& layout, const std::byte* row, int lane,
   const int block_bytes = dtype_info(layout.type).bytes;
   const bool has_min = quant_traits(layout.type).has_min;
   const std::byte* nibbles = row + (has_min ? 4 : 2);
-  std::byte* codes = out + layout.codes + lane * kLaneBytes;
-  for (std::int64_t b = 0; b < layout.cols / 32; ++b, row += block_bytes, nibbles += block_bytes) {
-    std::uint16_t halves[2];
-    std::memcpy(halves, row, sizeof halves);
-    store_half(out + layout.d, b, lane, halves[0]);
-    if (has_min) store_half(out + layout.dmin, b, lane, halves[1] ^ 0x8000u);
-    for (int i = 0; i < 4; ++i, codes += kVector) store_word(codes, load_word(nibbles + 4 * i));
+  for (std::int64_t b = 0; b < layout.cols / 32; ++b) {
+    store_half(out, lane, load_half(row, 0));
+    if (has_min) store_half(out + layout.dmin, lane, load_half(row, 1) ^ 0x8000u);
+    std::byte* codes = out + layout.units + lane * kLaneBytes;
+    for (int i = 0; i < 4; ++i) store_word(codes + i * kVector, load_word(nibbles + 4 * i));
+    row += block_bytes;
+    nibbles += block_bytes;
+    out += layout.record_bytes;
   }
 }
 
 void pack_q8_0_row(const PackedLayout& layout, const std::byte* row, int lane, std::byte* out) {
-  std::byte* codes = out + layout.codes + lane * kLaneBytes;
-  for (std::int64_t b = 0; b < layout.cols / 32; ++b, row += 34) {
-    std::uint16_t d;
-    std::memcpy(&d, row, sizeof d);
-    store_half(out + layout.d, b, lane, d);
-    for (int i = 0; i < kQuads; ++i, codes += kVector)
-      store_word(codes, load_word(row + 2 + 4 * i) ^ 0x80808080u);
+  for (std::int64_t b = 0; b < layout.cols / 32; ++b) {
+    store_half(out, lane, load_half(row, 0));
+    std::byte* codes = out + layout.units + lane * kLaneBytes;
+    for (int i = 0; i < kQuads; ++i)
+      store_word(codes + i * kVector, load_word(row + 2 + 4 * i) ^ 0x80808080u);
+    row += dtype_info(DType::kQ8_0).bytes;
+    out += layout.record_bytes;
   }
 }
 
 void write_group_scales(const PackedLayout& layout, const QuantTraits& traits,
-                        const QuantBlock& block, std::int64_t first_group, int groups, int lane,
-                        std::byte* out) {
+                        const QuantBlock& block, int groups, int lane, std::byte* record) {
   for (int g = 0; g < groups; ++g) {
-    const std::int64_t at = (first_group + g) * kPackRows + lane;
+    const std::int64_t at = g * kPackRows + lane;
     const auto scale = static_cast<std::uint8_t>(block.scales[g]);
     const std::uint8_t min = block.mins[g];
     if (traits.nibble_scales) {
-      out[layout.scales + at] = static_cast<std::byte>(scale | (min << 4));
+      record[layout.scales + at] = static_cast<std::byte>(scale | (min << 4));
       continue;
     }
-    out[layout.scales + at] = static_cast<std::byte>(scale);
-    if (traits.has_min) out[layout.mins + at] = static_cast<std::byte>(min);
+    record[layout.scales + at] = static_cast<std::byte>(scale);
+    if (traits.has_min) record[layout.mins + at] = static_cast<std::byte>(min);
   }
 }
 
 void pack_split_row(const PackedLayout& layout, const std::byte* row, int lane, std::byte* out) {
   const DTypeInfo& info = dtype_info(layout.type);
   const QuantTraits traits = quant_traits(layout.type);
-  const int groups = info.block / traits.group;
-  std::byte* codes = out + layout.codes + lane * kLaneBytes;
-  std::byte* high = out + layout.high + lane * kLaneBytes;
   QuantBlock block;
-  for (std::int64_t b = 0; b < layout.cols / info.block; ++b, row += info.bytes) {
+  for (std::int64_t b = 0; b < layout.cols / info.block; ++b) {
     split_block(layout.type, row, block);
-    store_half(out + layout.d, b, lane, block.d);
-    if (traits.has_min) store_half(out + layout.dmin, b, lane, block.dmin);
-    if (traits.scales) write_group_scales(layout, traits, block, b * groups, groups, lane, out);
+    store_half(out, lane, block.d);
+    if (traits.has_min) store_half(out + layout.dmin, lane, block.dmin);
+    if (traits.scales)
+      write_group_scales(layout, traits, block, info.block / traits.group, lane, out);
+    std::byte* unit = out + layout.units + lane * kLaneBytes;
     for (int at = 0; at < info.block; at += 32) {
       Quads quads;
       std::memcpy(quads.data(), block.codes.data() + at, sizeof quads);
-      write_codes(traits, quads, codes, high);
-      codes += plane_bytes(low_bits(traits));
-      high += plane_bytes(high_bits(traits));
+      write_codes(traits, quads, unit);
+      unit += plane_bytes(traits.code_bits);
     }
+    row += info.bytes;
+    out += layout.record_bytes;
   }
 }
 
@@ -216,9 +215,9 @@ void unpack_float_row(const PackedLayout& layout, const std::byte* block, int la
     if (layout.type == DType::kF32) {
       std::memcpy(out + i, block + (i * kPackRows + lane) * 4, 4);
     } else if (layout.type == DType::kF16) {
-      out[i] = half_to_float(load_half(block, i, lane));
+      out[i] = half_to_float(load_half(block, i * kPackRows + lane));
     } else {
-      out[i] = bf16_to_float(load_half(block, (i / 2) * 2, 2 * lane + static_cast<int>(i % 2)));
+      out[i] = bf16_to_float(load_half(block, (i / 2 * kPackRows + lane) * 2 + i % 2));
     }
   }
 }
@@ -240,42 +239,37 @@ struct GroupScale {
 };
 
 GroupScale group_scale(const PackedLayout& layout, const QuantTraits& traits,
-                       const std::byte* block, std::int64_t index) {
+                       const std::byte* record, std::int64_t index) {
   if (!traits.scales) return {1.0f, 1.0f};
-  const auto scale = static_cast<std::int8_t>(block[layout.scales + index]);
-  if (traits.nibble_scales) {
-    const auto both = static_cast<std::uint8_t>(scale);
-    return {static_cast<float>(both & 0x0F), static_cast<float>(both >> 4)};
-  }
-  if (!traits.has_min) return {static_cast<float>(scale), 0.0f};
-  return {static_cast<float>(scale),
-          static_cast<float>(static_cast<std::uint8_t>(block[layout.mins + index]))};
+  const std::byte raw = record[layout.scales + index];
+  const auto bits = static_cast<std::uint8_t>(raw);
+  if (traits.nibble_scales) return {static_cast<float>(bits & 0x0F), static_cast<float>(bits >> 4)};
+  const float min = traits.has_min
+                        ? static_cast<float>(static_cast<std::uint8_t>(record[layout.mins + index]))
+                        : 0.0f;
+  return {static_cast<float>(static_cast<std::int8_t>(raw)), min};
 }
 
-void unpack_quant_row(const PackedLayout& layout, const std::byte* block, int lane, float* out) {
+void unpack_record(const PackedLayout& layout, const std::byte* record, int lane, float* out) {
   const QuantTraits traits = quant_traits(layout.type);
-  const int super = dtype_info(layout.type).block;
   const int groups = 32 / traits.group;
-  const std::byte* codes = block + layout.codes + lane * kLaneBytes;
-  const std::byte* high = block + layout.high + lane * kLaneBytes;
-  for (std::int64_t at = 0; at < layout.cols; at += 32) {
-    const float d = half_to_float(load_half(block + layout.d, at / super, lane));
-    const float dmin =
-        traits.has_min ? half_to_float(load_half(block + layout.dmin, at / super, lane)) : 0.0f;
+  const float d = half_to_float(load_half(record, lane));
+  const float dmin = traits.has_min ? half_to_float(load_half(record + layout.dmin, lane)) : 0.0f;
+  const std::byte* unit = record + layout.units + lane * kLaneBytes;
+  for (int at = 0; at < dtype_info(layout.type).block; at += 32) {
     float scale[2];
     float min[2];
     for (int g = 0; g < groups; ++g) {
       const std::int64_t index = (at / traits.group + g) * kPackRows + lane;
-      const GroupScale group = group_scale(layout, traits, block, index);
+      const GroupScale group = group_scale(layout, traits, record, index);
       scale[g] = d * group.scale;
       min[g] = dmin * group.min;
     }
     Quads quads;
-    read_low(traits, codes, quads);
-    add_high(traits, high, quads);
+    read_low(traits, unit, quads);
+    add_high(traits, unit + plane_bytes(low_bits(traits)), quads);
     unpack_columns(traits, quads, scale, min, out + at);
-    codes += plane_bytes(low_bits(traits));
-    high += plane_bytes(high_bits(traits));
+    unit += plane_bytes(traits.code_bits);
   }
 }
 
@@ -293,25 +287,21 @@ PackedLayout packed_layout(DType type, std::int64_t cols) {
   PackedLayout layout;
   layout.type = type;
   layout.cols = cols;
-  const auto add = [&layout](std::int64_t bytes) {
-    const std::int64_t at = layout.stride;
-    layout.stride += (bytes + kVector - 1) / kVector * kVector;
-    return at;
-  };
   if (is_float(type)) {
     const std::int64_t padded = type == DType::kBF16 ? cols + cols % 2 : cols;
-    add(padded * kPackRows * dtype_info(type).bytes);
+    layout.stride = padded * kPackRows * dtype_info(type).bytes;
     return layout;
   }
   const QuantTraits traits = quant_traits(type);
-  const std::int64_t supers = cols / dtype_info(type).block;
-  const std::int64_t groups = cols / traits.group;
-  layout.d = add(supers * kPackRows * 2);
-  layout.dmin = traits.has_min ? add(supers * kPackRows * 2) : 0;
-  layout.scales = traits.scales ? add(groups * kPackRows) : 0;
-  layout.mins = has_min_plane(traits) ? add(groups * kPackRows) : 0;
-  layout.codes = add(cols / 32 * plane_bytes(low_bits(traits)));
-  layout.high = add(cols / 32 * plane_bytes(high_bits(traits)));
+  const int block = dtype_info(type).block;
+  const std::int64_t halves = 2 * kPackRows;
+  const std::int64_t group_bytes = block / traits.group * kPackRows;
+  layout.dmin = halves;
+  layout.scales = traits.has_min ? 2 * halves : halves;
+  layout.mins = layout.scales + (traits.scales ? group_bytes : 0);
+  layout.units = layout.mins + (has_min_plane(traits) ? group_bytes : 0);
+  layout.record_bytes = layout.units + block / 32 * plane_bytes(traits.code_bits);
+  layout.stride = cols / block * layout.record_bytes;
   return layout;
 }
 
@@ -322,7 +312,9 @@ void pack_rows(const PackedLayout& layout, const std::byte* published, std::int6
 
 void unpack_row(const PackedLayout& layout, const std::byte* block, int lane, float* out) {
   if (is_float(layout.type)) return unpack_float_row(layout, block, lane, out);
-  unpack_quant_row(layout, block, lane, out);
+  const int columns = dtype_info(layout.type).block;
+  for (std::int64_t at = 0; at < layout.cols; at += columns, block += layout.record_bytes)
+    unpack_record(layout, block, lane, out + at);
 }
 
 }  // namespace bundle::kernels::cpu

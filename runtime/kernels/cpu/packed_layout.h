@@ -2,23 +2,25 @@
 //
 // Sixteen rows are interleaved, so that one vector holds the same columns of sixteen rows, a dot
 // product instruction adds to sixteen sums, and no sum is ever taken across a vector. Four columns
-// (a "quad") of one row make one 32-bit word of the vector. A block of sixteen rows is one run of
-// memory made of planes, each 64-byte aligned:
+// (a "quad") of one row make one 32-bit word of the vector. A block of sixteen rows is a run of
+// records, one for each of ggml's blocks of columns, and all is read from front to back: one
+// stream, which the processor's prefetchers follow. A record holds
 //
-//   d, dmin    half [super-block][16]   ggml's block scale and minimum (super-block: ggml's block)
-//   scales     int8 [group][16]         K-quants: scale of a group of 16 or 32 columns
-//   mins      uint8 [group][16]         K-quants: minimum of a group; Q2_K has it in the upper half
-//                                       of the scale's byte instead
-//   codes           [32 columns][…]     the low bits of the codes:
-//     8 bits: 8 vectors, quad i is vector i
-//     4 bits: 4 vectors, quad i is the low nibbles of vector i, quad i + 4 the high ones
-//     2 bits: 2 vectors, quad 4h + i is bits 2i, 2i+1 of each byte of vector h
-//   high            [32 columns][…]     further bits of the codes, or nothing:
-//     2 bits: as above
-//     1 bit:  1 vector, quad i is bit i of each byte
+//   d, dmin    half [16]           ggml's block scale and minimum (dmin where the type has one)
+//   scales     int8 [group][16]    K-quants: scale of a group of 16 or 32 columns
+//   mins      uint8 [group][16]    K-quants: minimum of a group; Q2_K has it in the upper half of
+//                                  the scale's byte instead
+//   units           [32 columns]   the codes: a plane of their low bits, then one of the others
 //
-// Float types have one plane: float [column][16], half [column][16], bfloat16 [pair][16][2].
-// The planes take as much memory as the published bytes, at most 4 % more.
+// with planes of
+//
+//   8 bits: 8 vectors, quad i is vector i
+//   4 bits: 4 vectors, quad i is the low nibbles of vector i, quad i + 4 the high ones
+//   2 bits: 2 vectors, quad 4h + i is bits 2i, 2i+1 of each byte of vector h
+//   1 bit:  1 vector, quad i is bit i of each byte
+//
+// Float types have no records: float [column][16], half [column][16], bfloat16 [pair][16][2].
+// All this takes as much memory as the published bytes, at most 4 % more.
 #pragma once
 
 #include <cstddef>
@@ -30,16 +32,15 @@ namespace bundle::kernels::cpu {
 
 inline constexpr int kPackRows = 16;
 
-/// Byte offsets of the planes in a block of sixteen rows.
+/// Byte offsets in a record, and sizes.
 struct PackedLayout {
   DType type = DType::kF32;
   std::int64_t cols = 0;
-  std::int64_t d = 0;
   std::int64_t dmin = 0;
   std::int64_t scales = 0;
   std::int64_t mins = 0;
-  std::int64_t codes = 0;
-  std::int64_t high = 0;
+  std::int64_t units = 0;
+  std::int64_t record_bytes = 0;
   std::int64_t stride = 0;  // from one block of rows to the next
 };
 

@@ -18,6 +18,10 @@ inline constexpr std::uint8_t kIq4Codes[16] = {1,   24,  45,  63,  79,  93,  106
 inline constexpr std::uint8_t kIq4Signed[16] = {129, 152, 173, 191, 207, 221, 234, 246,
                                                 1,   13,  25,  38,  53,  69,  89,  113};
 
+/// Tiles of up to so many tokens prefetch weights, so far ahead.
+inline constexpr int kStreamingTokens = 4;
+inline constexpr std::int64_t kPrefetchBytes = 4096;
+
 template <DType type>
 struct QuantKernel {
   static constexpr QuantTraits kTraits = quant_traits(type);
@@ -115,20 +119,22 @@ struct QuantKernel {
     return total;
   }
 
-  /// Pointers to one lane half of a block's planes, moved on as the columns go.
-  struct Cursor {
-    const std::byte* d;
-    const std::byte* dmin;
-    const std::byte* scales;
-    const std::byte* mins;
-    const std::byte* codes;
-    const std::byte* high;
-  };
+  // Byte offsets in a record, as packed_layout computes them.
+  static constexpr int kBlock = 32 * kSuper;
+  static constexpr int kDmin = 2 * kPackRows;
+  static constexpr int kScales = kTraits.has_min ? 2 * kDmin : kDmin;
+  static constexpr int kGroupBytes = kTraits.scales ? kBlock / kTraits.group * kPackRows : 0;
+  static constexpr int kMins = kScales + kGroupBytes;
+  static constexpr bool kMinPlane = kTraits.has_min && !kTraits.nibble_scales;
+  static constexpr int kUnits = kMins + (kMinPlane ? kGroupBytes : 0);
+  static constexpr int kUnitBytes = 64 * kTraits.code_bits;
+  static constexpr int kRecordBytes = kUnits + kSuper * kUnitBytes;
 
-  BUNDLE_INLINE Cursor start(const PackedLayout& layout, const std::byte* block, int lane) {
-    return {block + layout.d + lane * 2,     block + layout.dmin + lane * 2,
-            block + layout.scales + lane,    block + layout.mins + lane,
-            block + layout.codes + lane * 4, block + layout.high + lane * 4};
+  /// With few tokens the weights stream from memory, and the work on one group fills the window in
+  /// which the processor looks ahead: it has to be told what comes.
+  BUNDLE_INLINE void prefetch(const std::byte* unit) {
+    BUNDLE_UNROLL
+    for (int i = 0; i < kTraits.code_bits; ++i) prefetch_line(unit + kPrefetchBytes + 64 * i);
   }
 
   struct GroupScale {
@@ -136,42 +142,41 @@ struct QuantKernel {
     F32 min;
   };
 
-  /// Scale and minimum of the g-th group from the cursor on; what the type lacks is 0.
-  BUNDLE_INLINE GroupScale group_scale(const Cursor& at, int g) {
+  /// Scale and minimum of group g; what the type lacks is 0. `record` points at the lane.
+  BUNDLE_INLINE GroupScale group_scale(const std::byte* record, int g) {
     if constexpr (kTraits.nibble_scales) {
-      const I32 both = load_u8_words(at.scales + g * kPackRows);
+      const I32 both = load_u8_words(record + kScales + g * kPackRows);
       return {to_float(and_int(both, set_int(0x0F))), to_float(shift_right<4>(both))};
     } else if constexpr (kTraits.scales) {
-      const F32 scale = to_float(load_i8_words(at.scales + g * kPackRows));
+      const F32 scale = to_float(load_i8_words(record + kScales + g * kPackRows));
       if constexpr (!kTraits.has_min) return {scale, zero()};
-      return {scale, to_float(load_u8_words(at.mins + g * kPackRows))};
+      return {scale, to_float(load_u8_words(record + kMins + g * kPackRows))};
     } else {
       return {zero(), zero()};
     }
   }
 
-  /// Adds 32 columns.
+  /// Adds the i-th 32 columns of a record of weights.
   template <int T>
-  BUNDLE_INLINE void add_columns(Cursor& at, F32 d, F32 dmin, const std::byte* record,
-                                 F32 (&sums)[T]) {
+  BUNDLE_INLINE void add_columns(const std::byte* record, int lane, int i, F32 d, F32 dmin,
+                                 const std::byte* activations, F32 (&sums)[T]) {
+    const std::byte* unit = record + kUnits + i * kUnitBytes + lane * 4;
+    if constexpr (T <= kStreamingTokens) prefetch(unit);
     I32 quads[8];
-    load_codes(at.codes, at.high, quads);
-    at.codes += 64 * kLow;
-    at.high += 64 * kHigh;
+    load_codes(unit, unit + 64 * kLow, quads);
     F32 scale[kGroups];
     F32 min[kGroups];
     BUNDLE_UNROLL
     for (int g = 0; g < kGroups; ++g) {
-      const GroupScale group = group_scale(at, g);
+      const GroupScale group = group_scale(record + lane, i * kGroups + g);
       scale[g] = kTraits.scales ? mul(d, group.scale) : d;
       min[g] = kTraits.scales && kTraits.has_min ? mul(dmin, group.min) : dmin;
     }
-    at.scales += kGroups * kPackRows;
-    at.mins += kGroups * kPackRows;
-    const auto* q = reinterpret_cast<const std::int32_t*>(record);
-    const auto* dx = reinterpret_cast<const float*>(record + 32 * T);
-    const auto* nsum = reinterpret_cast<const std::int32_t*>(record + (kGroups == 1 ? 36 : 44) * T);
-    const auto* fsum = reinterpret_cast<const float*>(record + (kGroups == 1 ? 40 : 52) * T);
+    const auto* q = reinterpret_cast<const std::int32_t*>(activations);
+    const auto* dx = reinterpret_cast<const float*>(activations + 32 * T);
+    const auto* nsum =
+        reinterpret_cast<const std::int32_t*>(activations + (kGroups == 1 ? 36 : 44) * T);
+    const auto* fsum = reinterpret_cast<const float*>(activations + (kGroups == 1 ? 40 : 52) * T);
     BUNDLE_UNROLL
     for (int t = 0; t < T; ++t) {
       if constexpr (kGroups == 1) {
@@ -193,18 +198,13 @@ struct QuantKernel {
   template <int T>
   BUNDLE_INLINE void add_tile(const GemmArgs& args, const std::byte* block, int lane,
                               const std::byte* activations, F32 (&sums)[T]) {
-    Cursor at = start(*args.layout, block, lane);
-    const std::int64_t record_bytes = T * args.activation_layout.record_bytes();
-    const std::int64_t supers = args.layout->cols / (32 * kSuper);
-    for (std::int64_t s = 0; s < supers; ++s) {
-      const F32 d = load_half(at.d);
-      const F32 dmin = kTraits.has_min ? load_half(at.dmin) : zero();
-      at.d += 2 * kPackRows;
-      at.dmin += 2 * kPackRows;
-      for (int i = 0; i < kSuper; ++i) {
-        add_columns<T>(at, d, dmin, activations, sums);
-        activations += record_bytes;
-      }
+    const std::int64_t activation_bytes = T * args.activation_layout.record_bytes();
+    const std::byte* record = block;
+    for (std::int64_t c = 0; c < args.layout->cols; c += kBlock, record += kRecordBytes) {
+      const F32 d = load_half(record + lane * 2);
+      const F32 dmin = kTraits.has_min ? load_half(record + kDmin + lane * 2) : zero();
+      for (int i = 0; i < kSuper; ++i, activations += activation_bytes)
+        add_columns<T>(record, lane, i, d, dmin, activations, sums);
     }
   }
 };

@@ -22,6 +22,10 @@ namespace bundle::kernels::cpu::BUNDLE_ISA {
 BUNDLE_INLINE std::int64_t min_of(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
 BUNDLE_INLINE std::int64_t max_of(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
 
+BUNDLE_INLINE void prefetch_line(const std::byte* p) {
+  _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0);
+}
+
 /// eˣ within 2 units in the last place; exactly 0 below −87.3, −∞ included.
 BUNDLE_INLINE F32 exp(F32 x) {
   const F32 lowest = set(-87.33654f);
