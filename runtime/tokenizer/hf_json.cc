@@ -42,7 +42,9 @@ const Json* find_present(const Json& value, std::string_view key) {
 }
 
 Result<std::shared_ptr<const Tokenizer>> load_hf_json(const Json& document,
-                                                      std::string_view where) {
+                                                      const JsonTables& tables,
+                                                      std::string_view where,
+                                                      const SpecialNames& names) {
   PipelineParts parts;
   BUNDLE_TRY(parts.normalizers, read_normalizers(find_present(document, "normalizer"), where));
   BUNDLE_TRY(PreTokenizerSteps pre,
@@ -50,11 +52,13 @@ Result<std::shared_ptr<const Tokenizer>> load_hf_json(const Json& document,
   parts.pre_tokenizers = std::move(pre.steps);
   const Json* model = find_present(document, "model");
   if (model == nullptr) return bad_input("the tokenizer has no 'model'", std::string(where));
-  BUNDLE_CHECK(read_model(*model, pre.ends_in_byte_level, parts, where));
+  BUNDLE_CHECK(read_model(*model, tables, pre.ends_in_byte_level, parts, where));
   parts.vocabulary.index();
   BUNDLE_CHECK(read_added_tokens(find_present(document, "added_tokens"), parts, where));
   parts.vocabulary.index();
   BUNDLE_CHECK(read_post_processor(find_present(document, "post_processor"), parts, where));
+  parts.bos = parts.vocabulary.find(names.bos);
+  parts.eos = parts.vocabulary.find(names.eos);
   BUNDLE_TRY(parts.decoder, read_decoder(find_present(document, "decoder"), where));
   return make_pipeline(std::move(parts));
 }

@@ -5,13 +5,23 @@
 #include <string_view>
 
 #include "base/json.h"
+#include "runtime/tokenizer/json_reader.h"
 #include "runtime/tokenizer/pipeline.h"
 
 namespace bundle::tokenizer {
 
-/// A whole document. `where` names it in errors. A step or model that is not known is refused by
-/// its name: leaving it out would give wrong ids.
-Result<std::shared_ptr<const Tokenizer>> load_hf_json(const Json& document, std::string_view where);
+/// The begin and end tokens that tokenizer_config.json names beside a tokenizer.json; "" for none.
+struct SpecialNames {
+  std::string bos = {};
+  std::string eos = {};
+};
+
+/// A whole document, its tables cut out. `where` names it in errors. A step or model that is not
+/// known is refused by its name: leaving it out would give wrong ids.
+Result<std::shared_ptr<const Tokenizer>> load_hf_json(const Json& document,
+                                                      const JsonTables& tables,
+                                                      std::string_view where,
+                                                      const SpecialNames& names = {});
 
 /// What the pre-tokenizers of a document come to.
 struct PreTokenizerSteps {
@@ -29,7 +39,8 @@ Result<Decoder> read_decoder(const Json* value, std::string_view where);
 Status read_post_processor(const Json* value, PipelineParts& parts, std::string_view where);
 
 /// Builds parts.model and the model's share of parts.vocabulary.
-Status read_model(const Json& value, bool byte_level, PipelineParts& parts, std::string_view where);
+Status read_model(const Json& value, const JsonTables& tables, bool byte_level,
+                  PipelineParts& parts, std::string_view where);
 
 /// The member `key`, null when it is absent or JSON's null.
 const Json* find_present(const Json& value, std::string_view key);

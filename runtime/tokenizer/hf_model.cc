@@ -1,4 +1,6 @@
 // The models of tokenizer.json.
+#include <algorithm>
+
 #include "runtime/tokenizer/bpe.h"
 #include "runtime/tokenizer/byte_level.h"
 #include "runtime/tokenizer/hf_json.h"
@@ -8,23 +10,24 @@
 namespace bundle::tokenizer {
 namespace {
 
-Result<const JsonObject*> find_vocab_object(const Json& model, std::string_view where) {
-  const Json* vocab = find(model, "vocab");
-  if (vocab == nullptr || !vocab->is_object()) {
-    return bad_input("the model has no object 'vocab'", std::string(where));
-  }
-  return &vocab->get_object();
+Error bad_table(const char* what, std::string_view where) {
+  return bad_input(std::string("the model's '") + what + "' is not what it should be",
+                   std::string(where));
 }
 
 // {"token": id}
-Status read_vocab_object(const Json& model, Vocabulary& vocabulary, std::string_view where) {
-  BUNDLE_TRY(const JsonObject* vocab, find_vocab_object(model, where));
-  vocabulary.reserve(vocab->size(), vocab->size() * 8);
-  for (const auto& item : *vocab) {
-    if (!item.value().is_int64()) return bad_input("a token's id is no number", std::string(where));
-    BUNDLE_CHECK(vocabulary.set(item.value().get_int64(),
-                                std::string_view(item.key().data(), item.key().size())));
-  }
+Status read_vocab_object(const JsonTables& tables, Vocabulary& vocabulary, std::string_view where) {
+  JsonReader reader(tables.vocab);
+  Status status;
+  vocabulary.reserve(tables.vocab.size() / 16, tables.vocab.size() / 2);
+  const bool whole = reader.read_object([&](const std::string& token) {
+    std::int64_t id = 0;
+    if (!reader.read_integer(id)) return false;
+    status = vocabulary.set(id, token);
+    return !status.has_error();
+  });
+  if (status.has_error()) return status;
+  if (!whole || !reader.done()) return bad_table("vocab", where);
   vocabulary.index();
   return {};
 }
@@ -37,54 +40,57 @@ Result<std::optional<std::int32_t>> read_unknown(const Json& model, const Vocabu
 }
 
 struct MergeText {
-  std::string_view left;
-  std::string_view right;
+  std::string left;
+  std::string right;
 };
 
-std::string_view text_of(const Json& value) {
-  const auto& text = value.get_string();
-  return {text.data(), text.size()};
-}
-
 // "left right" or ["left", "right"].
-Result<MergeText> read_merge(const Json& value, std::string_view where) {
-  const Error bad = bad_input("a merge is no pair of tokens", std::string(where));
-  if (value.is_array()) {
-    const JsonArray& pair = value.get_array();
-    if (pair.size() != 2 || !pair[0].is_string() || !pair[1].is_string()) return bad;
-    return MergeText{text_of(pair[0]), text_of(pair[1])};
+bool read_merge(JsonReader& reader, MergeText& merge) {
+  if (reader.peek() == '[') {
+    return reader.take('[') && reader.read_string(merge.left) && reader.take(',') &&
+           reader.read_string(merge.right) && reader.take(']');
   }
-  if (!value.is_string()) return bad;
-  const std::string_view text = text_of(value);
-  const std::size_t space = text.find(' ');
-  if (space == std::string_view::npos || text.find(' ', space + 1) != std::string_view::npos) {
-    return bad;
+  if (!reader.read_string(merge.left)) return false;
+  const std::size_t space = merge.left.find(' ');
+  if (space == std::string::npos || merge.left.find(' ', space + 1) != std::string::npos) {
+    return false;
   }
-  return MergeText{text.substr(0, space), text.substr(space + 1)};
+  merge.right.assign(merge.left, space + 1);
+  merge.left.resize(space);
+  return true;
 }
 
-Status read_merges(const Json& model, const Vocabulary& vocabulary, const std::string& prefix,
-                   MergeTable& table, std::string_view where) {
-  const Json* merges = find(model, "merges");
-  if (merges == nullptr || !merges->is_array()) {
-    return bad_input("the model has no list 'merges'", std::string(where));
+// False when a token is not in the vocabulary.
+bool add_merge(const MergeText& merge, const Vocabulary& vocabulary, const std::string& prefix,
+               std::uint32_t rank, MergeTable& table) {
+  const std::string_view right_text = merge.right;
+  std::string joined = merge.left;
+  joined += right_text.substr(std::min(prefix.size(), right_text.size()));
+  const auto left = vocabulary.find(merge.left);
+  const auto right = vocabulary.find(merge.right);
+  const auto id = vocabulary.find(joined);
+  if (!left || !right || !id) return false;
+  table.set(*left, *right, {rank, *id});
+  return true;
+}
+
+Status read_merges(const JsonTables& tables, const Vocabulary& vocabulary,
+                   const std::string& prefix, MergeTable& table, std::string_view where) {
+  JsonReader reader(tables.merges);
+  MergeText merge;
+  std::uint32_t rank = 0;
+  bool known = true;
+  table.reserve(tables.merges.size() / 12);
+  const bool whole = reader.read_list([&] {
+    if (!read_merge(reader, merge)) return false;
+    known = add_merge(merge, vocabulary, prefix, rank++, table);
+    return known;
+  });
+  if (!known) {
+    return bad_input("a merge names tokens that are not in the vocabulary",
+                     std::string(where) + " merge " + std::to_string(rank - 1));
   }
-  const JsonArray& list = merges->get_array();
-  table.reserve(list.size());
-  std::string joined;
-  for (std::size_t rank = 0; rank < list.size(); ++rank) {
-    BUNDLE_TRY(const MergeText merge, read_merge(list[rank], where));
-    joined = merge.left;
-    joined += merge.right.substr(std::min(prefix.size(), merge.right.size()));
-    const auto left = vocabulary.find(merge.left);
-    const auto right = vocabulary.find(merge.right);
-    const auto id = vocabulary.find(joined);
-    if (!left || !right || !id) {
-      return bad_input("a merge names tokens that are not in the vocabulary",
-                       std::string(where) + " merge " + std::to_string(rank));
-    }
-    table.set(*left, *right, {static_cast<std::uint32_t>(rank), *id});
-  }
+  if (!whole || !reader.done()) return bad_table("merges", where);
   return {};
 }
 
@@ -115,11 +121,12 @@ std::shared_ptr<const Vocabulary> bytes_of(const Vocabulary& spelled) {
   return words;
 }
 
-Status read_bpe(const Json& model, bool byte_level, PipelineParts& parts, std::string_view where) {
-  BUNDLE_CHECK(read_vocab_object(model, parts.vocabulary, where));
+Status read_bpe(const Json& model, const JsonTables& tables, bool byte_level, PipelineParts& parts,
+                std::string_view where) {
+  BUNDLE_CHECK(read_vocab_object(tables, parts.vocabulary, where));
   BUNDLE_TRY(BpeOptions options, read_bpe_options(model, parts.vocabulary, where));
   MergeTable merges;
-  BUNDLE_CHECK(read_merges(model, parts.vocabulary, options.continuing_prefix, merges, where));
+  BUNDLE_CHECK(read_merges(tables, parts.vocabulary, options.continuing_prefix, merges, where));
   const bool plain = options.continuing_prefix.empty() && options.word_suffix.empty();
   options.bytes = byte_level && plain && !options.byte_fallback;
   if (byte_level && !options.bytes) parts.pre_tokenizers.push_back(spell_byte_level());
@@ -132,21 +139,30 @@ Status read_bpe(const Json& model, bool byte_level, PipelineParts& parts, std::s
 }
 
 // [["piece", score], …]
-Status read_unigram(const Json& model, PipelineParts& parts, std::string_view where) {
-  const Json* vocab = find(model, "vocab");
-  if (vocab == nullptr || !vocab->is_array()) {
-    return bad_input("the model has no list 'vocab'", std::string(where));
-  }
+Status read_pieces(const JsonTables& tables, Vocabulary& vocabulary, std::vector<double>& scores,
+                   std::string_view where) {
+  JsonReader reader(tables.vocab);
+  std::string piece;
+  Status status;
+  const bool whole = reader.read_list([&] {
+    double score = 0;
+    const bool pair = reader.take('[') && reader.read_string(piece) && reader.take(',') &&
+                      reader.read_double(score) && reader.take(']');
+    if (!pair) return false;
+    status = vocabulary.set(static_cast<std::int64_t>(scores.size()), piece);
+    scores.push_back(score);
+    return !status.has_error();
+  });
+  if (status.has_error()) return status;
+  if (!whole || !reader.done()) return bad_table("vocab", where);
+  vocabulary.index();
+  return {};
+}
+
+Status read_unigram(const Json& model, const JsonTables& tables, PipelineParts& parts,
+                    std::string_view where) {
   std::vector<double> scores;
-  for (const Json& item : vocab->get_array()) {
-    const bool pair = item.is_array() && item.get_array().size() == 2 &&
-                      item.get_array()[0].is_string() && item.get_array()[1].is_number();
-    if (!pair) return bad_input("a piece is no spelling and score", std::string(where));
-    BUNDLE_CHECK(parts.vocabulary.set(static_cast<std::int64_t>(scores.size()),
-                                      text_of(item.get_array()[0])));
-    scores.push_back(item.get_array()[1].to_number<double>());
-  }
-  parts.vocabulary.index();
+  BUNDLE_CHECK(read_pieces(tables, parts.vocabulary, scores, where));
   UnigramOptions options;
   if (find_present(model, "unk_id") != nullptr) {
     BUNDLE_TRY(const std::int64_t unknown, get_int(model, "unk_id", where));
@@ -162,9 +178,10 @@ Status read_unigram(const Json& model, PipelineParts& parts, std::string_view wh
   return {};
 }
 
-Status read_word_piece(const Json& model, PipelineParts& parts, std::string_view where) {
+Status read_word_piece(const Json& model, const JsonTables& tables, PipelineParts& parts,
+                       std::string_view where) {
   constexpr std::int64_t kMostCharacters = 10'000;
-  BUNDLE_CHECK(read_vocab_object(model, parts.vocabulary, where));
+  BUNDLE_CHECK(read_vocab_object(tables, parts.vocabulary, where));
   WordPieceOptions options;
   BUNDLE_TRY(options.unknown, read_unknown(model, parts.vocabulary, where));
   BUNDLE_TRY(options.continuing_prefix,
@@ -179,8 +196,9 @@ Status read_word_piece(const Json& model, PipelineParts& parts, std::string_view
   return {};
 }
 
-Status read_word_level(const Json& model, PipelineParts& parts, std::string_view where) {
-  BUNDLE_CHECK(read_vocab_object(model, parts.vocabulary, where));
+Status read_word_level(const Json& model, const JsonTables& tables, PipelineParts& parts,
+                       std::string_view where) {
+  BUNDLE_CHECK(read_vocab_object(tables, parts.vocabulary, where));
   BUNDLE_TRY(const auto unknown, read_unknown(model, parts.vocabulary, where));
   parts.model =
       std::make_unique<WordLevel>(std::make_shared<const Vocabulary>(parts.vocabulary), unknown);
@@ -188,23 +206,23 @@ Status read_word_level(const Json& model, PipelineParts& parts, std::string_view
 }
 
 // Files of old releases do not name the model.
-std::string guess_type(const Json& model) {
-  if (find(model, "merges") != nullptr) return "BPE";
-  const Json* vocab = find(model, "vocab");
-  if (vocab != nullptr && vocab->is_array()) return "Unigram";
+std::string guess_type(const Json& model, const JsonTables& tables) {
+  if (!tables.merges.empty()) return "BPE";
+  if (tables.vocab.substr(0, 1) == "[") return "Unigram";
   return find(model, "continuing_subword_prefix") != nullptr ? "WordPiece" : "WordLevel";
 }
 
 }  // namespace
 
-Status read_model(const Json& model, bool byte_level, PipelineParts& parts,
-                  std::string_view where) {
-  BUNDLE_TRY(const std::string type, get_string_or(model, "type", guess_type(model), where));
-  if (type == "BPE") return read_bpe(model, byte_level, parts, where);
+Status read_model(const Json& model, const JsonTables& tables, bool byte_level,
+                  PipelineParts& parts, std::string_view where) {
+  BUNDLE_TRY(const std::string type,
+             get_string_or(model, "type", guess_type(model, tables), where));
+  if (type == "BPE") return read_bpe(model, tables, byte_level, parts, where);
   if (byte_level) parts.pre_tokenizers.push_back(spell_byte_level());
-  if (type == "Unigram") return read_unigram(model, parts, where);
-  if (type == "WordPiece") return read_word_piece(model, parts, where);
-  if (type == "WordLevel") return read_word_level(model, parts, where);
+  if (type == "Unigram") return read_unigram(model, tables, parts, where);
+  if (type == "WordPiece") return read_word_piece(model, tables, parts, where);
+  if (type == "WordLevel") return read_word_level(model, tables, parts, where);
   return bad_input("unknown tokenizer model '" + type + "'", std::string(where),
                    "This tokenizer needs a newer release.");
 }

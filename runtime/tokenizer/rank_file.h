@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "runtime/tokenizer/json_reader.h"
 #include "runtime/tokenizer/pipeline.h"
 
 namespace bundle::tokenizer {
@@ -23,8 +24,8 @@ Result<std::shared_ptr<const Tokenizer>> load_ranks(std::string_view text,
                                                     std::string_view where);
 
 bool looks_like_tekken(const Json& document);
-Result<std::shared_ptr<const Tokenizer>> load_tekken(const Json& document, bool add_bos,
-                                                     std::string_view where);
+Result<std::shared_ptr<const Tokenizer>> load_tekken(const Json& document, const JsonTables& tables,
+                                                     bool add_bos, std::string_view where);
 
 /// Ranks with everything that goes with them.
 struct RankedTokens {

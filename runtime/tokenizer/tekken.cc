@@ -50,27 +50,41 @@ Result<std::vector<std::string>> special_names(const Json& document, std::size_t
   return names;
 }
 
-Result<std::vector<std::string>> read_vocab(const Json& document, std::size_t count,
+struct TekkenToken {
+  std::int64_t rank = -1;
+  std::string bytes;  // base64
+};
+
+bool read_token(JsonReader& reader, TekkenToken& token) {
+  token.rank = -1;
+  token.bytes.clear();
+  return reader.read_object([&](const std::string& key) {
+    if (key == "rank") return reader.read_integer(token.rank);
+    if (key == "token_bytes") return reader.read_string(token.bytes);
+    return reader.skip_value();
+  });
+}
+
+// The first `count` tokens; a file may hold more than its configuration uses.
+Result<std::vector<std::string>> read_vocab(const JsonTables& tables, std::size_t count,
                                             std::string_view where) {
-  const Json* list = find(document, "vocab");
-  if (list == nullptr || !list->is_array()) {
-    return bad_input("there is no list 'vocab'", std::string(where));
-  }
-  if (list->get_array().size() < count) {
-    return bad_input("'vocab' is shorter than the configuration says", std::string(where));
-  }
   std::vector<std::string> tokens;
-  tokens.reserve(count);
-  for (const Json& item : list->get_array()) {
-    if (tokens.size() == count) break;
-    BUNDLE_TRY(const std::int64_t rank, get_int(item, "rank", where));
-    BUNDLE_TRY(const std::string text, get_string(item, "token_bytes", where));
-    auto bytes = decode_base64(text);
-    if (!bytes || rank != static_cast<std::int64_t>(tokens.size())) {
-      return bad_input("token " + std::to_string(tokens.size()) + " has a bad rank or bytes",
-                       std::string(where));
-    }
+  JsonReader reader(tables.vocab);
+  TekkenToken token;
+  const bool whole = reader.read_list([&] {
+    if (!read_token(reader, token)) return false;
+    if (tokens.size() == count) return true;
+    auto bytes = decode_base64(token.bytes);
+    if (!bytes || token.rank != static_cast<std::int64_t>(tokens.size())) return false;
     tokens.push_back(std::move(*bytes));
+    return true;
+  });
+  if (!whole || !reader.done()) {
+    return bad_input("token " + std::to_string(tokens.size()) + " has a bad rank or bytes",
+                     std::string(where));
+  }
+  if (tokens.size() < count) {
+    return bad_input("'vocab' is shorter than the configuration says", std::string(where));
   }
   return tokens;
 }
@@ -78,14 +92,12 @@ Result<std::vector<std::string>> read_vocab(const Json& document, std::size_t co
 }  // namespace
 
 bool looks_like_tekken(const Json& document) {
-  const Json* vocab = find(document, "vocab");
   const Json* config = find(document, "config");
-  return vocab != nullptr && vocab->is_array() && config != nullptr &&
-         find(*config, "pattern") != nullptr;
+  return config != nullptr && find(*config, "pattern") != nullptr;
 }
 
-Result<std::shared_ptr<const Tokenizer>> load_tekken(const Json& document, bool add_bos,
-                                                     std::string_view where) {
+Result<std::shared_ptr<const Tokenizer>> load_tekken(const Json& document, const JsonTables& tables,
+                                                     bool add_bos, std::string_view where) {
   const Json* config = find(document, "config");
   if (config == nullptr) return bad_input("there is no 'config'", std::string(where));
   RankedTokens ranked;
@@ -99,7 +111,7 @@ Result<std::shared_ptr<const Tokenizer>> load_tekken(const Json& document, bool 
   for (std::size_t i = 0; i < names.size(); ++i) {
     ranked.specials.emplace_back(static_cast<std::int32_t>(i), names[i]);
   }
-  BUNDLE_TRY(ranked.tokens, read_vocab(document, static_cast<std::size_t>(all - special), where));
+  BUNDLE_TRY(ranked.tokens, read_vocab(tables, static_cast<std::size_t>(all - special), where));
   ranked.first_id = static_cast<std::int32_t>(special);
   ranked.bos = "<s>";
   ranked.eos = "</s>";

@@ -12,9 +12,10 @@ namespace {
 using TokenizerPtr = std::shared_ptr<const Tokenizer>;
 
 TokenizerPtr load(const std::string& text) {
-  const auto document = parse_json(text, "tokenizer.json");
+  const JsonTables tables = cut_tables(text);
+  const auto document = parse_json(tables.rest, "tokenizer.json");
   EXPECT_FALSE(document.has_error()) << document.error().message();
-  auto loaded = load_hf_json(*document, "tokenizer.json");
+  auto loaded = load_hf_json(*document, tables, "tokenizer.json");
   EXPECT_FALSE(loaded.has_error()) << loaded.error().message();
   return *loaded;
 }

@@ -13,8 +13,9 @@ using ::testing::IsEmpty;
 using TokenizerPtr = std::shared_ptr<const Tokenizer>;
 
 Result<TokenizerPtr> load(const std::string& text) {
-  BUNDLE_TRY(const Json document, parse_json(text, "tokenizer.json"));
-  return load_hf_json(document, "tokenizer.json");
+  const JsonTables tables = cut_tables(text);
+  BUNDLE_TRY(const Json document, parse_json(tables.rest, "tokenizer.json"));
+  return load_hf_json(document, tables, "tokenizer.json");
 }
 
 // A tokenizer whose ids are the words of `words`, in order; unknown words are 0.
@@ -253,7 +254,7 @@ TEST(HfJson, RefusesWhatItDoesNotKnowByName) {
            model + "}",
        "unclosed"},
       {R"({"pre_tokenizer":{"type":"Sequence"},)" + model + "}", "pretokenizers"},
-      {R"({"model":{"type":"BPE","vocab":{"a":"x"},"merges":[]}})", "id"},
+      {R"({"model":{"type":"BPE","vocab":{"a":"x"},"merges":[]}})", "vocab"},
       {R"({"model":{"type":"BPE","vocab":{"a":-1},"merges":[]}})", "range"},
       {R"({"model":{"type":"BPE","vocab":{"a":99999999999},"merges":[]}})", "range"},
       {R"({"model":{"type":"BPE","vocab":{"a":0},"merges":["a b"]}})", "merge 0"},
@@ -261,7 +262,7 @@ TEST(HfJson, RefusesWhatItDoesNotKnowByName) {
       {R"({"model":{"type":"BPE","vocab":{"a":0},"merges":[7]}})", "merge"},
       {R"({"model":{"type":"BPE","vocab":[],"merges":[]}})", "vocab"},
       {R"({"model":{"type":"Unigram","unk_id":5,"vocab":[["a",0]]}})", "unk_id"},
-      {R"({"model":{"type":"Unigram","vocab":[["a"]]}})", "score"},
+      {R"({"model":{"type":"Unigram","vocab":[["a"]]}})", "vocab"},
       {R"({"added_tokens":[{"content":"x"}],)" + model + "}", "id"},
       {R"({"added_tokens":[{"id":4294967296,"content":"x"}],)" + model + "}", "range"},
       {R"({"normalizer":{"type":"Precompiled","precompiled_charsmap":"!!"},)" + model + "}",

@@ -39,6 +39,26 @@ TEST_F(LoadTest, TellsFilesApartByContent) {
               ElementsAre(0, 1));
 }
 
+TEST_F(LoadTest, FindsTheTokenizerOfAModel) {
+  // The smallest safetensors file: an empty header.
+  write("model.safetensors", std::string("\x02\0\0\0\0\0\0\0{}", 10));
+  write("config.json", "{}");
+  const auto open = [&] {
+    auto source = format::ModelSource::open(folder_);
+    EXPECT_FALSE(source.has_error()) << source.error().message();
+    auto checkpoint = format::Checkpoint::open(*source);
+    EXPECT_FALSE(checkpoint.has_error()) << checkpoint.error().message();
+    return load_tokenizer(*checkpoint);
+  };
+  EXPECT_EQ(open().error().code, ErrorCode::kNotFound);
+  write("tokenizer.json", kJson);
+  write("tokenizer_config.json", R"({"bos_token":"a","eos_token":{"content":"b"}})");
+  const auto tokenizer = open();
+  ASSERT_FALSE(tokenizer.has_error());
+  EXPECT_EQ((*tokenizer)->bos_id(), 0);
+  EXPECT_EQ((*tokenizer)->eos_id(), 1);
+}
+
 TEST_F(LoadTest, RefusesOtherFiles) {
   for (const char* text :
        {"hello world\n", "{", "[]", "GGUF", "GGUF\x03", "\x0a", "\x0a\x05\x0a", "{}"}) {

@@ -93,9 +93,10 @@ std::string tekken(const std::string& specials, int size, int special) {
 }
 
 Result<std::shared_ptr<const Tokenizer>> load(const std::string& text) {
-  BUNDLE_TRY(const Json document, parse_json(text, "tekken.json"));
+  const JsonTables tables = cut_tables(text);
+  BUNDLE_TRY(const Json document, parse_json(tables.rest, "tekken.json"));
   EXPECT_TRUE(looks_like_tekken(document));
-  return load_tekken(document, true, "tekken.json");
+  return load_tekken(document, tables, true, "tekken.json");
 }
 
 TEST(Tekken, PutsSpecialTokensFirst) {
