@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "runtime/chat/object.h"
+
 namespace bundle::chat {
 namespace {
 
@@ -60,7 +62,8 @@ int compare_keys(const Value& a, const Value& b) {
 }
 
 bool is_hashable(const Value& value) {
-  if (value.is(Kind::kList) || value.is(Kind::kDict)) return false;
+  if (value.is(Kind::kList) || value.is(Kind::kDict) || value.as<DictView>() != nullptr)
+    return false;
   if (!value.is(Kind::kTuple)) return true;
   if (weight_of(value) > kMaxKeyWeight) return false;
   return std::all_of(value.items().begin(), value.items().end(), is_hashable);

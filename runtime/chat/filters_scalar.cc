@@ -109,9 +109,11 @@ Result<Value> filter_round(Runtime& rt, Arguments args) {
   const Value ten = Value::integer(10);
   BUNDLE_TRY(const Value scale, power(ten, p.value_or(1, Value::integer(0))));
   BUNDLE_TRY(const Value scaled, binary(rt, BinaryOp::kMultiply, x, scale));
+  if (scaled.is_integral()) return divide(scaled, scale);
   const double edge = method == "ceil" ? std::ceil(scaled.real()) : std::floor(scaled.real());
   if (!std::isfinite(edge)) return render_error("cannot round an infinite number");
-  return divide(Value(edge), scale);
+  const auto whole = truncate_float(edge);
+  return divide(whole ? Value(*whole) : Value(edge), scale);
 }
 
 Result<Value> filter_filesize(Runtime&, Arguments args) {

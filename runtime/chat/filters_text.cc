@@ -161,10 +161,10 @@ Result<Value> filter_truncate(Runtime& rt, Arguments args) {
   const Int end_length = static_cast<Int>(count_code_points(end));
   if (length < end_length || leeway < 0)
     return render_error("truncate: length or leeway too small");
-  if (p.at(0).is(Kind::kUndefined)) return p.at(0);
+  BUNDLE_TRY(const std::size_t size, length_of(rt, p.at(0)));
+  if (static_cast<Int>(size) <= length + leeway) return p.at(0);
   if (!p.at(0).is(Kind::kString)) return render_error("truncate wants a string");
   const Text& text = p.at(0).text();
-  if (static_cast<Int>(text.length) <= length + leeway) return p.at(0);
   std::string_view kept = text.bytes;
   kept = kept.substr(0, byte_offset(kept, static_cast<std::size_t>(length - end_length)));
   if (!p.flag(2)) kept = kept.substr(0, std::min(kept.rfind(' '), kept.size()));

@@ -99,6 +99,10 @@ Result<FormatSpec> parse_format_spec(std::string_view spec) {
   read_fill(spec, at, out);
   const auto peek = [&] { return at < spec.size() ? spec[at] : '\0'; };
   if (peek() == '+' || peek() == '-' || peek() == ' ') out.sign = spec[at++];
+  if (peek() == 'z') {
+    out.no_negative_zero = true;
+    ++at;
+  }
   if (peek() == '#') {
     out.alternate = true;
     ++at;
@@ -141,7 +145,9 @@ Result<std::string> format_int(Int n, const FormatSpec& spec) {
   if (spec.type != 0 && float_types.find(spec.type) != std::string_view::npos) {
     return format_float(static_cast<double>(n), spec);
   }
-  if (spec.precision >= 0) return render_error("Precision not allowed in integer format specifier");
+  if (spec.precision >= 0 || spec.no_negative_zero) {
+    return render_error("precision and 'z' are not for integers");
+  }
   if (spec.type == 'c') {
     if (n < 0 || n > 0x10ffff || (n >= 0xd800 && n < 0xe000)) {
       return render_error("%c arg not in range(0x110000)");
@@ -171,15 +177,19 @@ Result<std::string> format_float(double d, const FormatSpec& spec) {
     return render_error(std::string("Unknown format code '") + spec.type + "' for a float");
   }
   if (spec.precision > 1000) return render_error("a format's precision is too large");
-  const std::string lead = sign_of(std::signbit(d) && !std::isnan(d), spec.sign);
+  bool negative = std::signbit(d) && !std::isnan(d);
   std::string body;
   if (std::isfinite(d)) {
     body = float_digits(std::abs(d), spec);
+    const bool zero =
+        body.substr(0, body.find_first_of("eE%")).find_first_of("123456789") == std::string::npos;
+    negative = negative && !(zero && spec.no_negative_zero);
   } else {
     body = std::isnan(d) ? "nan" : "inf";
     if (spec.type == 'F' || spec.type == 'E' || spec.type == 'G') body = to_upper(body);
     if (spec.type == '%') body += '%';
   }
+  const std::string lead = sign_of(negative, spec.sign);
   if (spec.grouping != 0) {
     const std::size_t whole = std::min(body.find_first_not_of("0123456789"), body.size());
     body = group_digits(body.substr(0, whole), spec.grouping, 3) + body.substr(whole);
@@ -191,7 +201,7 @@ Result<std::string> format_text(std::string_view text, const FormatSpec& spec) {
   if (spec.type != 0 && spec.type != 's') {
     return render_error(std::string("Unknown format code '") + spec.type + "' for a str");
   }
-  if (spec.sign != '-' || spec.alternate || spec.grouping != 0 ||
+  if (spec.sign != '-' || spec.alternate || spec.no_negative_zero || spec.grouping != 0 ||
       (spec.align == '=' && spec.fill != '0')) {
     return render_error("the format specifier is not for strings");
   }

@@ -9,11 +9,12 @@
 
 namespace bundle::chat {
 
-/// [[fill]align][sign][#][0][width][grouping][.precision][type]
+/// [[fill]align][sign][z][#][0][width][grouping][.precision][type]
 struct FormatSpec {
   char32_t fill = ' ';
   char align = 0;  // one of < > = ^, or 0 for the type's own
   char sign = '-';
+  bool no_negative_zero = false;
   bool alternate = false;
   std::size_t width = 0;  // code points
   char grouping = 0;

@@ -180,7 +180,10 @@ Result<Value> slice_range(const Range& range, const Bounds& bounds) {
 }  // namespace
 
 Result<Value> get_attribute(Runtime& rt, const Value& object, std::string_view name) {
-  if (object.is(Kind::kUndefined)) return undefined_error(object);
+  if (object.is(Kind::kUndefined)) {
+    if (among(kDunders, name)) return unsafe(object, name);
+    return undefined_error(object);
+  }
   BUNDLE_TRY(auto found, find_attribute(rt, object, name));
   if (found) return *std::move(found);
   BUNDLE_TRY(found, find_item(rt, object, Value::text(std::string(name))));

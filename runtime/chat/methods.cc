@@ -47,6 +47,7 @@ Result<Value> count_items(Runtime& rt, const Value& self, Arguments args) {
 
 Result<Value> index_of_item(Runtime& rt, const Value& self, Arguments args) {
   BUNDLE_TRY(const auto p, Parameters::bind("index", {"", "", ""}, 1, std::move(args)));
+  if (p.has(1) && self.is(Kind::kObject)) return render_error("range.index() takes one argument");
   BUNDLE_TRY(const auto length, length_of(rt, self));
   const Int size = static_cast<Int>(length);
   BUNDLE_TRY(Int start, p.integer(1, 0));

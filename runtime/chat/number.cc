@@ -15,6 +15,7 @@ namespace bundle::chat {
 namespace {
 
 __extension__ using Unsigned = unsigned __int128;
+__extension__ using Wide = __float128;
 
 Unsigned magnitude(Int n) {
   return n < 0 ? Unsigned{0} - static_cast<Unsigned>(n) : static_cast<Unsigned>(n);
@@ -244,7 +245,10 @@ Result<Value> multiply(const Value& a, const Value& b) {
 
 Result<Value> divide(const Value& a, const Value& b) {
   if (b.real() == 0) return division_by_zero();
-  return Value(a.real() / b.real());
+  if (!a.is_integral() || !b.is_integral()) return Value(a.real() / b.real());
+  // Exact integers, then one rounding; a double could not hold them.
+  return Value(
+      static_cast<double>(static_cast<Wide>(a.integral()) / static_cast<Wide>(b.integral())));
 }
 
 Result<Value> floor_divide(const Value& a, const Value& b) {

@@ -40,7 +40,7 @@ class PercentFormatter {
   /// Whether Python would take the argument for a mapping, which need not be used up.
   bool maps() const {
     return arguments_.is(Kind::kDict) || arguments_.is(Kind::kList) ||
-           arguments_.is(Kind::kUndefined);
+           arguments_.is(Kind::kUndefined) || arguments_.as<Range>() != nullptr;
   }
   char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
 

@@ -9,11 +9,15 @@
 namespace bundle::chat {
 namespace {
 
+// Names copied at branches; published templates take some ten thousand.
+constexpr std::uint64_t kMaxWork = 1'000'000;
+
 /// Collects what statements do to the names of one scope. Inner scopes are not entered: only what
 /// they evaluate outside of themselves counts.
 class NameCollector {
  public:
-  explicit NameCollector(Symbols& symbols) : symbols_(&symbols) {}
+  /// `work` counts what is spent; over kMaxWork the collector stops, and the template is refused.
+  NameCollector(Symbols& symbols, std::uint64_t& work) : symbols_(&symbols), work_(work) {}
 
   void expression(const Expr* node, bool as_parameter = false) {
     walk_names(node, [&](const std::string& name, NameUse use, std::uint32_t) {
@@ -78,6 +82,8 @@ class NameCollector {
   /// Branch `i` of an if. Each elif is an `if` of its own inside the second of three parts.
   void branch(const IfStmt& node, std::size_t i) {
     expression(node.branches[i].test.get());
+    work_ += 3 * (symbols_->size() + 1);
+    if (work_ > kMaxWork) return;
     Symbols* outer = symbols_;
     std::vector<Symbols> parts(3, *outer);
     symbols_ = &parts[0];
@@ -93,6 +99,7 @@ class NameCollector {
   }
 
   Symbols* symbols_;
+  std::uint64_t& work_;
 };
 
 /// Where the resolver is: the names in reach, and what surrounds it.
@@ -110,7 +117,7 @@ class Resolver {
   Status resolve(Template& tree) {
     FunctionScope function(nullptr);
     Symbols symbols(nullptr, &function);
-    NameCollector(symbols).body(tree.body);
+    NameCollector(symbols, work_).body(tree.body);
     Frame frame{&symbols, true};
     BUNDLE_CHECK(body(tree.body, frame));
     fill(tree.scope, symbols);
@@ -197,6 +204,7 @@ class Resolver {
   }
 
   Status statement(Stmt& node, Frame& frame) {
+    if (work_ > kMaxWork) return error(node.at, "the template has too many names and branches");
     switch (node.kind) {
       case StmtKind::kOutput:
         for (auto& part : static_cast<OutputStmt&>(node).parts) {
@@ -293,7 +301,7 @@ class Resolver {
     Symbols symbols(frame.symbols, function);
     node.has_loop_variable = node.recursive || !find_undeclared(node.body, {"loop"}).empty();
     if (node.has_loop_variable) symbols.declare_parameter("loop");
-    NameCollector names(symbols);
+    NameCollector names(symbols, work_);
     names.expression(node.target.get(), true);
     names.body(node.body);
     Frame inside{&symbols, false, false, true};
@@ -301,7 +309,7 @@ class Resolver {
     BUNDLE_CHECK(body(node.body, inside));
     if (node.has_loop_variable) node.loop_slot = slot_of(symbols, "loop");
     Symbols otherwise(frame.symbols, function);
-    NameCollector(otherwise).body(node.otherwise);
+    NameCollector(otherwise, work_).body(node.otherwise);
     Frame after{&otherwise, false, false, frame.in_loop && !node.recursive};
     BUNDLE_CHECK(body(node.otherwise, after));
     fill(node.scope, symbols);
@@ -313,7 +321,7 @@ class Resolver {
   Status loop_test(ForStmt& node, const Frame& frame) {
     FunctionScope function(frame.symbols->function());
     Symbols symbols(frame.symbols, &function);
-    NameCollector names(symbols);
+    NameCollector names(symbols, work_);
     names.expression(node.target.get(), true);
     names.expression(node.test.get());
     node.test_target = clone_target(*node.target);
@@ -337,7 +345,7 @@ class Resolver {
   Status function(MacroBody& macro, std::uint32_t at, Frame& frame) {
     FunctionScope own(frame.symbols->function());
     Symbols symbols(frame.symbols, &own);
-    NameCollector names(symbols);
+    NameCollector names(symbols, work_);
     for (const auto& parameter : macro.parameters) symbols.declare_parameter(parameter.name);
     for (const auto& parameter : macro.parameters) names.expression(parameter.default_value.get());
     names.body(macro.body);
@@ -389,7 +397,7 @@ class Resolver {
 
   Status filter_block(FilterBlockStmt& node, Frame& frame) {
     Symbols symbols(frame.symbols, frame.symbols->function());
-    NameCollector names(symbols);
+    NameCollector names(symbols, work_);
     names.body(node.body);
     names.expression(node.filter.get());
     Frame inside = inner(frame, symbols);
@@ -402,7 +410,7 @@ class Resolver {
   Status with(WithStmt& node, Frame& frame) {
     for (auto& value : node.values) BUNDLE_CHECK(expression(value.get(), frame));
     Symbols symbols(frame.symbols, frame.symbols->function());
-    NameCollector names(symbols);
+    NameCollector names(symbols, work_);
     for (const auto& name : node.targets) names.expression(name.get(), true);
     names.body(node.body);
     Frame inside = inner(frame, symbols);
@@ -414,7 +422,7 @@ class Resolver {
 
   Status set_block(SetBlockStmt& node, Frame& frame) {
     Symbols symbols(frame.symbols, frame.symbols->function());
-    NameCollector(symbols).body(node.body);
+    NameCollector(symbols, work_).body(node.body);
     Frame inside = inner(frame, symbols);
     BUNDLE_CHECK(body(node.body, inside));
     BUNDLE_CHECK(expression(node.filter.get(), inside));
@@ -424,7 +432,7 @@ class Resolver {
 
   Status scope(ScopeStmt& node, Frame& frame) {
     Symbols symbols(frame.symbols, frame.symbols->function());
-    NameCollector(symbols).body(node.body);
+    NameCollector(symbols, work_).body(node.body);
     Frame inside = inner(frame, symbols);
     BUNDLE_CHECK(body(node.body, inside));
     fill(node.scope, symbols);
@@ -439,7 +447,7 @@ class Resolver {
     blocks_.push_back(node.name);
     FunctionScope function(nullptr);
     Symbols symbols(nullptr, &function);
-    NameCollector(symbols).body(node.body);
+    NameCollector(symbols, work_).body(node.body);
     Frame inside{&symbols};
     BUNDLE_CHECK(body(node.body, inside));
     fill(node.scope, symbols);
@@ -449,6 +457,7 @@ class Resolver {
 
   const SourceText& source_;
   std::vector<std::string> blocks_;
+  std::uint64_t work_ = 0;
 };
 
 }  // namespace

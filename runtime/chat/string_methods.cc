@@ -7,6 +7,7 @@
 #include "runtime/chat/methods.h"
 #include "runtime/chat/operators.h"
 #include "runtime/chat/parameters.h"
+#include "runtime/chat/repr.h"
 #include "runtime/chat/text_search.h"
 #include "runtime/chat/unicode.h"
 
@@ -269,11 +270,14 @@ Result<Value> join(Runtime& rt, const Value& self, Arguments args) {
   for (bool first = true;; first = false) {
     BUNDLE_TRY(const auto item, cursor->next(rt));
     if (!item) break;
-    if (!item->is(Kind::kString)) {
+    const bool markup = self.text().markup;
+    if (!item->is(Kind::kString) && !markup) {
       return render_error("join wants strings, not '" + std::string(type_name(*item)) + "'");
     }
     if (!first) out += self.str();
-    out += self.text().markup && !item->text().markup ? escape_html(item->str()) : item->str();
+    BUNDLE_TRY(const std::string text, to_str(rt, *item));
+    const bool safe = item->is(Kind::kString) && item->text().markup;
+    out += markup && !safe ? escape_html(text) : text;
     BUNDLE_CHECK(rt.check_size(out.size()));
   }
   return like(rt, self, std::move(out));

@@ -52,6 +52,7 @@ class Symbols {
   /// The identifier of a name and the scope that owns it, here or further out.
   std::optional<std::pair<std::string, const Symbols*>> find(const std::string& name) const;
 
+  std::size_t size() const { return entries_.size(); }
   FunctionScope* function() const { return function_; }
   const Symbols* parent() const { return parent_; }
   /// By identifier.
