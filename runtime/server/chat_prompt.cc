@@ -1,34 +1,51 @@
 #include "runtime/server/chat_prompt.h"
 
+#include <algorithm>
 #include <ctime>
+
+#include "runtime/chat/conversation.h"
 
 namespace bundle::server {
 namespace {
 
-ApiError messages_error(const std::string& message) { return invalid_field("messages", message); }
+constexpr std::string_view kRequestFields[] = {"messages",
+                                               "tools",
+                                               "documents",
+                                               "chat_template_kwargs",
+                                               "continue_final_message",
+                                               "reasoning_effort",
+                                               "add_generation_prompt"};
 
-ApiResult<JsonArray> read_messages(const JsonObject& body) {
-  const Json* messages = body.if_contains("messages");
-  if (messages == nullptr || messages->is_null()) {
-    return invalid_field("messages", "'messages' is required.", "missing_field");
+chat::TemplateVariables variables_of(const ServedModel& model) {
+  chat::TemplateVariables out;
+  for (const auto& [name, value] : model.template_variables) {
+    if (value.is_string()) out.special_tokens.emplace_back(name, value.get_string());
   }
-  if (!messages->is_array()) {
-    return invalid_field("messages", "'messages' must be a list.", "invalid_type");
-  }
-  if (messages->get_array().empty()) return messages_error("'messages' must not be empty.");
-  return messages->get_array();
+  return out;
+}
+
+/// The error names a field of the request, or a line of the template, which is no field.
+ApiError request_error(const Error& error) {
+  const bool in_request = std::any_of(
+      std::begin(kRequestFields), std::end(kRequestFields), [&](std::string_view field) {
+        const std::string_view where = error.where;
+        const std::string_view rest = where.substr(std::min(field.size(), where.size()));
+        return where.starts_with(field) && (rest.empty() || rest[0] == '[' || rest[0] == '.');
+      });
+  return invalid_field(in_request ? error.where : "messages", error.message());
 }
 
 }  // namespace
 
 ApiResult<std::string> render_chat_prompt(const ServedModel& model, const JsonObject& body) {
   if (!model.chat_template) return unsupported_field("model", "This model has no chat template.");
-  BUNDLE_TRY(JsonArray messages, read_messages(body));
-  JsonObject context = model.template_variables;
-  context["messages"] = std::move(messages);
-  context["add_generation_prompt"] = true;
-  auto text = model.chat_template->render(context, std::time(nullptr));
-  if (text.has_error()) return messages_error(text.error().message());
+  const Json* messages = body.if_contains("messages");
+  if (messages == nullptr || messages->is_null()) {
+    return invalid_field("messages", "'messages' is required.", "missing_field");
+  }
+  auto text = chat::render_conversation(*model.chat_template, Json(body), variables_of(model),
+                                        std::time(nullptr));
+  if (text.has_error()) return request_error(text.error());
   return *std::move(text);
 }
 

@@ -291,13 +291,34 @@ TEST(ChatCompletions, MessagesMustBeOnes) {
   TestServer server;
   for (const char* body :
        {R"({})", R"({"messages":null})", R"({"messages":[]})", R"({"messages":"hi"})",
-        R"({"messages":[5]})", R"({"messages":[{"content":"x"}]})"}) {
+        R"({"messages":[5]})", R"({"messages":[{"content":"x"}]})",
+        R"({"messages":[{"role":"user","content":5}]})",
+        R"({"messages":[{"role":"user","content":[{"type":"image_url"}]}]})"}) {
     const RawResponse response = server.exchange(post("/v1/chat/completions", body));
     EXPECT_EQ(response.status, 400) << body;
     const Json param = response.json().at("error").at("param");
     ASSERT_TRUE(param.is_string()) << body;
     EXPECT_TRUE(param.as_string().starts_with("messages")) << param;
   }
+}
+
+TEST(ChatCompletions, ConversationsTakeManyForms) {
+  TestServer server;
+  const auto prompt_of = [&](const char* rest) {
+    const RawResponse response = server.exchange(post("/v1/chat/completions", rest));
+    EXPECT_EQ(response.status, 200) << rest << response.body;
+    return ToyTokenizer().decode(server.engine().requests().back().prompt, false);
+  };
+  EXPECT_EQ(prompt_of(R"({"messages":[{"role":"developer","content":"be"},)"
+                      R"({"role":"user","content":[{"type":"text","text":"a"},)"
+                      R"({"type":"text","text":"b"}]}]})"),
+            "<s><|turn|>system\nbe<|end|><|turn|>user\na\nb<|end|><|turn|>assistant\n");
+  EXPECT_EQ(prompt_of(R"({"messages":[{"role":"user","content":"a"},)"
+                      R"({"role":"assistant","content":"so"}],"continue_final_message":true})"),
+            "<s><|turn|>user\na<|end|><|turn|>assistant\nso");
+  EXPECT_EQ(prompt_of(R"({"messages":[{"role":"user","content":"a"}],)"
+                      R"("tools":[{"type":"function","function":{"name":"f"}}]})"),
+            "<s><|turn|>user\na<|end|><|turn|>assistant\n");
 }
 
 TEST(ChatCompletions, WhatDoesNotFitInTheContextIsRefused) {
