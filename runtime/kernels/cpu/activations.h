@@ -4,9 +4,11 @@
 // Tokens are cut into tiles of 8 (then 4, 2 and 1 for the rest; at most kMaxTile of the
 // instruction set), and the columns of a tile's tokens are interleaved in records:
 //
-//   kInt8  32 columns: int8 q[T][32]; float d[T]; int32 nsum[T]; float fsum[T];
+//   kInt15 32 columns: int8 high[T][32]; int8 low[T][32]; float d[T]; int32 nsum[T]; float fsum[T];
 //          and with `sums16` also int32 nsum16[2][T]; float fsum16[2][T]
-//          x ≈ d·q with d = max|x| / 127; nsum = −Σq; fsum = d·Σq
+//          x ≈ d·q with q = 128·high + low and d = max|x| / 16256; nsum = −Σq; fsum = d·Σq
+//          One signed byte a value, as is common, moves a small model's logits by more than one;
+//          two, each below 128 in size, cost a second integer product and lose next to nothing.
 //   kBf16   2 columns: bfloat16 pair[T][2]
 //   kF32    1 column:  float x[T]
 #pragma once
@@ -19,17 +21,20 @@
 
 namespace bundle::kernels::cpu {
 
-enum class ActivationKind { kInt8, kBf16, kF32 };
+enum class ActivationKind { kInt15, kBf16, kF32 };
+
+/// q = 2^kLowBits · high + low, |high| ≤ 127.
+inline constexpr int kLowBits = 7;
 
 struct ActivationLayout {
   ActivationKind kind = ActivationKind::kF32;
   std::int64_t cols = 0;
   bool sums16 = false;
 
-  /// Bytes that one token adds to a record of kInt8.
-  BUNDLE_SHARED_INLINE constexpr std::int64_t record_bytes() const { return sums16 ? 60 : 44; }
+  /// Bytes that one token adds to a record of kInt15.
+  BUNDLE_SHARED_INLINE constexpr std::int64_t record_bytes() const { return sums16 ? 92 : 76; }
   BUNDLE_SHARED_INLINE constexpr std::int64_t token_bytes() const {
-    if (kind == ActivationKind::kInt8) return cols / 32 * record_bytes();
+    if (kind == ActivationKind::kInt15) return cols / 32 * record_bytes();
     if (kind == ActivationKind::kBf16) return (cols + 1) / 2 * 4;
     return cols * 4;
   }

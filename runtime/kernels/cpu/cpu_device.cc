@@ -184,7 +184,7 @@ class CpuDevice : public Device {
 };
 
 ActivationKind CpuDevice::kind_of(DType type) const {
-  if (is_quantized(type)) return ActivationKind::kInt8;
+  if (is_quantized(type)) return ActivationKind::kInt15;
   if (type == DType::kBF16 && table_.bf16_dot) return ActivationKind::kBf16;
   return ActivationKind::kF32;
 }

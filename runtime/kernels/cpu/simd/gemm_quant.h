@@ -3,8 +3,9 @@
 //
 //   (d · scale) · dx · (Σ code·q − offset·Σq)  −  (dmin · min) · dx·Σq
 //
-// where x ≈ dx·q. The sum in the bracket is taken in integers, exactly: it starts at −offset·Σq,
-// which the activations carry. So a type needs nothing but the unpacking of its codes.
+// where x ≈ dx·q. The sum in the bracket is taken in integers, exactly: q lies in two bytes, whose
+// products are added with their weights, and the sum starts at −offset·Σq, which the activations
+// carry. It stays below 2²⁸. So a type needs nothing but the unpacking of its codes.
 #pragma once
 
 #include "runtime/kernels/cpu/simd/gemm.h"
@@ -102,21 +103,24 @@ struct QuantKernel {
     quads[7] = code<7>(codes, high);
   }
 
-  /// The integer sum of one group and one token.
-  BUNDLE_INLINE I32 group_sum(const I32 (&quads)[8], int group, const std::int32_t* q,
-                              const std::int32_t* nsum) {
+  /// The integer sum of one group and one token, whose high bytes lie at `high`, low ones at `low`.
+  BUNDLE_INLINE I32 group_sum(const I32 (&quads)[8], int group, const std::int32_t* high,
+                              const std::int32_t* low, const std::int32_t* nsum) {
     I32 total = zero_int();
+    I32 upper = zero_int();
     if constexpr (offset_bits() >= 0) total = shift_left<offset_bits() & 31>(set_int(*nsum));
     BUNDLE_UNROLL
     for (int i = 0; i < kQuadsPerGroup; ++i) {
       const int quad = group * kQuadsPerGroup + i;
       if constexpr (kFullBytes) {
-        dot_bytes(total, quads[quad], q + quad);
+        dot_bytes(upper, quads[quad], high + quad);
+        dot_bytes(total, quads[quad], low + quad);
       } else {
-        dot(total, quads[quad], q + quad);
+        dot(upper, quads[quad], high + quad);
+        dot(total, quads[quad], low + quad);
       }
     }
-    return total;
+    return add_int(shift_left<kLowBits>(upper), total);
   }
 
   // Byte offsets in a record, as packed_layout computes them.
@@ -172,19 +176,20 @@ struct QuantKernel {
       scale[g] = kTraits.scales ? mul(d, group.scale) : d;
       min[g] = kTraits.scales && kTraits.has_min ? mul(dmin, group.min) : dmin;
     }
-    const auto* q = reinterpret_cast<const std::int32_t*>(activations);
-    const auto* dx = reinterpret_cast<const float*>(activations + 32 * T);
+    const auto* high = reinterpret_cast<const std::int32_t*>(activations);
+    const auto* low = high + 8 * T;
+    const auto* dx = reinterpret_cast<const float*>(activations + 64 * T);
     const auto* nsum =
-        reinterpret_cast<const std::int32_t*>(activations + (kGroups == 1 ? 36 : 44) * T);
-    const auto* fsum = reinterpret_cast<const float*>(activations + (kGroups == 1 ? 40 : 52) * T);
+        reinterpret_cast<const std::int32_t*>(activations + (kGroups == 1 ? 68 : 76) * T);
+    const auto* fsum = reinterpret_cast<const float*>(activations + (kGroups == 1 ? 72 : 84) * T);
     BUNDLE_UNROLL
     for (int t = 0; t < T; ++t) {
       if constexpr (kGroups == 1) {
-        const I32 total = group_sum(quads, 0, q + 8 * t, nsum + t);
+        const I32 total = group_sum(quads, 0, high + 8 * t, low + 8 * t, nsum + t);
         sums[t] = fma(to_float(total), mul(scale[0], set(dx[t])), sums[t]);
       } else {
-        const I32 total0 = group_sum(quads, 0, q + 8 * t, nsum + t);
-        const I32 total1 = group_sum(quads, 1, q + 8 * t, nsum + T + t);
+        const I32 total0 = group_sum(quads, 0, high + 8 * t, low + 8 * t, nsum + t);
+        const I32 total1 = group_sum(quads, 1, high + 8 * t, low + 8 * t, nsum + T + t);
         const F32 scaled = fma(to_float(total1), scale[1], mul(to_float(total0), scale[0]));
         sums[t] = fma(scaled, set(dx[t]), sums[t]);
       }

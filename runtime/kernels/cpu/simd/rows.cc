@@ -75,7 +75,7 @@ struct Slot {
   std::int64_t index;
 };
 
-/// 32 columns to int8 with their scale and sums.
+/// 32 columns to integers of 15 bits in two bytes, with their scale and sums.
 void quantize_group(const float* x, bool sums16, std::byte* record, std::int64_t tile,
                     std::int64_t index) {
   constexpr int kVectors = 32 / kLanes;
@@ -89,25 +89,29 @@ void quantize_group(const float* x, bool sums16, std::byte* record, std::int64_t
   const float largest_value = largest(peak);
   // Below this the inverse would be infinite, and the values do not matter.
   const bool tiny = largest_value < 1e-36f;
-  const float d = tiny ? 0.0f : largest_value / 127.0f;
-  const F32 inverse = set(tiny ? 0.0f : 127.0f / largest_value);
+  constexpr float kLargest = 127 << kLowBits;
+  const float d = tiny ? 0.0f : largest_value / kLargest;
+  const F32 inverse = set(tiny ? 0.0f : kLargest / largest_value);
+  const I32 half_low = set_int(1 << (kLowBits - 1));
   I32 sums[2] = {zero_int(), zero_int()};
   BUNDLE_UNROLL
   for (int k = 0; k < kVectors; ++k) {
     const I32 q = to_int(mul(v[k], inverse));
-    store_i8(record + 32 * index + k * kLanes, q);
+    const I32 high = shift_right_signed<kLowBits>(add_int(q, half_low));
+    store_i8(record + 32 * index + k * kLanes, high);
+    store_i8(record + 32 * (tile + index) + k * kLanes, sub_int(q, shift_left<kLowBits>(high)));
     sums[k / (kVectors / 2)] = add_int(sums[k / (kVectors / 2)], q);
   }
-  auto* scales = reinterpret_cast<float*>(record + 32 * tile);
-  auto* nsum = reinterpret_cast<std::int32_t*>(record + 36 * tile);
-  auto* fsum = reinterpret_cast<float*>(record + 40 * tile);
+  auto* scales = reinterpret_cast<float*>(record + 64 * tile);
+  auto* nsum = reinterpret_cast<std::int32_t*>(record + 68 * tile);
+  auto* fsum = reinterpret_cast<float*>(record + 72 * tile);
   const std::int32_t total = sum_int(add_int(sums[0], sums[1]));
   scales[index] = d;
   nsum[index] = -total;
   fsum[index] = d * static_cast<float>(total);
   if (!sums16) return;
-  auto* nsum16 = reinterpret_cast<std::int32_t*>(record + 44 * tile);
-  auto* fsum16 = reinterpret_cast<float*>(record + 52 * tile);
+  auto* nsum16 = reinterpret_cast<std::int32_t*>(record + 76 * tile);
+  auto* fsum16 = reinterpret_cast<float*>(record + 84 * tile);
   for (int h = 0; h < 2; ++h) {
     const std::int32_t part = sum_int(sums[h]);
     nsum16[h * tile + index] = -part;
@@ -153,7 +157,7 @@ void prepare_row(const PrepareArgs& args, std::int64_t token, const Slot& slot) 
     x = args.scratch;
   }
   switch (args.layout.kind) {
-    case ActivationKind::kInt8:
+    case ActivationKind::kInt15:
       return quantize_row(x, args.layout, slot);
     case ActivationKind::kBf16:
       return interleave_bf16_row(x, args.layout, slot);

@@ -87,6 +87,7 @@ BUNDLE_INLINE void store_bytes(std::byte* p, I32 v) {
 BUNDLE_INLINE I32 zero_int() { return _mm256_setzero_si256(); }
 BUNDLE_INLINE I32 set_int(std::int32_t x) { return _mm256_set1_epi32(x); }
 BUNDLE_INLINE I32 add_int(I32 a, I32 b) { return _mm256_add_epi32(a, b); }
+BUNDLE_INLINE I32 sub_int(I32 a, I32 b) { return _mm256_sub_epi32(a, b); }
 BUNDLE_INLINE I32 and_int(I32 a, I32 b) { return _mm256_and_si256(a, b); }
 BUNDLE_INLINE I32 xor_int(I32 a, I32 b) { return _mm256_xor_si256(a, b); }
 template <int bits>
@@ -96,6 +97,10 @@ BUNDLE_INLINE I32 shift_left(I32 a) {
 template <int bits>
 BUNDLE_INLINE I32 shift_right(I32 a) {
   return _mm256_srli_epi32(a, bits);
+}
+template <int bits>
+BUNDLE_INLINE I32 shift_right_signed(I32 a) {
+  return _mm256_srai_epi32(a, bits);
 }
 /// (a & mask) | b.
 BUNDLE_INLINE I32 and_or(I32 a, I32 mask, I32 b) {

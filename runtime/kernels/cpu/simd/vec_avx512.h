@@ -67,6 +67,7 @@ BUNDLE_INLINE void store_bytes(std::byte* p, I32 v) { _mm512_storeu_si512(p, v);
 BUNDLE_INLINE I32 zero_int() { return _mm512_setzero_si512(); }
 BUNDLE_INLINE I32 set_int(std::int32_t x) { return _mm512_set1_epi32(x); }
 BUNDLE_INLINE I32 add_int(I32 a, I32 b) { return _mm512_add_epi32(a, b); }
+BUNDLE_INLINE I32 sub_int(I32 a, I32 b) { return _mm512_sub_epi32(a, b); }
 BUNDLE_INLINE I32 and_int(I32 a, I32 b) { return _mm512_and_si512(a, b); }
 BUNDLE_INLINE I32 xor_int(I32 a, I32 b) { return _mm512_xor_si512(a, b); }
 template <int bits>
@@ -76,6 +77,10 @@ BUNDLE_INLINE I32 shift_left(I32 a) {
 template <int bits>
 BUNDLE_INLINE I32 shift_right(I32 a) {
   return _mm512_srli_epi32(a, bits);
+}
+template <int bits>
+BUNDLE_INLINE I32 shift_right_signed(I32 a) {
+  return _mm512_srai_epi32(a, bits);
 }
 /// (a & mask) | b.
 BUNDLE_INLINE I32 and_or(I32 a, I32 mask, I32 b) {
