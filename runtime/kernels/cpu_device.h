@@ -15,7 +15,9 @@ std::unique_ptr<Device> make_reference_device();
 
 struct CpuOptions {
   int threads = 0;       // 0: one a physical core that this process may use
-  std::string isa = {};  // "", "avx2" or "avx512": for tests; "" picks the best that runs here
+  /// "avx2", "avx512" (needs VNNI) or "avx512bf16" (multiplies bfloat16 directly): for tests; ""
+  /// picks the best that runs here.
+  std::string isa = {};
 };
 
 /// The fastest device of this machine. kFailed when the CPU lacks AVX2, FMA and F16C, or the named
