@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "base/log.h"
 #include "runtime/launch/arguments.h"
 #include "runtime/launch/engine_main.h"
 #include "runtime/launch/self_command.h"
@@ -16,6 +17,17 @@ using namespace bundle;
 int report(const Error& error) {
   std::fprintf(stderr, "error: %s\n", error.message().c_str());
   return static_cast<int>(error.code);
+}
+
+/// BUNDLE_LOG names the least level of log lines; anything else leaves it as it is.
+void set_log_level_from_environment() {
+  const char* const name = std::getenv("BUNDLE_LOG");
+  if (name == nullptr) return;
+  const std::string_view level = name;
+  if (level == "debug") set_log_level(LogLevel::kDebug);
+  if (level == "info") set_log_level(LogLevel::kInfo);
+  if (level == "warning") set_log_level(LogLevel::kWarning);
+  if (level == "error") set_log_level(LogLevel::kError);
 }
 
 Status serve(int argc, char** argv) {
@@ -32,6 +44,7 @@ Status serve(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  set_log_level_from_environment();
   if (argc == 3 && std::string_view(argv[1]) == "--engine") {
     return launch::run_engine_process(std::atoi(argv[2]), launch::load_engine);
   }
