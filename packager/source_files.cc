@@ -82,8 +82,8 @@ Status load_template(BuildSource& source) {
     return bad_input("'" + text + "' lies outside the folder of bundle.yaml", where,
                      "Copy the template beside bundle.yaml.");
   }
-  BUNDLE_TRY(std::string content, read_file(file, kMostTemplateBytes));
-  *value = std::move(content);
+  BUNDLE_TRY(const std::string content, read_file(file, kMostTemplateBytes));
+  *value = content;
   return {};
 }
 

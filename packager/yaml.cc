@@ -119,7 +119,7 @@ class TreeBuilder : public YAML::EventHandler {
     if (frame.node.kind == YamlNode::Kind::kSequence) {
       frame.node.items.push_back(std::move(node));
     } else if (frame.has_key) {
-      frame.node.members.emplace_back(std::move(frame.key), std::move(node));
+      frame.node.members.push_back({std::move(frame.key), std::move(node)});
       frame.has_key = false;
     } else {
       check_key(frame, node);

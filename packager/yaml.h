@@ -4,12 +4,13 @@
 
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "base/result.h"
 
 namespace bundle::packager {
+
+struct YamlMember;
 
 /// One value. A scalar's `text` is as written, without its quotes; its type is the reader's matter.
 struct YamlNode {
@@ -18,8 +19,13 @@ struct YamlNode {
   bool quoted = false;  // 'x', "x", or a block scalar: never a number, boolean or null
   int line = 1;         // both from 1
   int column = 1;
-  std::vector<YamlNode> items;                         // of a sequence
-  std::vector<std::pair<YamlNode, YamlNode>> members;  // of a map; keys are scalars, each once
+  std::vector<YamlNode> items;      // of a sequence
+  std::vector<YamlMember> members;  // of a map; keys are scalars, each once
+};
+
+struct YamlMember {
+  YamlNode key;
+  YamlNode value;
 };
 
 /// Parses one document. kBadInput with "where:line:column" for text that is not YAML, and for

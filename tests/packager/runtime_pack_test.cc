@@ -123,7 +123,7 @@ TEST_F(RuntimePack, SurvivesDamagedElfFiles) {
 
 TEST_F(RuntimePack, NamesTheLibraryThatIsMissing) {
   std::string program = *read_file(kProgram);
-  const std::size_t name = program.find(std::string_view("libc.so.6", 10));
+  const std::size_t name = program.find(std::string("libc.so.6") + '\0');
   ASSERT_NE(name, std::string::npos);
   program.replace(name, 4, "libq");
   sample::write_text(folder_.path() / "x", program);

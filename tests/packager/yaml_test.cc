@@ -14,19 +14,17 @@ TEST(Yaml, KnowsWhereValuesStand) {
   const auto root = parse_yaml("a: 1\nb:\n  - x\n  - 'two words'\nc:\n", "f");
   ASSERT_TRUE(root) << root.error().message();
   ASSERT_EQ(root->members.size(), 3u);
-  const YamlNode& list = root->members[1].second;
+  const YamlNode& list = root->members[1].value;
   EXPECT_EQ(list.items[1].text, "two words");
   EXPECT_TRUE(list.items[1].quoted);
   EXPECT_FALSE(list.items[0].quoted);
   EXPECT_EQ(yaml_position("f", list.items[1]), "f:4:5");
-  EXPECT_EQ(root->members[2].second.kind, YamlNode::Kind::kNull);
+  EXPECT_EQ(root->members[2].value.kind, YamlNode::Kind::kNull);
 }
 
 TEST(Yaml, AcceptsWhatPeopleWrite) {
   for (const char* text :
-       {"", "# only a comment\n", "---\na: 1\n", "a: 1\n...\n",
-        "\xEF\xBB\xBF"
-        "a: b\n",
+       {"", "# only a comment\n", "---\na: 1\n", "a: 1\n...\n", "\xEF\xBB\xBF# with a mark\na: b\n",
         "a: \"x \\\" y\"\r\nb: 'it''s'\r\n", "a: |\n  it's \"quoted\n", "a: >-\n  x\n",
         "{a: [1, 2], b: {c: d}}", "a: \"two\n  lines\"\n", "a: it's\n"}) {
     EXPECT_EQ(refusal(text), "accepted") << text;
