@@ -10,7 +10,7 @@
 #include "cli/read_input.h"
 #include "runtime/chat/chat_template.h"
 #include "runtime/chat/conversation.h"
-#include "runtime/launch/model_prompt.h"
+#include "runtime/launch/template_source.h"
 
 namespace bundle::cli {
 namespace {
@@ -44,12 +44,23 @@ Result<std::string> from_template(const PromptArguments& arguments, const Json& 
   return parsed.render(context, now);
 }
 
+chat::TemplateVariables variables_of(const JsonObject& tokens) {
+  chat::TemplateVariables variables;
+  for (const auto& [name, text] : tokens) {
+    if (text.is_string()) variables.special_tokens.emplace_back(name, text.get_string());
+  }
+  return variables;
+}
+
 Result<std::string> from_model(const PromptArguments& arguments, const Json& request,
                                std::int64_t now) {
   BUNDLE_TRY(const format::Checkpoint checkpoint, open_checkpoint(arguments.reference));
-  BUNDLE_TRY(const auto tokenizer, tokenizer::load_tokenizer(checkpoint));
-  BUNDLE_TRY(const auto prompt, launch::load_model_prompt(checkpoint, tokenizer.get(), {}));
-  return chat::render_conversation(prompt.chat_template, request, prompt.variables, now);
+  const auto tokenizer = tokenizer::load_tokenizer(checkpoint);
+  BUNDLE_TRY(const auto source, launch::find_chat_template(checkpoint));
+  BUNDLE_TRY(const auto parsed, chat::ChatTemplate::parse(source.text, source.where));
+  BUNDLE_TRY(const JsonObject tokens,
+             launch::special_tokens(checkpoint, tokenizer ? tokenizer->get() : nullptr));
+  return chat::render_conversation(parsed, request, variables_of(tokens), now);
 }
 
 Result<Outcome> print_prompt(const PromptArguments& arguments) {
