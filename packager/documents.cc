@@ -91,6 +91,11 @@ std::string BundleParts::title() const {
   return facts.title.empty() ? "model" : facts.title;
 }
 
+std::string BundleParts::served_name() const {
+  const std::string name = manifest.name.empty() ? normalized_name(title()) : manifest.name;
+  return name.empty() ? "model" : name;
+}
+
 Json bundle_document(const BundleParts& parts) {
   JsonArray files;
   for (const BundleFile& file : parts.files) {
@@ -132,7 +137,7 @@ Json launch_document(const BundleParts& parts, const std::string& content_digest
                                {"sha256", file.sha256}});
   }
   return JsonObject{{"version", 1},
-                    {"name", parts.title()},
+                    {"name", parts.served_name()},
                     {"content_digest", content_digest},
                     {"model", std::move(model)},
                     {"runtime", sorted(parts.manifest.runtime)}};

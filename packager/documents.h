@@ -36,6 +36,8 @@ struct BundleParts {
 
   /// bundle.yaml's name, else the model's own, else "model".
   std::string title() const;
+  /// The same as a name that clients of a container can write: "smollm2-135m-instruct".
+  std::string served_name() const;
 };
 
 /// bundle.json; its SHA-256 is the content digest.

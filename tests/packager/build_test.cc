@@ -350,6 +350,23 @@ TEST_F(BuildTest, HealsATruncatedBlob) {
   }
 }
 
+TEST_F(BuildTest, AContainerIsToldWhatToServe) {
+  const BuildResult built = build_or_fail(model_);
+  const auto stored = store_.resolve("tinyllama");
+  ASSERT_TRUE(stored);
+  const Path blob = stored->layers[1].blob;
+  const auto members = read_layer(blob);
+  const auto launch =
+      std::ranges::find(*members, std::string("bundle/launch.json"), &TarMember::path);
+  ASSERT_NE(launch, members->end());
+  const auto map = MappedFile::open(blob, launch->offset, launch->size);
+  const auto document = parse_json(as_text(map->bytes()), "launch.json");
+  ASSERT_TRUE(document);
+  EXPECT_EQ(document->at("content_digest"), Json(built.content_digest));
+  EXPECT_EQ(document->at("name"), "model");
+  EXPECT_EQ(document->at("model").as_array()[0].at("path"), "/models/config.json");
+}
+
 TEST_F(BuildTest, InspectShowsEverythingAndNothingOfTheHost) {
   const BuildResult built = build_or_fail(model_);
   const Json document = inspect_bundle(*store_.resolve("tinyllama"));

@@ -1,5 +1,6 @@
 #include "packager/manifest.h"
 
+#include <cstdlib>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -243,6 +244,21 @@ TEST(Manifest, TheSchemaHoldsEveryKey) {
     EXPECT_EQ(at->at("description"), Json(key.about)) << key.path;
   }
   EXPECT_EQ(schema.at("additionalProperties"), false);
+}
+
+// The page and the schema in docs are printed, never written by hand: BUNDLE_UPDATE_DOCS=1 with
+// this test prints them anew.
+TEST(Manifest, TheDocumentationIsWhatTheTableSays) {
+  const Path docs = Path(BUNDLE_SOURCE_DIR) / "docs";
+  const std::pair<const char*, std::string> pages[] = {
+      {"bundle-yaml.md", manifest_reference()},
+      {"bundle-yaml.schema.json", pretty_json(manifest_schema())}};
+  for (const auto& [name, text] : pages) {
+    if (std::getenv("BUNDLE_UPDATE_DOCS") != nullptr) {
+      ASSERT_TRUE(write_file_atomic(docs / name, text));
+    }
+    EXPECT_EQ(*read_file(docs / name), text) << name;
+  }
 }
 
 // A long text must not exhaust the stack of the pattern matcher.
