@@ -1,24 +1,8 @@
-# Drops sources that do not exist: PARTIAL-TREE, to go before the first release.
-function(bundle_present OUT)
-  set(found)
-  foreach(source ${ARGN})
-    if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${source})
-      list(APPEND found ${source})
-    endif()
-  endforeach()
-  if(NOT found)
-    file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/empty.cc "")
-    set(found ${CMAKE_CURRENT_BINARY_DIR}/empty.cc)
-  endif()
-  set(${OUT} ${found} PARENT_SCOPE)
-endfunction()
-
 # bundle_library(NAME SOURCES a.cc … LINKS base …)
 #   The static library of one folder. LINKS names what its sources may use and nothing else does:
 #   links are private, so an arrow that is missing here fails to link.
 function(bundle_library NAME)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINKS" ${ARGN})
-  bundle_present(ARG_SOURCES ${ARG_SOURCES})
   add_library(${NAME} STATIC ${ARG_SOURCES})
   target_include_directories(${NAME} PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(${NAME} PRIVATE ${ARG_LINKS})
@@ -27,7 +11,6 @@ endfunction()
 # bundle_program(NAME SOURCES a.cc … LINKS …): an executable in build/<preset>/bin.
 function(bundle_program NAME)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINKS" ${ARGN})
-  bundle_present(ARG_SOURCES ${ARG_SOURCES})
   add_executable(${NAME} ${ARG_SOURCES})
   target_include_directories(${NAME} PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(${NAME} PRIVATE ${ARG_LINKS})

