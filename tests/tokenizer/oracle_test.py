@@ -7,11 +7,10 @@ usage: oracle_test.py TOKENIZE_TOOL MODEL_DATA [NAME...]
 import glob
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
-import tempfile
-import unicodedata
 
 import corpus
 
@@ -37,9 +36,10 @@ def ids_of(frame):
 class Case:
     """One tokenizer file, the reference's encode and decode for it, and the tool's flags."""
 
-    def __init__(self, name, path, encode, decode=None, flags=(), special=True):
+    def __init__(self, name, path, encode, decode=None, flags=()):
         self.name, self.path, self.encode, self.decode = name, path, encode, decode
-        self.flags, self.special = flags, special
+        self.flags = flags
+        self.tidy = lambda text: text
 
 
 def hugging_face(name, path, flags=()):
@@ -116,15 +116,18 @@ def tekken(path):
     return Case(os.path.basename(path), path,
                 lambda text: reference.encode(text, bos=False, eos=False),
                 lambda ids: reference.decode(ids, special_token_policy=SpecialTokenPolicy.KEEP),
-                flags=("--plain",), special=False)
+                flags=("--plain",))
 
 
 def sentencepiece(path):
     from sentencepiece import SentencePieceProcessor
 
     reference = SentencePieceProcessor(model_file=path)
-    return Case(os.path.basename(path), path, reference.encode, reference.decode,
-                flags=("--plain",), special=False)
+    case = Case(os.path.basename(path), path, reference.encode, reference.decode,
+                flags=("--plain",))
+    # SentencePiece puts U+FFFD for each byte of a character that is cut, we one for them all.
+    case.tidy = lambda text: re.sub("\ufffd+", "\ufffd", text)
+    return case
 
 
 def show(text):
@@ -171,7 +174,7 @@ def check_decode(tool, case, frames):
     wrong = 0
     for frame, answer in zip(frames, run(tool, case.path, frames, "--decode")):
         ids = ids_of(frame)
-        if answer.decode() != case.decode(ids):
+        if case.tidy(answer.decode()) != case.tidy(case.decode(ids)):
             wrong += 1
             if wrong <= 3:
                 print(f"  decode {ids[:12]}: got {show(answer.decode())}, "

@@ -75,7 +75,7 @@ void write_frame(const void* data, std::size_t size) {
 std::string decode(const std::shared_ptr<const Tokenizer>& tokenizer, const std::string& frame,
                    bool skip_special) {
   std::vector<std::int32_t> ids(frame.size() / 4);
-  std::memcpy(ids.data(), frame.data(), ids.size() * 4);
+  if (!ids.empty()) std::memcpy(ids.data(), frame.data(), ids.size() * 4);
   Detokenizer stream(tokenizer, skip_special);
   std::string text;
   for (const std::int32_t id : ids) text += stream.push(id);
