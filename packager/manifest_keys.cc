@@ -44,7 +44,7 @@ constexpr ManifestKey kKeys[] = {
   {"runtime.sampling.top_p", kReal, "Only the likeliest tokens that make up this much probability.", "the model's own", 0, 1},
   {"runtime.sampling.top_k", kWhole, "Only this many of the likeliest tokens; 0 is no limit.", "the model's own", 0, kMany},
   {"runtime.sampling.min_p", kReal, "Only tokens at least this likely beside the likeliest.", "the model's own", 0, 1},
-  {"runtime.sampling.repetition_penalty", kReal, "Over 1 discourages tokens that were there before.", "the model's own", 0, 100},
+  {"runtime.sampling.repetition_penalty", kReal, "Over 1 discourages tokens that were there before.", "the model's own", 0.001, 100},
   {"runtime.sampling.max_tokens", kWhole, "Most tokens of an answer.", "what is left of the context", 1, kMany},
 
   {"resources", kSection, "What a deployment asks its target for.", ""},
