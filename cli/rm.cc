@@ -19,11 +19,13 @@ Outcome removal(const packager::RemoveReport& report) {
   }
   text += "freed " + human_bytes(report.freed_bytes) + " in " + std::to_string(report.freed_blobs) +
           " blobs\n";
+  if (!report.blocked.empty()) text += "Nothing was freed: " + report.blocked + "\n";
   if (report.deferred) text += "A build is running: 'bundle gc' frees the rest later.\n";
   Json document = JsonObject{{"untagged", std::move(untagged)},
                              {"freed_blobs", report.freed_blobs},
                              {"freed_bytes", report.freed_bytes},
-                             {"deferred", report.deferred}};
+                             {"deferred", report.deferred},
+                             {"blocked", report.blocked}};
   return {std::move(document), std::move(text)};
 }
 
