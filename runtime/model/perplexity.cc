@@ -105,7 +105,8 @@ Result<double> perplexity(Model& model, kernels::Device& device, Tokens tokens,
       return Error{ErrorCode::kInterrupted, "measuring perplexity was interrupted"};
     }
   }
-  return std::exp(sum / static_cast<double>(chunks * (context - context / 2 - 1)));
+  const std::size_t predictions = chunks * (context - context / 2 - 1);
+  return std::exp(sum / static_cast<double>(predictions));
 }
 
 Result<double> mean_nll(Model& model, kernels::Device& device, Tokens tokens,

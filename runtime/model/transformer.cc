@@ -51,7 +51,7 @@ Tensor Transformer::run_layers(kernels::KvCache& cache) {
 void Transformer::forward(std::span<const SequenceChunk> chunks, kernels::KvCache& cache,
                           std::vector<float>& logits) {
   lay_out(chunks);
-  logits.clear();
+  logits.resize(kept_rows_.size() * static_cast<std::size_t>(parts_.config.vocab_size));
   if (ids_.empty()) return;
   const Tensor x = run_layers(cache);
   if (x.rows > 0) {
@@ -61,7 +61,6 @@ void Transformer::forward(std::span<const SequenceChunk> chunks, kernels::KvCach
     device_.norm_matmul(x, {parts_.norm.data(), x.cols},
                         static_cast<float>(parts_.config.rms_norm_eps), output,
                         parts_.output.bias_data(), scores);
-    logits.resize(static_cast<std::size_t>(scores.rows * scores.cols));
     device_.read(scores, logits.data());
     scratch_->reset();
   }

@@ -21,7 +21,7 @@ struct TestDevice {
   /// 6e-2 where activations are rounded to bfloat16 before they are multiplied.
   float tolerance = 0.0f;
   /// With block-quantized weights: the same, as a part of the logits' range. Activations are then
-  /// rounded to 8 bits in blocks.
+  /// rounded to 15 bits in blocks.
   float quantized_tolerance = 0.0f;
 
   std::unique_ptr<kernels::Device> make() const;
