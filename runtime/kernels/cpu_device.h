@@ -14,7 +14,7 @@ namespace bundle::kernels {
 std::unique_ptr<Device> make_reference_device();
 
 struct CpuOptions {
-  int threads = 0;       // 0: one a physical core that this process may use
+  int threads = 0;  // 0: one a physical core that this process may use
   /// "avx2", "avx512" (needs VNNI) or "avx512bf16" (multiplies bfloat16 directly): for tests; ""
   /// picks the best that runs here.
   std::string isa = {};

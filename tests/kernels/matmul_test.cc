@@ -1,9 +1,9 @@
 // Matrix products of every weight type and instruction set against sums in double.
 //
 // Two bounds. Against the exact product of the published weights and the float activations, the
-// error is that of the activations' conversion: 15 bits with one scale for 32 columns (rounding error
-// uniform within half a step), or bfloat16. Against the product with converted activations, only
-// float32 rounding is left: 2e-6 of Σ|w·x|.
+// error is that of the activations' conversion: 15 bits with one scale for 32 columns (rounding
+// error uniform within half a step), or bfloat16. Against the product with converted activations,
+// only float32 rounding is left: 2e-6 of Σ|w·x|.
 #include <cmath>
 #include <gtest/gtest.h>
 
