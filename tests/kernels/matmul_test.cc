@@ -180,7 +180,7 @@ TEST_P(Matmul, OneTokenAloneIsTheTokenInACrowd) {
   for (const int threads : {1, 2, 3}) {
     auto device = make_device(isa, threads);
     const auto matrix = std::move(device->pack({&view, 1})).value();
-    for (std::int64_t tokens = 1; tokens <= kTokens; ++tokens) {
+    for (const std::int64_t tokens : {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 23, 32, 70}) {
       std::vector<float> y(static_cast<std::size_t>(tokens * kRows));
       device->norm_matmul({x.data(), tokens, kCols}, {norm.data(), kCols}, 1e-5f, *matrix, nullptr,
                           tensor(y, kRows));
