@@ -28,7 +28,8 @@ double median(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
 }
 
-double round_to(double value, double step) { return std::round(value / step) * step; }
+/// Rounded to so many parts of one: 100 keeps two decimals.
+double round_to(double value, double parts) { return std::round(value * parts) / parts; }
 
 /// When the tokens of one request came.
 struct Timeline {
@@ -199,14 +200,14 @@ Result<Json> run_bench(const format::ModelSource& source, const BenchOptions& op
                          {"output_tokens", options.output_tokens},
                          {"streams", options.streams},
                          {"repetitions", options.repetitions},
-                         {"prefill_tok_s", round_to(median(found.prefill), 0.01)},
-                         {"decode_tok_s", round_to(decode, 0.01)},
-                         {"streams_tok_s", round_to(median(found.streams), 0.01)},
-                         {"first_token_ms", round_to(1000 * median(found.first_token), 0.01)},
-                         {"load_ms", round_to(1000 * bench->load_seconds, 0.01)},
-                         {"memory_bandwidth_gb_s", round_to(bandwidth, 0.01)},
-                         {"decode_bound_tok_s", round_to(bound, 0.01)},
-                         {"decode_share_of_bound", round_to(decode / bound, 0.001)},
+                         {"prefill_tok_s", round_to(median(found.prefill), 100)},
+                         {"decode_tok_s", round_to(decode, 100)},
+                         {"streams_tok_s", round_to(median(found.streams), 100)},
+                         {"first_token_ms", round_to(1000 * median(found.first_token), 100)},
+                         {"load_ms", round_to(1000 * bench->load_seconds, 100)},
+                         {"memory_bandwidth_gb_s", round_to(bandwidth, 100)},
+                         {"decode_bound_tok_s", round_to(bound, 100)},
+                         {"decode_share_of_bound", round_to(decode / bound, 1000)},
                          {"weight_bytes", bench->checkpoint.weight_bytes()},
                          {"load_peak_rss_bytes", resident},
                          {"deterministic", found.deterministic}});

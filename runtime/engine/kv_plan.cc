@@ -38,7 +38,7 @@ Result<std::int64_t> planned_tokens(const KvNeeds& needs, const EngineOptions& o
   const std::uint64_t room = available.value_or(4 * kUsefulBytes);
   const std::uint64_t beside = room - std::min(room, options.mapped_weight_bytes);
   const auto tokens_of = [&](std::uint64_t bytes) {
-    return static_cast<std::int64_t>(bytes / needs.bytes_per_token);
+    return static_cast<std::int64_t>(bytes / std::max<std::uint64_t>(1, needs.bytes_per_token));
   };
   const std::int64_t useful = std::max(context, tokens_of(kUsefulBytes));
   const std::int64_t tokens =

@@ -25,21 +25,10 @@ float largest(std::span<const float> x) {
   return *std::max_element(lanes, lanes + kLanes);
 }
 
-}  // namespace
-
-bool all_finite(std::span<const float> values) {
-  constexpr std::uint32_t kExponent = 0x7F800000;
-  std::uint32_t bad = 0;
-  for (const float value : values) {
-    bad |=
-        static_cast<std::uint32_t>((std::bit_cast<std::uint32_t>(value) & kExponent) == kExponent);
-  }
-  return bad == 0;
-}
-
-float exp_negative(float x) {
-  // e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln 2 / 2; e^r by its series to the 7th power.
-  constexpr float kToInteger = 12582912.0f;  // 1.5 · 2^23: adding it rounds to whole numbers
+/// e^x for x <= 0. e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln 2 / 2; e^r by its series to
+/// the 7th power. Adding 1.5 · 2^23 rounds to whole numbers and leaves n in the low bits.
+inline float exp_negative(float x) {
+  constexpr float kToInteger = 12582912.0f;
   const float clamped = x < -87.0f ? -87.0f : x;
   const float shifted = clamped * 1.44269504f + kToInteger;
   const float n = shifted - kToInteger;
@@ -53,8 +42,25 @@ float exp_negative(float x) {
   p = p * r + 1.0f;
   p = p * r + 1.0f;
   const std::uint32_t exponent = std::bit_cast<std::uint32_t>(shifted) << 23;
-  const float value = std::bit_cast<float>(std::bit_cast<std::uint32_t>(p) + exponent);
-  return x < -87.0f ? 0.0f : value;
+  // A mask, not a branch: the loop around this must stay straight.
+  const std::uint32_t mask = -static_cast<std::uint32_t>(x >= -87.0f);
+  return std::bit_cast<float>((std::bit_cast<std::uint32_t>(p) + exponent) & mask);
+}
+
+}  // namespace
+
+bool all_finite(std::span<const float> values) {
+  constexpr std::uint32_t kExponent = 0x7F800000;
+  std::uint32_t bad = 0;
+  for (const float value : values) {
+    bad |=
+        static_cast<std::uint32_t>((std::bit_cast<std::uint32_t>(value) & kExponent) == kExponent);
+  }
+  return bad == 0;
+}
+
+void exp_below(std::span<const float> values, float max, float scale, float* out) {
+  for (std::size_t i = 0; i < values.size(); ++i) out[i] = exp_negative((values[i] - max) * scale);
 }
 
 void LogitRow::assign(std::span<const float> values) {

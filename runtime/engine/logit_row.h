@@ -10,9 +10,10 @@ namespace bundle::engine {
 /// True when no value is infinite or not a number.
 bool all_finite(std::span<const float> values);
 
-/// exp(x) for x <= 0 within 2 units in the last place; 0 below -87. Plain arithmetic, so that a
-/// loop over it becomes vector code.
-float exp_negative(float x);
+/// out[i] = exp((values[i] - max) · scale) within 3 units in the last place, 0 where that is under
+/// e^-87. No value may be over max. Plain arithmetic that compiles to vector code, the same on
+/// every machine.
+void exp_below(std::span<const float> values, float max, float scale, float* out);
 
 /// A view of one row that keeps the largest value of each run of 128. Values may be -inf (masked)
 /// but not NaN or +inf. The order of tokens is by value, then by lower id. Not thread-safe.

@@ -1,6 +1,7 @@
 #include "runtime/engine/sampler.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -29,6 +30,12 @@ double penalized(double logit, std::int32_t outputs, const SamplingParams& param
 double weight(float value, float max, double temperature) {
   return std::exp((double{value} - double{max}) / temperature);
 }
+
+/// Weights in [0, 1] sorted coarsely: 32 shelves for each power of two, larger weights higher.
+constexpr int kShelfShift = 18;
+constexpr std::size_t kShelves = (std::bit_cast<std::uint32_t>(1.0f) >> kShelfShift) + 1;
+
+std::size_t shelf_of(float w) { return std::bit_cast<std::uint32_t>(w) >> kShelfShift; }
 
 double sum(std::span<const float> values) {
   constexpr std::size_t kLanes = 8;
@@ -181,45 +188,38 @@ void Sampler::keep_likely(const LogitRow& row, const SamplingParams& params) {
 
 void Sampler::keep_all(const LogitRow& row, double temperature) {
   candidates_.all = true;
-  const auto values = row.values();
-  const float max = row.max();
   const auto scale = static_cast<float>(std::min(1.0 / temperature, 1e30));
-  candidates_.dense.resize(values.size());
-  float* const out = candidates_.dense.data();
-  for (std::size_t i = 0; i < values.size(); ++i) out[i] = exp_negative((values[i] - max) * scale);
+  candidates_.dense.resize(row.values().size());
+  exp_below(row.values(), row.max(), scale, candidates_.dense.data());
 }
 
 void Sampler::keep_nucleus(const LogitRow& row, const SamplingParams& params) {
   const std::vector<float>& weights = candidates_.dense;
-  const double total = sum(weights);
-  // All tokens lighter than this weigh too little together to be needed.
-  const double needless = (1.0 - params.top_p) * total / static_cast<double>(weights.size());
+  const double goal = params.top_p * sum(weights);
+  // The shelf on which the goal is reached; those above it are kept whole, it alone is sorted.
+  shelves_.assign(kShelves, 0.0);
+  for (const float w : weights) shelves_[shelf_of(w)] += double{w};
+  std::size_t last = kShelves - 1;
+  double reached = 0.0;
+  while (last > 0 && reached + shelves_[last] < goal) reached += shelves_[last--];
+
   std::vector<std::int32_t>& ids = candidates_.ids;
+  std::vector<std::int32_t> edge;
   for (std::size_t i = 0; i < weights.size(); ++i) {
-    if (weights[i] >= needless && weights[i] > 0.0f) ids.push_back(static_cast<std::int32_t>(i));
+    const std::size_t shelf = shelf_of(weights[i]);
+    if (shelf < last || weights[i] == 0.0f) continue;
+    (shelf == last ? edge : ids).push_back(static_cast<std::int32_t>(i));
   }
   const auto values = row.values();
-  const auto before = [&](std::int32_t a, std::int32_t b) {
+  std::sort(edge.begin(), edge.end(), [&](std::int32_t a, std::int32_t b) {
     return values[a] != values[b] ? values[a] > values[b] : a < b;
-  };
-  // Sorted piece by piece, for a few pieces mostly do.
-  const double goal = params.top_p * total;
-  double reached = 0.0;
-  std::size_t sorted = 0;
-  for (std::size_t piece = 128; sorted < ids.size(); piece *= 4) {
-    const auto begin = ids.begin() + static_cast<std::ptrdiff_t>(sorted);
-    const std::size_t end_at = std::min(ids.size(), sorted + piece);
-    const auto end = ids.begin() + static_cast<std::ptrdiff_t>(end_at);
-    if (end != ids.end()) std::nth_element(begin, end, ids.end(), before);
-    std::sort(begin, end, before);
-    for (; sorted < end_at; ++sorted) {
-      candidates_.weights.push_back(double{weights[ids[sorted]]});
-      reached += candidates_.weights.back();
-      if (reached >= goal) break;
-    }
-    if (sorted < end_at) break;
+  });
+  for (const std::int32_t id : edge) {
+    if (reached >= goal && !ids.empty()) break;
+    ids.push_back(id);
+    reached += double{weights[id]};
   }
-  ids.resize(candidates_.weights.size());
+  for (const std::int32_t id : ids) candidates_.weights.push_back(double{weights[id]});
   candidates_.all = false;
 }
 

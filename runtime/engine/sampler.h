@@ -72,6 +72,7 @@ class Sampler {
   LogitRow row_;
   std::vector<float> adjusted_;
   Candidates candidates_;
+  std::vector<double> shelves_;
 };
 
 /// The candidate at share `u` of the total weight, u in [0, 1).

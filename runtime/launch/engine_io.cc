@@ -53,9 +53,10 @@ void EngineProcess::Io::post(Order order) {
 void EngineProcess::Io::loop() {
   while (take_orders()) {
     if (next_start_ && Clock::now() >= *next_start_) start_engine();
-    const bool moved = running_ && (write_out() | read_in());
+    const bool wrote = running_ && write_out();
+    const bool read = running_ && read_in();
     board_.set_in_flight(static_cast<std::int64_t>(flights_.size()));
-    if (moved) continue;
+    if (wrote || read) continue;
     check_pulse();
     sleep();
   }

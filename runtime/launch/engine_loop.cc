@@ -152,31 +152,34 @@ Result<std::string> read_spec() {
   return read_file("/proc/self/fd/" + std::to_string(kSpecFd), kMostSpec);
 }
 
-Status serve(Channel& channel, const LoadEngine& load) {
+/// How the process ended, and whether the supervisor knows why.
+struct End {
+  Status status;
+  bool told = false;
+};
+
+End serve(Channel& channel, const LoadEngine& load) {
   Sender sender(channel);
   auto spec = read_spec();
   auto loaded = spec ? load(*spec, reporter(sender)) : Result<LoadedEngine>(spec.error());
-  if (!loaded) {
-    BUNDLE_CHECK(sender.send(wire::encode_failure(loaded.error())));
-    return loaded.error();
-  }
-  return EngineLoop(channel, *loaded->engine).run();
+  if (loaded) return {EngineLoop(channel, *loaded->engine).run()};
+  return {loaded.error(), sender.send(wire::encode_failure(loaded.error())).has_value()};
 }
 
-Status run(int parent, const LoadEngine& load) {
-  BUNDLE_CHECK(settle(parent));
-  BUNDLE_TRY(Channel channel,
-             Channel::attach({Fd(kMemoryFd), Fd(kSupervisorBellFd), Fd(kEngineBellFd)}));
-  return serve(channel, load);
+End run(int parent, const LoadEngine& load) {
+  if (Status settled = settle(parent); !settled) return {settled};
+  auto channel = Channel::attach({Fd(kMemoryFd), Fd(kSupervisorBellFd), Fd(kEngineBellFd)});
+  if (!channel) return {channel.error()};
+  return serve(*channel, load);
 }
 
 }  // namespace
 
 int run_engine_process(int parent, const LoadEngine& load) {
-  const Status status = run(parent, load);
-  if (status) return 0;
-  log_error("engine: " + status.error().message());
-  return static_cast<int>(status.error().code);
+  const End end = run(parent, load);
+  if (end.status) return 0;
+  if (!end.told) log_error("engine: " + end.status.error().message());
+  return static_cast<int>(end.status.error().code);
 }
 
 }  // namespace bundle::launch

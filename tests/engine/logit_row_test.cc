@@ -95,14 +95,42 @@ TEST(AllFinite, FindsEachKindAnywhere) {
   }
 }
 
-TEST(ExpNegative, IsExactToTwoUnits) {
+float exp_of(float x) {
+  float out = -1.0f;
+  exp_below({&x, 1}, 0.0f, 1.0f, &out);
+  return out;
+}
+
+TEST(ExpBelow, IsExactToThreeUnits) {
   for (float x = 0.0f; x > -87.0f; x -= 0.0137f) {
-    const double exact = std::exp(double{x});
-    EXPECT_NEAR(exp_negative(x) / exact, 1.0, 2.4e-7) << x;
+    EXPECT_NEAR(exp_of(x) / std::exp(double{x}), 1.0, 3.6e-7) << x;
   }
-  EXPECT_EQ(exp_negative(0.0f), 1.0f);
-  EXPECT_EQ(exp_negative(-87.5f), 0.0f);
-  EXPECT_EQ(exp_negative(-kInfinity), 0.0f);
+  EXPECT_EQ(exp_of(0.0f), 1.0f);
+  EXPECT_EQ(exp_of(-87.5f), 0.0f);
+  EXPECT_EQ(exp_of(-kInfinity), 0.0f);
+}
+
+TEST(ExpBelow, ShiftsAndScales) {
+  const std::vector<float> values = {3.0f, 1.0f, -kInfinity};
+  std::vector<float> out(3);
+  exp_below(values, 3.0f, 0.5f, out.data());
+  EXPECT_EQ(out[0], 1.0f);
+  EXPECT_NEAR(out[1], std::exp(-1.0), 1e-7);
+  EXPECT_EQ(out[2], 0.0f);
+  exp_below(values, 3.0f, 1e30f, out.data());
+  EXPECT_EQ(out, (std::vector<float>{1.0f, 0.0f, 0.0f}));
+}
+
+TEST(LogitRow, LogSumExpIsExactInDouble) {
+  std::mt19937 random(9);
+  std::normal_distribution<float> normal(0.0f, 6.0f);
+  std::vector<float> values(1003);
+  for (float& value : values) value = normal(random);
+  double exact = 0.0;
+  for (const float value : values) exact += std::exp(double{value});
+  LogitRow row;
+  row.assign(values);
+  EXPECT_NEAR(row.log_sum_exp(), std::log(exact), 1e-13);
 }
 
 }  // namespace

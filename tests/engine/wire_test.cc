@@ -52,7 +52,7 @@ Event full_event() {
   e.cached_tokens = 16;
   e.finish = FinishReason::kStop;
   e.stop_token = 2;
-  e.error = "an error with \n and \0 in it";
+  e.error = std::string("an error with \n and ") + '\0' + " in it";
   return e;
 }
 

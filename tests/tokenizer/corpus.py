@@ -1,5 +1,6 @@
 """A large mixed corpus, made the same way every time: what real users type, and what nobody does."""
 
+import os
 import random
 import unicodedata
 
@@ -47,6 +48,11 @@ SPECIALS = [
 SPACES = [" ", "  ", "   ", "    ", "\t", "\n", "\r\n", "\n\n", "\r", " \n", "\n ", "\u00a0", "\u3000",
           "\u2003", "\u200b", "\u2028", "\x0b", "\x0c", "\x85", "\ufeff", "\u202f", "\u180e", " \u00a0 "]
 MARKS = ["\u0301", "\u0308", "\u0323", "\u20dd", "\u0338", "\u094d", "\u3099", "\u200d", "\ufe0f"]
+
+# BUNDLE_ORACLE_FULL=1 compares everything, which takes the better part of an hour; without it a fixed
+# sample is compared, in minutes.
+FULL = os.environ.get("BUNDLE_ORACLE_FULL") == "1"
+
 
 
 def any_char(r):
