@@ -179,16 +179,10 @@ class Lexer {
   /// The end of digits with single underscores between them, or `from` when there are none.
   std::size_t digits_end(std::size_t from) const {
     std::size_t i = from;
-    while (i < text_.size()) {
-      if (is_ascii_digit(text_[i])) {
-        ++i;
-      } else if (text_[i] == '_' && i > from && i + 1 < text_.size() &&
-                 is_ascii_digit(text_[i + 1])) {
-        ++i;
-      } else {
-        break;
-      }
-    }
+    const auto digit = [&](std::size_t at) {
+      return at < text_.size() && is_ascii_digit(text_[at]);
+    };
+    while (digit(i) || (i > from && i < text_.size() && text_[i] == '_' && digit(i + 1))) ++i;
     return i;
   }
 

@@ -289,13 +289,13 @@ Result<bool> compare(Runtime& rt, CompareOp op, const Value& a, const Value& b) 
   BUNDLE_TRY(const std::partial_ordering way, order(rt, a, b));
   switch (op) {
     case CompareOp::kLess:
-      return way < 0;
+      return std::is_lt(way);
     case CompareOp::kLessEqual:
-      return way <= 0;
+      return std::is_lteq(way);
     case CompareOp::kGreater:
-      return way > 0;
+      return std::is_gt(way);
     default:
-      return way >= 0;
+      return std::is_gteq(way);
   }
 }
 
@@ -383,8 +383,7 @@ Result<Value> call(Runtime& rt, const Value& callee, Arguments args) {
   if (!callee.is(Kind::kObject) || !callee.object()->is_callable()) {
     return render_error("'" + std::string(type_name(callee)) + "' object is not callable");
   }
-  const auto held = callee.object();  // the call may drop the last other reference
-  return held->call(rt, std::move(args));
+  return callee.object()->call(rt, std::move(args));
 }
 
 }  // namespace bundle::chat

@@ -51,6 +51,7 @@ Result<std::vector<Value>> to_items(Runtime& rt, const Value& value);
 Result<std::optional<std::size_t>> find_length(Runtime& rt, const Value& value);
 Result<std::size_t> length_of(Runtime& rt, const Value& value);
 
+/// callee(*args). The callee must outlive the call: a template may drop its own reference in it.
 Result<Value> call(Runtime& rt, const Value& callee, Arguments args);
 
 /// The error of using an undefined value.

@@ -28,7 +28,8 @@ class Parameters {
   bool is_set(std::size_t i) const { return has(i) && !values_[i]->is(Kind::kNone); }
   const Value& at(std::size_t i) const { return *values_[i]; }
   Value value_or(std::size_t i, Value fallback) const {
-    return has(i) ? *values_[i] : std::move(fallback);
+    if (has(i)) return *values_[i];
+    return fallback;
   }
   bool flag(std::size_t i) const { return has(i) && truthy(*values_[i]); }
 

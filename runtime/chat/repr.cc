@@ -55,7 +55,8 @@ class Printer {
       case Kind::kDict:
         return print_dict(value.dict());
       case Kind::kObject: {
-        const Runtime::Level level(rt_.levels);
+        // Counts as a call: each level of printing an object takes several native frames.
+        const Runtime::Level level(rt_.calls);
         if (rt_.too_deep()) return render_error("values nest too deep to be printed");
         BUNDLE_TRY(const std::string text, value.object()->repr(rt_));
         out_ += text;
