@@ -4,9 +4,11 @@
 // Tokens are cut into tiles of 8 (then 4, 2 and 1 for the rest; at most kMaxTile of the
 // instruction set), and the columns of a tile's tokens are interleaved in records:
 //
-//   kInt15 32 columns: int8 high[T][32]; int8 low[T][32]; float d[T]; int32 nsum[T]; float fsum[T];
+//   kInt15 32 columns: q; float d[T]; int32 nsum[T]; float fsum[T];
 //          and with `sums16` also int32 nsum16[2][T]; float fsum16[2][T]
-//          x ≈ d·q with q = 128·high + low and d = max|x| / 16256; nsum = −Σq; fsum = d·Σq
+//          x ≈ d·q with d = max|x| / 16256; nsum = −Σq; fsum = d·Σq. q takes 64 bytes a token:
+//          int8 high[T][32]; int8 low[T][32] with q = 128·high + low where products are of bytes,
+//          int16 q[T][32], columns 0, 2, 1, 3 of each four, where they are of words.
 //          One signed byte a value, as is common, moves a small model's logits by more than one;
 //          two, each below 128 in size, cost a second integer product and lose next to nothing.
 //   kBf16   2 columns: bfloat16 pair[T][2]

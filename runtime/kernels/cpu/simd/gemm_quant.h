@@ -3,12 +3,14 @@
 //
 //   (d · scale) · dx · (Σ code·q − offset·Σq)  −  (dmin · min) · dx·Σq
 //
-// where x ≈ dx·q. The sum in the bracket is taken in integers, exactly: q lies in two bytes, whose
-// products are added with their weights, and the sum starts at −offset·Σq, which the activations
-// carry. It stays below 2²⁸. So a type needs nothing but the unpacking of its codes.
+// where x ≈ dx·q. The sum in the bracket is taken in integers, exactly, and starts at −offset·Σq,
+// which the activations carry. It stays below 2²⁸. So a type needs nothing but the unpacking of its
+// codes; how codes and q are multiplied is the instruction set's (products_bytes.h,
+// products_words.h).
 #pragma once
 
 #include "runtime/kernels/cpu/simd/gemm.h"
+#include "runtime/kernels/cpu/simd/products.h"
 #include "runtime/kernels/quant_block.h"
 
 namespace bundle::kernels::cpu::BUNDLE_ISA {
@@ -92,37 +94,6 @@ struct QuantKernel {
     return value;
   }
 
-  BUNDLE_INLINE void load_codes(const std::byte* codes, const std::byte* high, I32 (&quads)[8]) {
-    quads[0] = code<0>(codes, high);
-    quads[1] = code<1>(codes, high);
-    quads[2] = code<2>(codes, high);
-    quads[3] = code<3>(codes, high);
-    quads[4] = code<4>(codes, high);
-    quads[5] = code<5>(codes, high);
-    quads[6] = code<6>(codes, high);
-    quads[7] = code<7>(codes, high);
-  }
-
-  /// The integer sum of one group and one token, whose high bytes lie at `high`, low ones at `low`.
-  BUNDLE_INLINE I32 group_sum(const I32 (&quads)[8], int group, const std::int32_t* high,
-                              const std::int32_t* low, const std::int32_t* nsum) {
-    I32 total = zero_int();
-    I32 upper = zero_int();
-    if constexpr (offset_bits() >= 0) total = shift_left<offset_bits() & 31>(set_int(*nsum));
-    BUNDLE_UNROLL
-    for (int i = 0; i < kQuadsPerGroup; ++i) {
-      const int quad = group * kQuadsPerGroup + i;
-      if constexpr (kFullBytes) {
-        dot_bytes(upper, quads[quad], high + quad);
-        dot_bytes(total, quads[quad], low + quad);
-      } else {
-        dot(upper, quads[quad], high + quad);
-        dot(total, quads[quad], low + quad);
-      }
-    }
-    return add_int(shift_left<kLowBits>(upper), total);
-  }
-
   // Byte offsets in a record, as packed_layout computes them.
   static constexpr int kBlock = 32 * kSuper;
   static constexpr int kDmin = 2 * kPackRows;
@@ -160,43 +131,33 @@ struct QuantKernel {
     }
   }
 
+  /// Scale and minimum of the groups of the i-th 32 columns, the block's factors in them.
+  BUNDLE_INLINE ColumnScales<kGroups> column_scales(const std::byte* record, int i, F32 d,
+                                                    F32 dmin) {
+    ColumnScales<kGroups> scales;
+    BUNDLE_UNROLL
+    for (int g = 0; g < kGroups; ++g) {
+      const GroupScale group = group_scale(record, i * kGroups + g);
+      scales.scale[g] = kTraits.scales ? mul(d, group.scale) : d;
+      scales.min[g] = kTraits.scales && kTraits.has_min ? mul(dmin, group.min) : dmin;
+    }
+    return scales;
+  }
+
   /// Adds the i-th 32 columns of a record of weights.
   template <int T>
   BUNDLE_INLINE void add_columns(const std::byte* record, int lane, int i, F32 d, F32 dmin,
                                  const std::byte* activations, F32 (&sums)[T]) {
     const std::byte* unit = record + kUnits + i * kUnitBytes + lane * 4;
     if constexpr (T <= kStreamingTokens) prefetch(unit);
-    I32 quads[8];
-    load_codes(unit, unit + 64 * kLow, quads);
-    F32 scale[kGroups];
-    F32 min[kGroups];
-    BUNDLE_UNROLL
-    for (int g = 0; g < kGroups; ++g) {
-      const GroupScale group = group_scale(record + lane, i * kGroups + g);
-      scale[g] = kTraits.scales ? mul(d, group.scale) : d;
-      min[g] = kTraits.scales && kTraits.has_min ? mul(dmin, group.min) : dmin;
-    }
-    const auto* high = reinterpret_cast<const std::int32_t*>(activations);
-    const auto* low = high + 8 * T;
-    const auto* dx = reinterpret_cast<const float*>(activations + 64 * T);
-    const auto* nsum =
-        reinterpret_cast<const std::int32_t*>(activations + (kGroups == 1 ? 68 : 76) * T);
-    const auto* fsum = reinterpret_cast<const float*>(activations + (kGroups == 1 ? 72 : 84) * T);
-    BUNDLE_UNROLL
-    for (int t = 0; t < T; ++t) {
-      if constexpr (kGroups == 1) {
-        const I32 total = group_sum(quads, 0, high + 8 * t, low + 8 * t, nsum + t);
-        sums[t] = fma(to_float(total), mul(scale[0], set(dx[t])), sums[t]);
-      } else {
-        const I32 total0 = group_sum(quads, 0, high + 8 * t, low + 8 * t, nsum + t);
-        const I32 total1 = group_sum(quads, 1, high + 8 * t, low + 8 * t, nsum + T + t);
-        const F32 scaled = fma(to_float(total1), scale[1], mul(to_float(total0), scale[0]));
-        sums[t] = fma(scaled, set(dx[t]), sums[t]);
-      }
-      if constexpr (kTraits.has_min) {
-        BUNDLE_UNROLL
-        for (int g = 0; g < kGroups; ++g) sums[t] = fnma(min[g], set(fsum[g * T + t]), sums[t]);
-      }
+    const ColumnScales<kGroups> scales = column_scales(record + lane, i, d, dmin);
+    const auto x = ColumnActivations::at(activations, T, kGroups == 2);
+    ColumnProducts<QuantKernel>::template add<T>(unit, scales, x, sums);
+    if constexpr (kTraits.has_min) {
+      BUNDLE_UNROLL
+      for (int t = 0; t < T; ++t) BUNDLE_UNROLL
+      for (int g = 0; g < kGroups; ++g)
+        sums[t] = fnma(scales.min[g], set(x.fsum[g * T + t]), sums[t]);
     }
   }
 

@@ -1,4 +1,5 @@
 // Loops over single rows: norms, rotation, the gate, and the conversion of activations.
+#include "runtime/kernels/cpu/simd/products.h"
 #include "runtime/kernels/cpu/simd/table.h"
 #include "runtime/kernels/cpu/simd/vec.h"
 
@@ -75,7 +76,7 @@ struct Slot {
   std::int64_t index;
 };
 
-/// 32 columns to integers of 15 bits in two bytes, with their scale and sums.
+/// 32 columns to integers of 15 bits, with their scale and sums.
 void quantize_group(const float* x, bool sums16, std::byte* record, std::int64_t tile,
                     std::int64_t index) {
   constexpr int kVectors = 32 / kLanes;
@@ -92,14 +93,11 @@ void quantize_group(const float* x, bool sums16, std::byte* record, std::int64_t
   constexpr float kLargest = 127 << kLowBits;
   const float d = tiny ? 0.0f : largest_value / kLargest;
   const F32 inverse = set(tiny ? 0.0f : kLargest / largest_value);
-  const I32 half_low = set_int(1 << (kLowBits - 1));
   I32 sums[2] = {zero_int(), zero_int()};
   BUNDLE_UNROLL
   for (int k = 0; k < kVectors; ++k) {
     const I32 q = to_int(mul(v[k], inverse));
-    const I32 high = shift_right_signed<kLowBits>(add_int(q, half_low));
-    store_i8(record + 32 * index + k * kLanes, high);
-    store_i8(record + 32 * (tile + index) + k * kLanes, sub_int(q, shift_left<kLowBits>(high)));
+    store_activations(record, tile, index, k, q);
     sums[k / (kVectors / 2)] = add_int(sums[k / (kVectors / 2)], q);
   }
   auto* scales = reinterpret_cast<float*>(record + 64 * tile);

@@ -4,8 +4,8 @@
 namespace bundle::kernels::cpu::BUNDLE_ISA {
 
 inline constexpr int kLanes = 8;
-/// Largest token tile of the matrix kernels: sixteen registers hold no more sums.
-inline constexpr int kMaxTile = 4;
+/// Largest token tile of the matrix kernels: half of the sixteen registers hold sums.
+inline constexpr int kMaxTile = 8;
 
 using F32 = __m256;
 using I32 = __m256i;  // also 32 bytes
@@ -122,31 +122,36 @@ BUNDLE_INLINE I32 load_i8_words(const std::byte* p) {
 BUNDLE_INLINE I32 load_u8_words(const std::byte* p) {
   return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
 }
-/// Narrows each lane to a signed byte, saturating.
-BUNDLE_INLINE void store_i8(std::byte* p, I32 v) {
-  const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
-  _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(words, words));
-}
 /// table[code] for each byte of codes below 16.
 BUNDLE_INLINE I32 look_up(const std::uint8_t* table, I32 codes) {
   const __m128i entries = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
   return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(entries), codes);
 }
 
-/// Codes of 8 bits are turned to signed levels: the products of unsigned ones would overflow.
+/// Codes of 8 bits are turned to signed levels.
 inline constexpr bool kSignedBytes = true;
 
-/// sum[lane] += Σ codes[4 lane + i] · x[i] with the four signed bytes at x; codes below 128, so two
-/// products fit 16 bits.
-BUNDLE_INLINE void dot(I32& sum, I32 codes, const std::int32_t* x) {
-  const I32 pairs = _mm256_maddubs_epi16(codes, set_int(*x));
-  sum = add_int(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+/// Bytes 0 and 2 of each lane as 16-bit words, unsigned or signed; then bytes 1 and 3.
+BUNDLE_INLINE I32 even_words(I32 bytes) { return and_int(bytes, set_int(0x00FF00FF)); }
+BUNDLE_INLINE I32 odd_words(I32 bytes) { return _mm256_srli_epi16(bytes, 8); }
+BUNDLE_INLINE I32 even_signed_words(I32 bytes) {
+  return _mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8);
 }
-/// The same for signed levels: |level| · (x with level's sign). |x| ≤ 127 keeps it in 16 bits.
-BUNDLE_INLINE void dot_bytes(I32& sum, I32 levels, const std::int32_t* x) {
-  const I32 pairs =
-      _mm256_maddubs_epi16(_mm256_abs_epi8(levels), _mm256_sign_epi8(set_int(*x), levels));
-  sum = add_int(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+BUNDLE_INLINE I32 odd_signed_words(I32 bytes) { return _mm256_srai_epi16(bytes, 8); }
+
+/// kLanes values that fit 16 bits, of each four 0 and 2 before 1 and 3.
+BUNDLE_INLINE void store_even_odd_words(std::byte* p, I32 v) {
+  const __m256i ordered = _mm256_shuffle_epi32(v, 0xD8);
+  _mm_storeu_si128(
+      reinterpret_cast<__m128i*>(p),
+      _mm_packs_epi32(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1)));
+}
+
+/// sum[lane] += Σ words[2 lane + i] · x[i] with the two words at x. The empty assembler line keeps
+/// the compiler from taking many products first, for which there are no registers, then adding.
+BUNDLE_INLINE void dot_words(I32& sum, I32 words, const std::int32_t* x) {
+  sum = add_int(sum, _mm256_madd_epi16(words, set_int(*x)));
+  asm("" : "+x"(sum));
 }
 
 }  // namespace bundle::kernels::cpu::BUNDLE_ISA

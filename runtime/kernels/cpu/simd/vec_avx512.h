@@ -113,9 +113,8 @@ inline constexpr bool kSignedBytes = false;
 
 /// sum[lane] += Σ codes[4 lane + i] · x[i] with the four signed bytes at x. The assembler form
 /// takes x straight from memory; the compiler would load it to a register first.
-BUNDLE_INLINE void dot(I32& sum, I32 codes, const std::int32_t* x) {
+BUNDLE_INLINE void dot_bytes(I32& sum, I32 codes, const std::int32_t* x) {
   asm("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(codes), "m"(*x));
 }
-BUNDLE_INLINE void dot_bytes(I32& sum, I32 codes, const std::int32_t* x) { dot(sum, codes, x); }
 
 }  // namespace bundle::kernels::cpu::BUNDLE_ISA
