@@ -62,7 +62,7 @@ std::size_t FakeEngine::running() const {
 
 bool FakeEngine::wait_for_running(std::size_t count) const {
   std::unique_lock lock(mutex_);
-  return changed_.wait_for(lock, std::chrono::seconds(5), [&] { return running_ == count; });
+  return changed_.wait_for(lock, std::chrono::seconds(60), [&] { return running_ == count; });
 }
 
 void FakeEngine::run() {
