@@ -24,8 +24,9 @@ class EngineClient {
   virtual ~EngineClient() = default;
 
   /// `on_event` is called on a thread of the client's, in order, until an event with a finish
-  /// reason. It must be quick and must not block. When the engine dies, requests whose caller has
-  /// seen no event are submitted again to its successor; the others end with kError.
+  /// reason. It must be quick and must not block. When the engine dies, its successor goes on with
+  /// what it had, behind the output that was heard; only a request that met several deaths ends
+  /// with kError.
   virtual void submit(Request request, OnEvent on_event) = 0;
   /// The request's last event still comes.
   virtual void abort(std::uint64_t id) = 0;

@@ -30,6 +30,15 @@ Event final_event(std::uint64_t id, FinishReason reason, std::string error = {})
   return event;
 }
 
+/// Penalties count what was said before an interruption as output.
+void remember(Sequence& sequence) {
+  const auto prompt = static_cast<std::size_t>(sequence.prompt_size);
+  sequence.history.add_prompt(std::span(sequence.tokens).first(prompt));
+  for (std::size_t i = prompt; i < sequence.tokens.size(); ++i) {
+    sequence.history.add_output(sequence.tokens[i]);
+  }
+}
+
 bool contains(const std::vector<std::int32_t>& ids, std::int32_t id) {
   return std::find(ids.begin(), ids.end(), id) != ids.end();
 }
@@ -41,6 +50,7 @@ class ModelEngine final : public Engine {
       : model_(std::move(model)),
         cache_(std::move(cache)),
         max_context_(plan.max_context),
+        max_sequences_(options.max_sequences),
         step_tokens_(std::max(options.max_step_tokens, options.max_sequences + 1)),
         seed_(options.seed != 0 ? options.seed : system_seed()),
         blocks_(plan.blocks, options.block_tokens, options.prefix_cache),
@@ -56,6 +66,7 @@ class ModelEngine final : public Engine {
 
  private:
   std::string check(const Request& request) const;
+  Event preview(const Request& request) const;
   StepBudget budget() const;
   void run(const Batch& batch);
   void observe(const Batch& batch, double seconds);
@@ -70,6 +81,7 @@ class ModelEngine final : public Engine {
   std::unique_ptr<model::Model> model_;
   std::unique_ptr<kernels::KvCache> cache_;
   std::int64_t max_context_;
+  std::int64_t max_sequences_;
   std::int64_t step_tokens_;
   std::uint64_t seed_;
   BlockManager blocks_;
@@ -87,6 +99,7 @@ std::string ModelEngine::check(const Request& request) const {
   if (sequences_.contains(request.id)) return "a request with this id is in flight";
   if (request.prompt.empty()) return "the prompt is empty";
   const auto size = static_cast<std::int64_t>(request.prompt.size());
+  if (request.resumed < 0 || request.resumed >= size) return "more is resumed than there is";
   const std::int64_t least_output = request.sampling.max_tokens > 0 ? 1 : 0;
   if (size > max_context_ - least_output) {
     return "the prompt has " + std::to_string(size) + " tokens, and prompt and output together " +
@@ -105,12 +118,15 @@ void ModelEngine::submit(Request request) {
     pending_.push_back(final_event(request.id, FinishReason::kError, std::move(wrong)));
     return;
   }
+  if (request.preview) return pending_.push_back(preview(request));
   auto sequence = std::make_unique<Sequence>();
   Sequence& s = *sequence;
   s.arrival = arrivals_++;
+  s.arrived_at = std::chrono::steady_clock::now();
   s.seed = request.sampling.seed.value_or(derive_seed(seed_, s.arrival));
   s.tokens = std::move(request.prompt);
-  s.prompt_size = s.size();
+  s.prompt_size = s.size() - request.resumed;
+  s.told = request.resumed > 0;
   s.table.salt = request.cache_salt;
   s.end_ids = request.sampling.stop_ids;
   if (!request.sampling.ignore_eos) {
@@ -119,10 +135,18 @@ void ModelEngine::submit(Request request) {
   }
   // Ids outside the vocabulary never come, and must not be masked.
   std::erase_if(s.end_ids, [&](std::int32_t id) { return id < 0 || id >= vocab_size(); });
-  if (uses_history(request.sampling)) s.history.add_prompt(s.tokens);
+  if (uses_history(request.sampling)) remember(s);
   s.request = std::move(request);
   scheduler_.add(s);
   sequences_.emplace(s.request.id, std::move(sequence));
+}
+
+Event ModelEngine::preview(const Request& request) const {
+  Event event = final_event(request.id, FinishReason::kLength);
+  if (!blocks_.reuses()) return event;
+  event.cached_tokens =
+      static_cast<std::int32_t>(blocks_.cached_tokens(request.prompt, request.cache_salt));
+  return event;
 }
 
 void ModelEngine::abort(std::uint64_t id) {
@@ -219,6 +243,7 @@ Event ModelEngine::first_event(Sequence& sequence) {
   event.id = sequence.request.id;
   if (std::exchange(sequence.told, true)) return event;
   event.cached_tokens = sequence.cached_tokens;
+  event.queued_seconds = sequence.queued_seconds;
   event.prompt_logprobs = std::move(sequence.scores);
   counters_.prompt_tokens += sequence.prompt_size;
   if (!sequence.scores_prompt() && blocks_.reuses()) {
@@ -274,6 +299,7 @@ EngineStats ModelEngine::stats() const {
   stats.kv_block_tokens = blocks_.block_tokens();
   stats.preemptions = scheduler_.preemptions();
   stats.max_context = max_context_;
+  stats.max_sequences = max_sequences_;
   return stats;
 }
 

@@ -36,9 +36,18 @@ struct Request {
   std::vector<std::int32_t> prompt;
   SamplingParams sampling;
   std::uint64_t cache_salt = 0;  // prefixes are shared only between equal salts
+  /// Who goes first: the lower priority, then the lower turn, then who came first.
+  std::int32_t priority = 0;
+  std::uint64_t turn = 0;
+  /// So many of the prompt's last tokens are output that was heard already: the request goes on
+  /// behind them as if it had never been interrupted.
+  std::int32_t resumed = 0;
+  /// Nothing runs: one event says how much of the prompt is cached, with kLength.
+  bool preview = false;
 };
 
-enum class FinishReason : std::uint8_t { kNone, kStop, kLength, kAborted, kError };
+/// kDeadline never comes from an engine: servers end answers with it whose time is over.
+enum class FinishReason : std::uint8_t { kNone, kStop, kLength, kAborted, kError, kDeadline };
 
 struct TokenLogprob {
   std::int32_t token = 0;
@@ -59,6 +68,7 @@ struct Event {
   std::vector<ScoredToken> logprobs;         // one a token, when asked for
   std::vector<ScoredToken> prompt_logprobs;  // once, on the first event; prompt tokens 1 … n-1
   std::int32_t cached_tokens = 0;  // of the prompt, found in the prefix cache; first event
+  float queued_seconds = 0;        // from submission until it was first let in; first event
   FinishReason finish = FinishReason::kNone;
   std::int32_t stop_token = -1;  // the id that ended it, when one did
   std::string error;             // with kError
@@ -77,7 +87,8 @@ struct EngineStats {
   std::int64_t prefix_hits = 0;     // tokens found there
   std::int64_t preemptions = 0;
   std::int64_t steps = 0;
-  std::int64_t max_context = 0;  // longest prompt + output that fits
+  std::int64_t max_context = 0;    // longest prompt + output that fits
+  std::int64_t max_sequences = 0;  // that run at once
 };
 
 }  // namespace bundle::engine

@@ -1,6 +1,7 @@
 #include "runtime/engine/scheduler.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace bundle::engine {
 namespace {
@@ -20,6 +21,11 @@ Chunk make_chunk(Sequence& sequence, std::int64_t budget, std::int64_t logit_row
   return chunk;
 }
 
+void note_wait(Sequence& sequence) {
+  const auto waited = std::chrono::steady_clock::now() - sequence.arrived_at;
+  sequence.queued_seconds = std::chrono::duration<float>(waited).count();
+}
+
 std::int64_t common_prefix(const Sequence& a, const Sequence& b) {
   const auto [end, other] =
       std::mismatch(a.tokens.begin(), a.tokens.end(), b.tokens.begin(), b.tokens.end());
@@ -31,11 +37,11 @@ std::int64_t common_prefix(const Sequence& a, const Sequence& b) {
 Scheduler::Scheduler(BlockManager& blocks, std::int64_t max_sequences)
     : blocks_(blocks), max_sequences_(max_sequences) {}
 
-void Scheduler::add(Sequence& sequence) { waiting_.emplace(sequence.arrival, &sequence); }
+void Scheduler::add(Sequence& sequence) { waiting_.emplace(sequence.place(), &sequence); }
 
 void Scheduler::remove(Sequence& sequence) {
   std::erase(running_, &sequence);
-  waiting_.erase(sequence.arrival);
+  waiting_.erase(sequence.place());
   blocks_.release(sequence.table);
 }
 
@@ -99,8 +105,8 @@ bool Scheduler::admit(Sequence& sequence) {
   if (!cached) return false;
   sequence.computed = *cached;
   if (!sequence.admitted) sequence.cached_tokens = static_cast<std::int32_t>(*cached);
-  sequence.admitted = true;
-  const auto after = [](const Sequence* a, const Sequence* b) { return a->arrival < b->arrival; };
+  if (!std::exchange(sequence.admitted, true)) note_wait(sequence);
+  const auto after = [](const Sequence* a, const Sequence* b) { return a->place() < b->place(); };
   running_.insert(std::upper_bound(running_.begin(), running_.end(), &sequence, after), &sequence);
   return true;
 }

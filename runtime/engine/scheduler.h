@@ -1,10 +1,10 @@
 // Decides what the next step computes: first one token of every running sequence, then chunks of
-// prompts in the order they came, then prompts that wait, all under a budget of tokens.
+// prompts by their places, then prompts that wait, all under a budget of tokens.
 //
 // A sequence that is let in gets blocks for all of its tokens, so that its prompt cannot stall
-// half-way; only outputs ask for more. When blocks run out, the sequence that came last gives its
-// own up and waits, at its old place in the queue, to be computed again. The first to come is
-// never put out, so there is always progress.
+// half-way; only outputs ask for more. When blocks run out, the sequence whose place is last gives
+// its own up and waits, at its old place in the queue, to be computed again. The first is never put
+// out, so there is always progress.
 #pragma once
 
 #include <cstdint>
@@ -38,7 +38,7 @@ class Scheduler {
  public:
   Scheduler(BlockManager& blocks, std::int64_t max_sequences);
 
-  /// Puts a sequence into the queue, by its arrival.
+  /// Puts a sequence into the queue, by its place.
   void add(Sequence& sequence);
   /// Forgets a sequence, running or waiting, and frees its blocks.
   void remove(Sequence& sequence);
@@ -63,8 +63,8 @@ class Scheduler {
 
   BlockManager& blocks_;
   std::int64_t max_sequences_;
-  std::vector<Sequence*> running_;              // by arrival
-  std::map<std::uint64_t, Sequence*> waiting_;  // by arrival
+  std::vector<Sequence*> running_;  // by place
+  std::map<Place, Sequence*> waiting_;
   std::int64_t preemptions_ = 0;
 };
 

@@ -1,6 +1,8 @@
 // One request on its way: its tokens, how many of them are in the cache, and where.
 #pragma once
 
+#include <chrono>
+#include <compare>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -11,10 +13,20 @@
 
 namespace bundle::engine {
 
+/// A sequence's place in every queue; the least goes first.
+struct Place {
+  std::int32_t priority = 0;
+  std::uint64_t turn = 0;
+  std::uint64_t arrival = 0;
+
+  auto operator<=>(const Place&) const = default;
+};
+
 /// Only the engine and its scheduler change it.
 struct Sequence {
   Request request;  // its prompt has moved to tokens
   std::uint64_t arrival = 0;
+  std::chrono::steady_clock::time_point arrived_at = {};
   std::uint64_t seed = 0;
   std::vector<std::int32_t> end_ids;  // what ends it: the model's end tokens and stop_ids
 
@@ -25,10 +37,12 @@ struct Sequence {
   TokenHistory history;  // kept when the request has penalties
 
   bool admitted = false;            // at least once
+  float queued_seconds = 0;         // until then
   bool told = false;                // an event of it is out
   std::int32_t cached_tokens = 0;   // of the prompt, when it was first admitted
   std::vector<ScoredToken> scores;  // of prompt tokens 1 …, until the first event
 
+  Place place() const { return {request.priority, request.turn, arrival}; }
   std::int64_t size() const { return static_cast<std::int64_t>(tokens.size()); }
   std::int64_t outputs() const { return size() - prompt_size; }
   std::int64_t remaining() const { return size() - computed; }

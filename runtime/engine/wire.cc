@@ -14,6 +14,7 @@ struct SubmitFields {
   std::uint64_t id;
   std::uint64_t cache_salt;
   std::uint64_t seed;
+  std::uint64_t turn;
   double temperature;
   double top_p;
   double min_p;
@@ -30,8 +31,12 @@ struct SubmitFields {
   std::uint32_t stop_ids;
   std::uint32_t has_seed;
   std::uint32_t ignore_eos;
+  std::int32_t priority;
+  std::uint32_t preview;
+  std::int32_t resumed;
+  std::uint32_t reserved;
 };
-static_assert(sizeof(SubmitFields) == 112);
+static_assert(sizeof(SubmitFields) == 136);
 
 struct Bias {
   std::int32_t token;
@@ -48,7 +53,7 @@ struct EventFields {
   std::uint32_t logprobs;
   std::uint32_t prompt_logprobs;
   std::uint32_t error_bytes;
-  std::uint32_t reserved;
+  float queued_seconds;
 };
 static_assert(sizeof(EventFields) == 40);
 
@@ -181,11 +186,30 @@ Status read_failure(Bytes body, Error& error) {
 std::string encode_submit(const Request& request) {
   const SamplingParams& p = request.sampling;
   std::string out = start_frame();
-  put(out, SubmitFields{request.id, request.cache_salt, p.seed.value_or(0), p.temperature, p.top_p,
-                        p.min_p, p.repetition_penalty, p.frequency_penalty, p.presence_penalty,
-                        p.top_k, p.max_tokens, p.min_tokens, p.logprobs, p.prompt_logprobs,
-                        count(request.prompt.size()), count(p.logit_bias.size()),
-                        count(p.stop_ids.size()), p.seed.has_value(), p.ignore_eos});
+  put(out, SubmitFields{request.id,
+                        request.cache_salt,
+                        p.seed.value_or(0),
+                        request.turn,
+                        p.temperature,
+                        p.top_p,
+                        p.min_p,
+                        p.repetition_penalty,
+                        p.frequency_penalty,
+                        p.presence_penalty,
+                        p.top_k,
+                        p.max_tokens,
+                        p.min_tokens,
+                        p.logprobs,
+                        p.prompt_logprobs,
+                        count(request.prompt.size()),
+                        count(p.logit_bias.size()),
+                        count(p.stop_ids.size()),
+                        p.seed.has_value(),
+                        p.ignore_eos,
+                        request.priority,
+                        request.preview,
+                        request.resumed,
+                        0});
   put_all(out, request.prompt);
   for (const auto& [token, value] : p.logit_bias) put(out, Bias{token, value});
   put_all(out, p.stop_ids);
@@ -198,6 +222,10 @@ Result<Request> decode_submit(Bytes body) {
   Request request;
   request.id = fields.id;
   request.cache_salt = fields.cache_salt;
+  request.turn = fields.turn;
+  request.priority = fields.priority;
+  request.preview = fields.preview != 0;
+  request.resumed = fields.resumed;
   request.sampling = sampling_of(fields);
   BUNDLE_TRY(request.prompt, take_all<std::int32_t>(in, fields.prompt, "prompt tokens"));
   BUNDLE_TRY(const auto biases, take_all<Bias>(in, fields.biases, "biases"));
@@ -249,7 +277,7 @@ std::string encode_event(const Event& event) {
   put(out, EventFields{event.id, event.cached_tokens, event.stop_token,
                        static_cast<std::uint32_t>(event.finish), count(event.tokens.size()),
                        count(event.logprobs.size()), count(event.prompt_logprobs.size()),
-                       count(event.error.size()), 0});
+                       count(event.error.size()), event.queued_seconds});
   put_all(out, event.tokens);
   put_scores(out, event.logprobs);
   put_scores(out, event.prompt_logprobs);
@@ -267,6 +295,7 @@ Result<Event> decode_event(Bytes body) {
   event.id = fields.id;
   event.cached_tokens = fields.cached_tokens;
   event.stop_token = fields.stop_token;
+  event.queued_seconds = fields.queued_seconds;
   event.finish = static_cast<FinishReason>(fields.finish);
   BUNDLE_TRY(event.tokens, take_all<std::int32_t>(in, fields.tokens, "tokens"));
   BUNDLE_TRY(event.logprobs, take_scores(in, fields.logprobs));

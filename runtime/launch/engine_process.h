@@ -1,6 +1,6 @@
 // The engine in a process of its own, as an EngineClient: what a server talks to. The process may
-// die; it is started again, requests of which nothing was heard run again, and nobody above this
-// header notices more than a pause.
+// die; it is started again, goes on with the requests that it had, and nobody above this header
+// notices more than a pause.
 #pragma once
 
 #include <chrono>

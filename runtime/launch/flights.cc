@@ -1,5 +1,7 @@
 #include "runtime/launch/flights.h"
 
+#include <random>
+
 namespace bundle::launch {
 namespace {
 
@@ -11,6 +13,11 @@ engine::Event last_event(std::uint64_t id, engine::FinishReason reason, const st
   return event;
 }
 
+std::uint64_t random_seed() {
+  thread_local std::mt19937_64 engine{std::random_device()()};
+  return engine();
+}
+
 }  // namespace
 
 bool Flights::add(engine::Request request, engine::EngineClient::OnEvent on_event) {
@@ -19,6 +26,8 @@ bool Flights::add(engine::Request request, engine::EngineClient::OnEvent on_even
     on_event(last_event(id, engine::FinishReason::kError, "a request with this id is in flight"));
     return false;
   }
+  // The next engine must draw as this one would have.
+  if (!request.sampling.seed) request.sampling.seed = random_seed();
   order_.emplace(id, arrivals_);
   flights_.emplace(arrivals_++, Flight{std::move(request), std::move(on_event)});
   return true;
@@ -41,9 +50,9 @@ void Flights::deliver(engine::Event event) {
   if (found == order_.end()) return;
   const Position position = flights_.find(found->second);
   Flight& flight = position->second;
-  flight.heard = true;
-  flight.request = {};
-  flight.request.id = event.id;
+  engine::Request& request = flight.request;
+  request.prompt.insert(request.prompt.end(), event.tokens.begin(), event.tokens.end());
+  request.resumed += static_cast<std::int32_t>(event.tokens.size());
   if (event.finish == engine::FinishReason::kNone) return flight.on_event(std::move(event));
   const auto on_event = std::move(flight.on_event);
   forget(position);
@@ -69,7 +78,7 @@ void Flights::engine_died(const std::string& how) {
     if (!flight.started) continue;
     if (flight.aborted) {
       end(position, engine::FinishReason::kAborted, "");
-    } else if (flight.heard || flight.starts >= kMostStarts) {
+    } else if (flight.starts >= kMostStarts) {
       end(position, engine::FinishReason::kError, how);
     } else {
       flight.started = false;

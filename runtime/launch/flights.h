@@ -26,10 +26,11 @@ class Flights {
   /// Hands an event to its listener. Events of unknown ids are dropped.
   void deliver(engine::Event event);
 
-  /// Requests that no engine has, in the order they came; they count as given to one now.
+  /// Requests that no engine has, in the order they came; they count as given to one now. One that
+  /// an engine had begun goes on where that engine left it.
   std::vector<const engine::Request*> start_waiting();
-  /// Their engine is dead. Requests of which nothing was heard wait for the next one; the others,
-  /// and those that were given to too many, end with an error.
+  /// Their engine is dead, and they wait for the next one; those that were given to too many end
+  /// with an error.
   void engine_died(const std::string& how);
   /// Ends all.
   void end_all(engine::FinishReason reason, const std::string& error);
@@ -40,11 +41,10 @@ class Flights {
 
  private:
   struct Flight {
-    engine::Request request;  // its prompt is let go once an event was heard
+    engine::Request request;  // what was heard of its output is at the end of its prompt
     engine::EngineClient::OnEvent on_event;
     int starts = 0;
     bool started = false;  // the engine that runs has it
-    bool heard = false;
     bool aborted = false;
   };
   using Position = std::map<std::uint64_t, Flight>::iterator;

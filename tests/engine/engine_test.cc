@@ -167,6 +167,48 @@ TEST_F(EngineTest, TellsWhatThePrefixCacheGave) {
   EXPECT_EQ(events_.back().cached_tokens, 0);
 }
 
+TEST_F(EngineTest, APreviewTellsTheSameAndRunsNothing) {
+  std::vector<std::int32_t> prompt(20, 3);
+  run(request(1, prompt, 2));
+  const std::int64_t steps = engine_->stats().steps;
+  events_.clear();
+  Request asked = request(2, prompt, 2);
+  asked.preview = true;
+  run(asked);
+  ASSERT_EQ(events_.size(), 1u);
+  EXPECT_EQ(events_[0].finish, FinishReason::kLength);
+  EXPECT_EQ(engine_->stats().steps, steps);
+  const std::int32_t foreseen = events_[0].cached_tokens;
+  EXPECT_GT(foreseen, 0);
+  events_.clear();
+  run(request(3, prompt, 2));
+  EXPECT_EQ(events_[0].cached_tokens, foreseen);
+}
+
+TEST_F(EngineTest, PriorityThenTurnThenArrivalDecideWhoGoesFirst) {
+  options_.max_sequences = 1;
+  create();
+  const auto submit = [&](std::uint64_t id, std::int32_t priority, std::uint64_t turn) {
+    Request r = request(id, {static_cast<std::int32_t>(id)}, 2);
+    r.priority = priority;
+    r.turn = turn;
+    engine_->submit(r);
+  };
+  submit(1, 0, 0);
+  step();
+  submit(2, 1, 0);
+  submit(3, 0, 9);
+  submit(4, 0, 5);
+  submit(5, 0, 5);
+  submit(6, -1, 99);
+  finish();
+  std::vector<std::uint64_t> order;
+  for (const Event& event : events_) {
+    if (event.finish != FinishReason::kNone) order.push_back(event.id);
+  }
+  EXPECT_THAT(order, testing::ElementsAre(1, 6, 4, 5, 3, 2));
+}
+
 TEST_F(EngineTest, OutputsAreReusedInTheNextTurn) {
   create();
   std::vector<std::int32_t> turn = {1, 2, 3};

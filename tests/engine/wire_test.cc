@@ -24,6 +24,10 @@ Request full_request() {
   r.id = 0x1122334455667788;
   r.prompt = {1, 2, 3, 1 << 20};
   r.cache_salt = ~0ull;
+  r.priority = -3;
+  r.turn = 1ull << 40;
+  r.preview = true;
+  r.resumed = 2;
   SamplingParams& p = r.sampling;
   p.temperature = 0.7;
   p.top_k = 40;
@@ -50,6 +54,7 @@ Event full_event() {
   e.logprobs = {{{7, -0.5f, 1}, {{7, -0.5f, 1}, {3, -1.5f, 2}}}, {{8, -2.0f, 4}, {}}};
   e.prompt_logprobs = {{{1, -9.0f, 100}, {}}};
   e.cached_tokens = 16;
+  e.queued_seconds = 0.25f;
   e.finish = FinishReason::kStop;
   e.stop_token = 2;
   e.error = std::string("an error with \n and ") + '\0' + " in it";
@@ -64,6 +69,10 @@ TEST(Wire, ARequestComesThroughWhole) {
   EXPECT_EQ(got.id, sent.id);
   EXPECT_EQ(got.prompt, sent.prompt);
   EXPECT_EQ(got.cache_salt, sent.cache_salt);
+  EXPECT_EQ(got.priority, sent.priority);
+  EXPECT_EQ(got.turn, sent.turn);
+  EXPECT_EQ(got.preview, sent.preview);
+  EXPECT_EQ(got.resumed, sent.resumed);
   const SamplingParams& a = sent.sampling;
   const SamplingParams& b = got.sampling;
   EXPECT_EQ(a.temperature, b.temperature);
@@ -100,6 +109,7 @@ TEST(Wire, AnEventComesThroughWhole) {
   EXPECT_TRUE(got.logprobs == sent.logprobs);
   EXPECT_TRUE(got.prompt_logprobs == sent.prompt_logprobs);
   EXPECT_EQ(got.cached_tokens, sent.cached_tokens);
+  EXPECT_EQ(got.queued_seconds, sent.queued_seconds);
   EXPECT_EQ(got.finish, sent.finish);
   EXPECT_EQ(got.stop_token, sent.stop_token);
   EXPECT_EQ(got.error, sent.error);

@@ -202,38 +202,50 @@ TEST_F(EngineProcessTest, AbortsReachTheEngine) {
   EXPECT_EQ(outcome(1).finish, FinishReason::kAborted);
 }
 
-TEST_F(EngineProcessTest, AKilledEngineIsReplacedAndWhatItHadNotBegunIsRunAgain) {
+TEST_F(EngineProcessTest, AKilledEngineIsReplacedAndGoesOnWhereItWas) {
   start_ready();
-  submit(request(1, 60000));
+  const Request long_one = request(1, 400);
+  submit(long_one);
   ASSERT_TRUE(wait_tokens(1, 3));
   kill_engine(SIGSTOP);  // now nothing can be answered any more
   submit(request(2, 20));
   submit(request(3, 20));
   std::this_thread::sleep_for(20ms);
-  const std::int64_t before = client_->stats().generated_tokens;
-  const auto killed = std::chrono::steady_clock::now();
   kill_engine();
-  ASSERT_TRUE(wait_end(1));
-  EXPECT_LT(std::chrono::steady_clock::now() - killed, 2s);
-  EXPECT_EQ(outcome(1).finish, FinishReason::kError);
-  EXPECT_THAT(errors_[1], HasSubstr("killed by signal 9"));
   expect_whole(request(2, 20));
   expect_whole(request(3, 20));
+  expect_whole(long_one);
   EXPECT_EQ(client_->restarts(), 1);
-  EXPECT_GE(client_->stats().generated_tokens, before + 40);
+}
+
+/// With penalties and without a seed of its own: the next engine must know what was said, and draw
+/// as the last one would have.
+TEST_F(EngineProcessTest, AnInterruptedAnswerIsTheUninterruptedOne) {
+  start_ready();
+  Request r = request(1, 300);
+  r.sampling.temperature = 1;
+  r.sampling.repetition_penalty = 1.3;
+  r.sampling.frequency_penalty = 0.5;
+  r.sampling.logprobs = 2;
+  submit(r);
+  ASSERT_TRUE(wait_tokens(1, 40));
+  kill_engine();
+  ASSERT_TRUE(wait_end(1));
+  EXPECT_EQ(client_->restarts(), 1);
+  expect_whole(r);
+  EXPECT_TRUE(outcome(1).logprobs == engine::run_alone(r, fake_config(), kContext).logprobs);
 }
 
 TEST_F(EngineProcessTest, SurvivesManyDeaths) {
   start_ready();
   for (int round = 0; round < 12; ++round) {
     const auto id = static_cast<std::uint64_t>(round);
-    submit(request(id, 60000));
+    submit(request(id, 60));
     ASSERT_TRUE(wait_tokens(id, 1));
-    kill_engine();
-    ASSERT_TRUE(wait_end(id));
+    if (outcome(id).finish == FinishReason::kNone) kill_engine();
+    expect_whole(request(id, 60));
     ASSERT_TRUE(wait([&] { return client_->ready(); }));
   }
-  EXPECT_EQ(client_->restarts(), 12);
   submit(request(100, 10));
   expect_whole(request(100, 10));
 }

@@ -69,18 +69,29 @@ TEST_F(FlightsTest, EndWithTheirLastEvent) {
   EXPECT_EQ(flights_.started(), 0u);
 }
 
-TEST_F(FlightsTest, ADeathSparesThoseOfWhomNothingWasHeard) {
+TEST_F(FlightsTest, AfterADeathTheyGoOnBehindWhatWasHeard) {
   add(1);
   add(2);
   start();
   add(3);  // had not been sent
   deliver(1, FinishReason::kNone);
   flights_.engine_died("was killed");
-  ASSERT_EQ(events_.size(), 2u);
-  EXPECT_EQ(events_[1].id, 1u);
-  EXPECT_EQ(events_[1].finish, FinishReason::kError);
-  EXPECT_EQ(events_[1].error, "was killed");
-  EXPECT_THAT(start(), ElementsAre(2, 3));
+  EXPECT_EQ(events_.size(), 1u);
+  const auto waiting = flights_.start_waiting();
+  ASSERT_EQ(waiting.size(), 3u);
+  EXPECT_EQ(waiting[0]->id, 1u);
+  EXPECT_THAT(waiting[0]->prompt, ElementsAre(1, 2, 3, 5));
+  EXPECT_EQ(waiting[0]->resumed, 1);
+  EXPECT_EQ(waiting[1]->resumed, 0);
+  EXPECT_EQ(waiting[2]->id, 3u);
+}
+
+TEST_F(FlightsTest, EveryRequestHasASeedThatStays) {
+  add(1);
+  const auto seed = flights_.start_waiting()[0]->sampling.seed;
+  ASSERT_TRUE(seed);
+  flights_.engine_died("was killed");
+  EXPECT_EQ(flights_.start_waiting()[0]->sampling.seed, seed);
 }
 
 TEST_F(FlightsTest, ARequestThatKillsEnginesIsGivenUp) {
