@@ -15,6 +15,7 @@ void add_doctor(CLI::App& app, Session& session);
 void add_gc(CLI::App& app, Session& session);
 void add_init(CLI::App& app, Session& session);
 void add_inspect(CLI::App& app, Session& session);
+void add_key(CLI::App& app, Session& session);
 void add_list(CLI::App& app, Session& session);
 void add_logs(CLI::App& app, Session& session);
 void add_prompt(CLI::App& app, Session& session);

@@ -19,6 +19,10 @@ struct ServeArguments {
   int admin_port = -1;
   int drain_seconds = 30;
   std::string api_key_file;
+  std::string tls_cert;
+  std::string tls_key;
+  std::string tls_client_ca;
+  std::string access_log;
   std::vector<std::string> settings;
 };
 
@@ -34,7 +38,14 @@ std::vector<std::string> command_line(const ServeArguments& arguments, const Ser
   add("--port", std::to_string(arguments.port));
   add("--drain-seconds", std::to_string(arguments.drain_seconds));
   if (arguments.admin_port >= 0) add("--admin-port", std::to_string(arguments.admin_port));
-  if (!arguments.api_key_file.empty()) add("--api-key-file", arguments.api_key_file);
+  const std::pair<const char*, const std::string*> files[] = {
+      {"--api-key-file", &arguments.api_key_file}, {"--tls-cert", &arguments.tls_cert},
+      {"--tls-key", &arguments.tls_key},           {"--tls-client-ca", &arguments.tls_client_ca},
+      {"--access-log", &arguments.access_log},
+  };
+  for (const auto& [option, value] : files) {
+    if (!value->empty()) add(option, *value);
+  }
   return argv;
 }
 
@@ -85,6 +96,22 @@ void add_serve(CLI::App& app, Session& session) {
       ->add_option("--api-key-file", arguments->api_key_file,
                    "Ask clients for one of this file's keys, one a line")
       ->check(CLI::ExistingFile);
+  CLI::Option* certificate =
+      command
+          ->add_option("--tls-cert", arguments->tls_cert, "Serve HTTPS with this certificate chain")
+          ->check(CLI::ExistingFile);
+  CLI::Option* key =
+      command->add_option("--tls-key", arguments->tls_key, "The certificate's private key")
+          ->check(CLI::ExistingFile)
+          ->needs(certificate);
+  certificate->needs(key);
+  command
+      ->add_option("--tls-client-ca", arguments->tls_client_ca,
+                   "Let in only clients with a certificate of it")
+      ->check(CLI::ExistingFile)
+      ->needs(certificate);
+  command->add_option("--access-log", arguments->access_log,
+                      "A line of JSON for each request; - is standard error");
   command
       ->add_option("--drain-seconds", arguments->drain_seconds,
                    "How long running requests may take after SIGTERM")

@@ -1,7 +1,5 @@
 #include "runtime/launch/arguments.h"
 
-#include <algorithm>
-
 #include <CLI/CLI.hpp>
 
 #include "runtime/launch/runtime_settings.h"
@@ -22,7 +20,16 @@ void declare(CLI::App& app, Arguments& a) {
       ->capture_default_str();
   app.add_option("--admin-port", a.admin_port, "Probes and metrics without a key");
   app.add_option("--admin-host", a.admin_host, "Address of the admin port")->capture_default_str();
-  app.add_option("--api-key-file", a.api_key_file, "File with one accepted key a line");
+  app.add_option("--api-key-file", a.api_key_file,
+                 "File with one accepted key, or its hash, a line");
+  auto* certificate =
+      app.add_option("--tls-cert", a.tls_certificate, "Serve HTTPS with this certificate chain");
+  auto* key = app.add_option("--tls-key", a.tls_key, "The certificate's private key");
+  certificate->needs(key);
+  key->needs(certificate);
+  app.add_option("--tls-client-ca", a.tls_client_ca, "Let in only clients with a certificate of it")
+      ->needs(certificate);
+  app.add_option("--access-log", a.access_log, "A line of JSON for each request; - is stderr");
   app.add_option("--allow-origin", a.cors_origins, "Web origin that may call; * is any")
       ->allow_extra_args(false);
   app.add_option("--drain-seconds", a.drain_seconds,
@@ -56,13 +63,6 @@ Result<LaunchSpec> named_spec(const Arguments& arguments) {
   return spec;
 }
 
-std::string_view trimmed(std::string_view line) {
-  constexpr std::string_view kBlanks = " \t\r";
-  const auto first = line.find_first_not_of(kBlanks);
-  if (first == line.npos) return {};
-  return line.substr(first, line.find_last_not_of(kBlanks) - first + 1);
-}
-
 }  // namespace
 
 Result<CommandLine> parse_arguments(const std::vector<std::string>& words) {
@@ -90,16 +90,9 @@ Result<LaunchSpec> launch_spec(const Arguments& arguments) {
   return spec;
 }
 
-Result<std::vector<std::string>> read_api_keys(const std::string& path) {
+Result<std::vector<server::ApiKey>> read_api_keys(const std::string& path) {
   BUNDLE_TRY(const std::string text, read_file(path, kMostKeyFile));
-  std::vector<std::string> keys;
-  for (std::string_view rest = text; !rest.empty();) {
-    const std::string_view line = rest.substr(0, rest.find('\n'));
-    rest.remove_prefix(std::min(rest.size(), line.size() + 1));
-    if (const std::string_view key = trimmed(line); !key.empty()) keys.emplace_back(key);
-  }
-  if (keys.empty()) return bad_input("the key file holds no key", path, "Write one key a line.");
-  return keys;
+  return server::parse_key_file(text, path);
 }
 
 }  // namespace bundle::launch

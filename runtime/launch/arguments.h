@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "runtime/launch/contract.h"
+#include "runtime/server/api_key.h"
 
 namespace bundle::launch {
 
@@ -20,6 +21,10 @@ struct Arguments {
   std::optional<std::uint16_t> admin_port;
   std::string admin_host = "127.0.0.1";
   std::string api_key_file;
+  std::string tls_certificate;
+  std::string tls_key;
+  std::string tls_client_ca;
+  std::string access_log;  // a file, "-" for standard error
   std::vector<std::string> cors_origins;
   int drain_seconds = 30;
   int step_seconds = 120;
@@ -38,7 +43,7 @@ Result<CommandLine> parse_arguments(const std::vector<std::string>& words);
 /// The launch document or model that the arguments name, with their settings applied.
 Result<LaunchSpec> launch_spec(const Arguments& arguments);
 
-/// One key a line; blank lines are skipped. kBadInput when there is none.
-Result<std::vector<std::string>> read_api_keys(const std::string& path);
+/// See server::parse_key_file.
+Result<std::vector<server::ApiKey>> read_api_keys(const std::string& path);
 
 }  // namespace bundle::launch

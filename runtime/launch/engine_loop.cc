@@ -139,6 +139,7 @@ Progress reporter(Sender& sender) {
 /// when the engine ends. Without a supervisor there is nothing to live for.
 Status settle(int parent) {
   ::signal(SIGINT, SIG_IGN);
+  ::signal(SIGHUP, SIG_IGN);
   ::signal(SIGTERM, SIG_IGN);
   ::signal(SIGPIPE, SIG_IGN);
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return system_error("cannot watch the supervisor");

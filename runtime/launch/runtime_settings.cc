@@ -6,6 +6,7 @@ namespace bundle::launch {
 namespace {
 
 constexpr std::string_view kSampling = "sampling";
+constexpr std::string_view kServer = "server";
 constexpr std::string_view kPrefix = "runtime.";
 
 Status check_value(const std::string& path, const Json& value, std::string_view where) {
@@ -21,11 +22,12 @@ Status check_value(const std::string& path, const Json& value, std::string_view 
 Status check_section(const JsonObject& section, const std::string& prefix, std::string_view where) {
   for (const auto& [name, value] : section) {
     const std::string path = prefix + std::string(name);
-    if (path == kSampling && value.is_object()) {
+    const bool section_key = path == kSampling || path == kServer;
+    if (section_key && value.is_object()) {
       BUNDLE_CHECK(check_section(value.get_object(), path + ".", where));
-    } else if (path == kSampling) {
+    } else if (section_key) {
       if (!value.is_null())
-        return bad_input("runtime.sampling must be a section", std::string(where));
+        return bad_input("runtime." + path + " must be a section", std::string(where));
     } else {
       BUNDLE_CHECK(check_value(path, value, where));
     }
@@ -87,6 +89,9 @@ Result<RuntimeSettings> read_runtime_settings(const JsonObject& runtime, std::st
   set_text(runtime, "backend", settings.backend);
   set_text(runtime, "chat_template", settings.chat_template);
   if (const Json* value = present(runtime, kSampling)) read_sampling(value->get_object(), settings);
+  if (const Json* value = present(runtime, kServer)) {
+    settings.server = read_server_settings(value->get_object());
+  }
   return settings;
 }
 

@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "runtime/engine/engine.h"
 #include "runtime/format/model_config.h"
+#include "runtime/launch/server_settings.h"
 
 namespace bundle::launch {
 
@@ -21,6 +22,7 @@ struct RuntimeSettings {
   std::string chat_template;          // "": the model's own
   format::SamplingDefaults sampling;  // those that are set win over the publisher's
   std::optional<std::int64_t> max_tokens;
+  ServerSettings server;
 };
 
 /// kBadInput names the first key that is unknown (with the nearest known one), of another type, or

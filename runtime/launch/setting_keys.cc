@@ -29,6 +29,22 @@ constexpr SettingKey kKeys[] = {
   {"sampling.min_p", kReal, 0, 1},
   {"sampling.repetition_penalty", kReal, 1e-3, 100},
   {"sampling.max_tokens", kWhole, 1, 1e9},
+  {"server.max_queued_requests", kWhole, 0, 1e6},
+  {"server.max_connections", kWhole, 1, 1e6},
+  {"server.max_body_bytes", kWhole, 1024, 1e9},
+  {"server.request_timeout_seconds", kReal, 0, 86400},
+  {"server.target_concurrency", kReal, 0, 1e6},
+  {"server.target_ttft_seconds", kReal, 0, 86400},
+  {"server.idle_seconds", kReal, 0, 1e9},
+  {"server.min_replicas", kWhole, 0, 10000},
+  {"server.max_replicas", kWhole, 1, 10000},
+  {"server.page", kBool},
+  {"server.otlp_endpoint", kText},
+  {"server.webhook_url", kText},
+  {"server.webhook_waiting", kReal, 0, 1e6},
+  {"server.webhook_wait_seconds", kReal, 0, 86400},
+  {"server.webhook_kv_usage", kReal, 0, 1},
+  {"server.webhook_idle_seconds", kReal, 0, 1e9},
 };
 // clang-format on
 

@@ -1,5 +1,6 @@
 #include "runtime/launch/supervisor.h"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -9,6 +10,7 @@
 #include <optional>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <thread>
 #include <unistd.h>
@@ -17,17 +19,24 @@
 #include "runtime/launch/engine_process.h"
 #include "runtime/launch/runtime_settings.h"
 #include "runtime/launch/served_model.h"
+#include "runtime/launch/service_manager.h"
+#include "runtime/launch/watched_files.h"
 #include "runtime/server/http_server.h"
 
 namespace bundle::launch {
 namespace {
 
-/// SIGTERM and SIGINT as a descriptor.
+constexpr auto kStallGrace = std::chrono::seconds(30);
+constexpr std::size_t kOtherDescriptors = 256;
+constexpr auto kLookAtFiles = std::chrono::milliseconds(2000);
+
+/// SIGTERM, SIGINT and SIGHUP as a descriptor.
 Result<Fd> signal_descriptor() {
   sigset_t signals;
   ::sigemptyset(&signals);
   ::sigaddset(&signals, SIGTERM);
   ::sigaddset(&signals, SIGINT);
+  ::sigaddset(&signals, SIGHUP);
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
   Fd fd(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
@@ -35,20 +44,48 @@ Result<Fd> signal_descriptor() {
   return fd;
 }
 
-std::string url(const std::string& host, std::uint16_t port) {
-  const bool v6 = host.find(':') != std::string::npos;
-  return "http://" + (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+/// Shells allow few open files; a server needs one a connection.
+void allow_descriptors(std::size_t connections) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  const rlim_t wanted = connections + kOtherDescriptors;
+  if (limit.rlim_cur >= wanted) return;
+  limit.rlim_cur = std::min<rlim_t>(wanted, limit.rlim_max);
+  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-Result<server::ServerOptions> server_options(const Arguments& arguments) {
+std::string url(const std::string& host, std::uint16_t port, bool tls = false) {
+  const bool v6 = host.find(':') != std::string::npos;
+  return std::string(tls ? "https://" : "http://") + (v6 ? "[" + host + "]" : host) + ":" +
+         std::to_string(port);
+}
+
+server::TlsFiles tls_files(const Arguments& arguments) {
+  return {arguments.tls_certificate, arguments.tls_key, arguments.tls_client_ca};
+}
+
+Result<server::ServerOptions> server_options(const Arguments& arguments,
+                                             const ServerSettings& settings,
+                                             const ServiceManager& manager) {
   server::ServerOptions options;
+  options.limits = settings.limits;
+  options.scaling = settings.scaling;
+  options.webhook = settings.webhook;
+  options.request_timeout = settings.request_timeout;
+  options.otlp_endpoint = settings.otlp_endpoint;
+  options.page = settings.page;
+  options.access_log = arguments.access_log;
+  options.tls = tls_files(arguments);
+  options.socket = manager.socket("http");
+  options.admin_socket = manager.socket("admin");
   options.host = arguments.host;
   options.port = arguments.port;
   options.admin_port = arguments.admin_port;
   options.admin_host = arguments.admin_host;
   options.cors_origins = arguments.cors_origins;
   options.drain_timeout = std::chrono::seconds(arguments.drain_seconds);
-  options.stall_timeout = std::chrono::seconds(arguments.step_seconds);
+  // The engine that hangs is killed and started again first; only when that does not help…
+  options.stall_timeout = std::chrono::seconds(arguments.step_seconds) + kStallGrace;
   options.version = BUNDLE_VERSION;
   if (!arguments.api_key_file.empty()) {
     BUNDLE_TRY(options.api_keys, read_api_keys(arguments.api_key_file));
@@ -59,7 +96,11 @@ Result<server::ServerOptions> server_options(const Arguments& arguments) {
 class Supervisor {
  public:
   Supervisor(const Arguments& arguments, LaunchSpec spec, RuntimeSettings settings)
-      : arguments_(arguments), spec_(std::move(spec)), settings_(std::move(settings)) {}
+      : arguments_(arguments),
+        spec_(std::move(spec)),
+        settings_(std::move(settings)),
+        files_({arguments.api_key_file, arguments.tls_certificate, arguments.tls_key,
+                arguments.tls_client_ca}) {}
   ~Supervisor();
 
   Status start(const Command& self);
@@ -68,10 +109,17 @@ class Supervisor {
 
  private:
   void load_model();
+  Status load_access();
   void change() const { ::eventfd_write(change_.get(), 1); }
   Status look();
   void announce();
-  void on_signal();
+  void on_signal(int number);
+  void drain();
+  void reload();
+  void beat();
+  void look_at_files();
+  std::string public_url() const;
+  int nap() const;
 
   const Arguments& arguments_;
   LaunchSpec spec_;
@@ -86,6 +134,9 @@ class Supervisor {
   std::mutex mutex_;
   std::optional<Status> loaded_;  // how loading the tokenizer and template ended
   std::atomic<bool> drained_ = false;
+  ServiceManager manager_;
+  WatchedFiles files_;
+  std::string told_;  // the status that systemd heard last
   bool announced_ = false;
   bool draining_ = false;
 };
@@ -101,7 +152,8 @@ Supervisor::~Supervisor() {
 Status Supervisor::start(const Command& self) {
   change_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!change_) return system_error("cannot make an eventfd");
-  BUNDLE_TRY(server::ServerOptions options, server_options(arguments_));
+  BUNDLE_TRY(server::ServerOptions options, server_options(arguments_, settings_.server, manager_));
+  allow_descriptors(options.limits.connections);
   EngineProcessOptions engine;
   engine.command = self;
   engine.spec = print_json(spec_.to_json());
@@ -109,8 +161,8 @@ Status Supervisor::start(const Command& self) {
   engine.on_change = [this] { change(); };
   engine_ = EngineProcess::start(std::move(engine));
   BUNDLE_TRY(server_, server::HttpServer::start(std::move(options), engine_));
-  log_info("loading " + spec_.name + ", listening on " + url(arguments_.host, server_->port()));
-  if (arguments_.admin_port) {
+  log_info("loading " + spec_.name + ", listening on " + public_url());
+  if (server_->admin_port() != 0) {
     log_info("probes and metrics on " + url(arguments_.admin_host, server_->admin_port()));
   }
   loader_ = std::thread([this] { load_model(); });
@@ -132,16 +184,44 @@ void Supervisor::load_model() {
 Status Supervisor::run(const Fd& signals) {
   while (!drained_) {
     std::array<pollfd, 2> wanted{pollfd{signals.get(), POLLIN, 0}, {change_.get(), POLLIN, 0}};
-    if (::poll(wanted.data(), wanted.size(), -1) < 0 && errno != EINTR) {
+    if (::poll(wanted.data(), wanted.size(), nap()) < 0 && errno != EINTR) {
       return system_error("cannot wait for events");
     }
     signalfd_siginfo info{};
-    while (::read(signals.get(), &info, sizeof(info)) == sizeof(info)) on_signal();
+    while (::read(signals.get(), &info, sizeof(info)) == sizeof(info)) {
+      on_signal(static_cast<int>(info.ssi_signo));
+    }
     eventfd_t ignored = 0;
     ::eventfd_read(change_.get(), &ignored);
     BUNDLE_CHECK(look());
+    look_at_files();
+    beat();
   }
   return {};
+}
+
+/// Milliseconds until files are to be looked at or the service manager wants to hear from us; -1:
+/// neither ever.
+int Supervisor::nap() const {
+  auto next = manager_.heartbeat_interval();
+  if (!files_.empty()) next = std::min(next.value_or(kLookAtFiles), kLookAtFiles);
+  return next ? static_cast<int>(next->count()) : -1;
+}
+
+/// Also when a signal or an event woke us earlier: looking is cheap.
+void Supervisor::look_at_files() {
+  if (files_.changed()) reload();
+}
+
+std::string Supervisor::public_url() const {
+  return url(arguments_.host, server_->port(), !arguments_.tls_certificate.empty());
+}
+
+/// A server that makes no progress falls silent, so that systemd restarts it.
+void Supervisor::beat() {
+  const server::HttpServer::State state = server_->state();
+  if (state.alive) manager_.heartbeat();
+  if (announced_ && state.word != std::exchange(told_, state.word)) manager_.status(state.word);
 }
 
 /// Reports what has changed; an error ends the server.
@@ -159,16 +239,45 @@ Status Supervisor::look() {
 
 void Supervisor::announce() {
   if (std::exchange(announced_, true)) return;
-  const std::string line = "ready " + url(arguments_.host, server_->port()) + "\n";
+  const std::string line = "ready " + public_url() + "\n";
   std::fputs(line.c_str(), stderr);
+  manager_.ready(told_ = "ready");
 }
 
-void Supervisor::on_signal() {
+void Supervisor::on_signal(int number) {
+  // A terminal that closes sends it too, and then nobody is there to serve for.
+  if (number == SIGHUP && ::isatty(STDERR_FILENO) == 0) return reload();
+  drain();
+}
+
+/// What was read from files is read again; a mistake in them changes nothing.
+void Supervisor::reload() {
+  manager_.reloading();
+  if (const Status status = load_access(); status) {
+    log_info("keys and certificates were read again");
+  } else {
+    log_error("nothing was reloaded: " + status.error().message());
+  }
+  if (announced_) manager_.ready(told_);
+}
+
+Status Supervisor::load_access() {
+  std::vector<server::ApiKey> keys;
+  if (!arguments_.api_key_file.empty()) {
+    BUNDLE_TRY(keys, read_api_keys(arguments_.api_key_file));
+  }
+  BUNDLE_CHECK(server_->set_tls(tls_files(arguments_)));
+  server_->set_api_keys(std::move(keys));
+  return {};
+}
+
+void Supervisor::drain() {
   if (draining_) std::_Exit(static_cast<int>(ErrorCode::kInterrupted));
   draining_ = true;
   log_info("draining: no new requests, and " + std::to_string(arguments_.drain_seconds) +
            " s for those that run; a second signal ends at once");
   server_->begin_drain();
+  manager_.stopping();
   drainer_ = std::thread([this] {
     const bool all_finished = server_->wait();
     log_info(all_finished ? "drained" : "drained; some requests were cut short");

@@ -44,6 +44,9 @@ void append_finish(std::string& out, engine::FinishReason reason) {
     case engine::FinishReason::kLength:
       out += R"("length")";
       break;
+    case engine::FinishReason::kDeadline:
+      out += R"("deadline")";
+      break;
     default:
       out += "null";
   }

@@ -12,7 +12,7 @@ namespace bundle::server {
 std::string answer_start(const AnswerHead& head, std::string_view object);
 /// `,"usage":{…}`
 void append_usage(std::string& out, const Usage& usage);
-/// `"stop"`, `"length"` or `null`.
+/// `"stop"`, `"length"`, `"deadline"` or `null`.
 void append_finish(std::string& out, engine::FinishReason reason);
 /// `,"stop_reason":…` when a string or a token of the client's ended the output.
 void append_stop_reason(std::string& out, const Output& output);

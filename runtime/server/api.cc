@@ -4,7 +4,7 @@
 #include <exception>
 #include <new>
 
-#include "base/sha256.h"
+#include "runtime/server/request_timeout.h"
 
 namespace bundle::server {
 namespace {
@@ -12,13 +12,21 @@ namespace {
 constexpr std::string_view kMethods[] = {"GET",   "HEAD",    "POST",  "PUT",    "DELETE",
                                          "PATCH", "OPTIONS", "TRACE", "CONNECT"};
 
-/// Takes the same time wherever the two differ. Both are hashes of one length.
-bool equals_in_constant_time(std::string_view a, std::string_view b) {
-  unsigned difference = a.size() == b.size() ? 0 : 1;
-  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
-    difference |= static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i]);
-  }
-  return difference == 0;
+/// `Authorization: Bearer KEY`, or Anthropic's `X-Api-Key: KEY`; "" when there is neither.
+std::string_view secret_of(const HttpRequest& head) {
+  std::string_view credentials = head.field("authorization");
+  if (credentials.empty()) return head.field("x-api-key");
+  if (!equals_ignoring_case(credentials.substr(0, 7), "Bearer ")) return {};
+  credentials.remove_prefix(7);
+  while (credentials.starts_with(' ')) credentials.remove_prefix(1);
+  return credentials;
+}
+
+std::optional<ApiError> check_timeout(const HttpRequest& head) {
+  if (head.field(kTimeoutField).empty() || requested_timeout(head)) return std::nullopt;
+  return ApiError{.code = "invalid_value",
+                  .message = "X-Request-Timeout-Ms must be a whole number from 1 to 86400000.",
+                  .param = "X-Request-Timeout-Ms"};
 }
 
 std::optional<ApiError> check_media_type(const HttpRequest& head) {
@@ -44,7 +52,7 @@ struct Api::Route {
   const char* path;  // a last '*' stands for the rest, which is not empty
   const char* method;
   ReplyResult (*handler)(Service&, const HttpRequest&);
-  bool needs_key;
+  Scope scope;
   bool on_admin;
 
   bool matches(std::string_view asked) const {
@@ -60,24 +68,23 @@ struct Api::Route {
 
 const std::vector<Api::Route>& Api::routes() {
   static const std::vector<Route> table = {
-      {"/v1/models", "GET", list_models, true, false},
-      {"/v1/models/*", "GET", get_model, true, false},
-      {"/v1/chat/completions", "POST", create_chat_completion, true, false},
-      {"/v1/completions", "POST", create_completion, true, false},
-      {"/tokenize", "POST", tokenize, true, false},
-      {"/detokenize", "POST", detokenize, true, false},
-      {"/metrics", "GET", get_metrics, true, true},
-      {"/version", "GET", get_version, true, true},
-      {"/health", "GET", get_health, false, true},
-      {"/ready", "GET", get_ready, false, true},
+      {"/v1/models", "GET", list_models, Scope::kInference, false},
+      {"/v1/models/*", "GET", get_model, Scope::kInference, false},
+      {"/v1/chat/completions", "POST", create_chat_completion, Scope::kInference, false},
+      {"/v1/completions", "POST", create_completion, Scope::kInference, false},
+      {"/v1/admission", "POST", preview_admission, Scope::kInference, false},
+      {"/tokenize", "POST", tokenize, Scope::kInference, false},
+      {"/detokenize", "POST", detokenize, Scope::kInference, false},
+      {"/metrics", "GET", get_metrics, Scope::kMetrics, true},
+      {"/autoscale", "GET", get_autoscale, Scope::kMetrics, true},
+      {"/version", "GET", get_version, Scope::kMetrics, true},
+      {"/health", "GET", get_health, Scope::kNone, true},
+      {"/live", "GET", get_live, Scope::kNone, true},
+      {"/ready", "GET", get_ready, Scope::kNone, true},
+      {"/", "GET", get_page, Scope::kNone, false},
+      {"/page/*", "GET", get_page, Scope::kNone, false},
   };
   return table;
-}
-
-Api::Api(Service& service) : service_(service) {
-  for (const std::string& key : service.options().api_keys) {
-    key_hashes_.push_back(sha256_hex(key));
-  }
 }
 
 const Api::Route* Api::find(std::string_view path) {
@@ -87,15 +94,26 @@ const Api::Route* Api::find(std::string_view path) {
   return found == table.end() ? nullptr : &*found;
 }
 
-bool Api::has_key(const HttpRequest& head) const {
-  std::string_view credentials = head.field("authorization");
-  if (!equals_ignoring_case(credentials.substr(0, 7), "Bearer ")) return false;
-  credentials.remove_prefix(7);
-  while (credentials.starts_with(' ')) credentials.remove_prefix(1);
-  const std::string hash = sha256_hex(credentials);
-  bool known = false;
-  for (const std::string& key : key_hashes_) known |= equals_in_constant_time(hash, key);
-  return known;
+std::shared_ptr<Client> Api::client_of(const HttpRequest& head) const {
+  const std::string_view secret = secret_of(head);
+  return secret.empty() ? nullptr : service_.keys().find(secret);
+}
+
+/// The key comes first: without one, nobody learns which routes exist.
+std::optional<ApiError> Api::check_key(const HttpRequest& head, const Route* route) const {
+  const Scope scope = route == nullptr ? Scope::kInference : route->scope;
+  if (scope == Scope::kNone || head.method == "OPTIONS" || service_.keys().open()) {
+    return std::nullopt;
+  }
+  if (head.client == nullptr) {
+    return unauthorized(secret_of(head).empty()
+                            ? "An API key is required: send 'Authorization: Bearer KEY'."
+                            : "The API key is not valid.");
+  }
+  if (route != nullptr && !head.client->key().may(scope)) {
+    return forbidden("The API key may not use " + head.path + ".");
+  }
+  return std::nullopt;
 }
 
 std::optional<ApiError> Api::check(const HttpRequest& head, Door door) const {
@@ -106,13 +124,8 @@ std::optional<ApiError> Api::check(const HttpRequest& head, Door door) const {
   }
   if (head.method == "OPTIONS" && head.path == "*") return std::nullopt;
   const Route* route = find(head.path);
-  const bool open = door == Door::kAdmin || key_hashes_.empty() ||
-                    (route != nullptr && !route->needs_key) || head.method == "OPTIONS";
-  // The key comes first: without one, nobody learns which routes exist.
-  if (!open && !has_key(head)) {
-    return unauthorized(head.field("authorization").empty()
-                            ? "An API key is required: send 'Authorization: Bearer KEY'."
-                            : "The API key is not valid.");
+  if (door == Door::kPublic) {
+    if (auto refusal = check_key(head, route)) return refusal;
   }
   if (route == nullptr || (door == Door::kAdmin && !route->on_admin)) {
     return not_found_error("unknown_url",
@@ -127,6 +140,7 @@ std::optional<ApiError> Api::check(const HttpRequest& head, Door door) const {
                     .code = "length_required",
                     .message = "A POST needs a Content-Length or chunked Transfer-Encoding."};
   }
+  if (auto refusal = check_timeout(head)) return refusal;
   return check_media_type(head);
 }
 
@@ -154,18 +168,32 @@ ReplyResult Api::answer(const HttpRequest& request) const {
 }
 
 std::vector<Field> Api::common_fields(const HttpRequest& request) const {
+  std::vector<Field> out = cors_fields(request);
+  if (request.client == nullptr) return out;
+  for (Field& field : request.client->rate_fields(Client::Clock::now())) {
+    out.push_back(std::move(field));
+  }
+  return out;
+}
+
+std::vector<Field> Api::cors_fields(const HttpRequest& request) const {
   const auto& origins = service_.options().cors_origins;
   const std::string_view origin = request.field("origin");
   const bool any = std::find(origins.begin(), origins.end(), "*") != origins.end();
   const bool named = std::find(origins.begin(), origins.end(), origin) != origins.end();
   if (origins.empty() || origin.empty() || !(any || named)) return {};
-  std::vector<Field> out = {{"Access-Control-Allow-Origin", any ? "*" : std::string(origin)},
-                            {"Access-Control-Expose-Headers", "X-Request-Id, Retry-After"}};
+  std::vector<Field> out = {
+      {"Access-Control-Allow-Origin", any ? "*" : std::string(origin)},
+      {"Access-Control-Expose-Headers",
+       "X-Request-Id, Retry-After, Retry-After-Ms, X-RateLimit-Limit-Requests, "
+       "X-RateLimit-Remaining-Requests, X-RateLimit-Limit-Tokens, "
+       "X-RateLimit-Remaining-Tokens"}};
   if (!any) out.push_back({"Vary", "Origin"});
   if (request.method == "OPTIONS") {
     out.push_back({"Access-Control-Allow-Methods", "GET, POST, OPTIONS"});
     out.push_back({"Access-Control-Allow-Headers",
-                   "Authorization, Content-Type, X-Request-Id, X-Stainless-Arch, "
+                   "Authorization, Content-Type, X-Request-Id, X-Request-Timeout-Ms, X-Api-Key, "
+                   "traceparent, tracestate, X-Stainless-Arch, "
                    "X-Stainless-Lang, X-Stainless-OS, X-Stainless-Package-Version, "
                    "X-Stainless-Retry-Count, X-Stainless-Runtime, X-Stainless-Runtime-Version, "
                    "X-Stainless-Timeout"});
@@ -177,8 +205,19 @@ std::vector<Field> Api::common_fields(const HttpRequest& request) const {
 void Api::count(const HttpRequest& request, int status) const {
   const Route* route = find(request.path);
   if (const auto model = service_.model()) {
-    model->metrics.http_answered(route == nullptr ? "other" : route->path, status);
+    model->metrics.http_answered(route == nullptr ? "other" : route->path, request.method, status);
   }
+}
+
+std::string_view Api::route_of(std::string_view path) {
+  const Route* route = find(path);
+  return route == nullptr ? std::string_view() : route->path;
+}
+
+ReplyResult admit(Service& service, const HttpRequest& request, ApiResult<GenerationPlan> plan) {
+  if (plan.has_error()) return std::move(plan).error();
+  BUNDLE_TRY(plan->ticket, service.admit(*plan->model, request, demand_of(*plan)));
+  return Reply{{}, std::make_unique<Generation>(service, *std::move(plan))};
 }
 
 Reply json_reply(const Json& body) { return {HttpResponse{.body = print_json(body)}, nullptr}; }

@@ -1,5 +1,8 @@
 #include "runtime/server/api_error.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "base/text.h"
 #include "runtime/server/json_text.h"
 
@@ -45,6 +48,31 @@ ApiError unavailable(std::string code, std::string message, int retry_after_seco
           .code = std::move(code),
           .message = std::move(message),
           .fields = {{"Retry-After", std::to_string(retry_after_seconds)}}};
+}
+
+ApiError rate_limited(std::string code, std::string message, double retry_after_seconds) {
+  const double wait = std::max(retry_after_seconds, 0.001);
+  return {.status = 429,
+          .type = "rate_limit_error",
+          .code = std::move(code),
+          .message = std::move(message),
+          .fields = {{"Retry-After", std::to_string(static_cast<std::int64_t>(std::ceil(wait)))},
+                     {"Retry-After-Ms", std::to_string(std::llround(std::ceil(wait * 1000)))}}};
+}
+
+ApiError forbidden(std::string message) {
+  return {.status = 403,
+          .type = "permission_error",
+          .code = "insufficient_scope",
+          .message = std::move(message)};
+}
+
+ApiError deadline_exceeded() {
+  return {.status = 504,
+          .type = "server_error",
+          .code = "deadline_exceeded",
+          .message = "The request's time was over before its first token.",
+          .fields = {{"X-Should-Retry", "false"}}};
 }
 
 ApiError internal_error(std::string message) {

@@ -41,6 +41,12 @@ ApiError bad_http(int status, std::string code, std::string message);
 ApiError unauthorized(std::string message);
 ApiError not_found_error(std::string code, std::string message, std::string param = {});
 ApiError method_not_allowed(std::string method, std::string allow);
+/// 429 about the limits of one key, with Retry-After.
+ApiError rate_limited(std::string code, std::string message, double retry_after_seconds);
+/// 403: the key is known, and may not do this.
+ApiError forbidden(std::string message);
+/// 504: the request's own time was over before it had a token. Clients should not send it again.
+ApiError deadline_exceeded();
 /// 503 with Retry-After in seconds.
 ApiError unavailable(std::string code, std::string message, int retry_after_seconds);
 ApiError internal_error(std::string message);

@@ -61,6 +61,13 @@ void Choice::finish(const engine::Event& event) {
   output_.text += matcher_.finish();
 }
 
+void Choice::stop(engine::FinishReason reason) {
+  if (over_) return;
+  engine::Event end;
+  end.finish = reason;
+  finish(end);
+}
+
 Output Choice::release() { return std::exchange(output_, {}); }
 
 }  // namespace bundle::server

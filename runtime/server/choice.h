@@ -37,6 +37,8 @@ class Choice {
 
   /// Takes one event in. Those that come after the end are ignored.
   void take(engine::Event event);
+  /// Ends it where it stands.
+  void stop(engine::FinishReason reason);
   bool over() const { return over_; }
   /// A stop string was found: the engine does not know yet that it can stop.
   bool ended_by_string() const { return ended_by_string_; }

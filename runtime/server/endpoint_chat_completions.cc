@@ -89,7 +89,7 @@ AnswerHead head_of(const std::shared_ptr<const Model>& model, const GenerationPa
 
 }  // namespace
 
-ReplyResult create_chat_completion(Service& service, const HttpRequest& request) {
+ApiResult<GenerationPlan> plan_chat_completion(Service& service, const HttpRequest& request) {
   BUNDLE_TRY(const auto model, service.available_model());
   BUNDLE_TRY(const JsonObject body, read_body(request));
   FieldReader reader(body);
@@ -102,12 +102,14 @@ ReplyResult create_chat_completion(Service& service, const HttpRequest& request)
   BUNDLE_TRY(params.sampling.max_tokens,
              output_budget(service, *model, static_cast<std::int64_t>(prompt.ids.size()),
                            params.max_tokens, model->served.max_tokens, "messages"));
-  BUNDLE_TRY(auto ticket, service.admit(*model, params.n));
-  GenerationPlan plan{
-      .params = params, .model = model, .ticket = std::move(ticket), .received = request.received};
+  GenerationPlan plan{.params = params, .model = model, .received = request.received};
   plan.prompts.push_back(std::move(prompt));
   plan.format = chat_format(head_of(model, params), static_cast<std::size_t>(params.n));
-  return Reply{{}, std::make_unique<Generation>(service, std::move(plan))};
+  return plan;
+}
+
+ReplyResult create_chat_completion(Service& service, const HttpRequest& request) {
+  return admit(service, request, plan_chat_completion(service, request));
 }
 
 }  // namespace bundle::server

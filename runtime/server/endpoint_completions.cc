@@ -143,7 +143,7 @@ void fill_texts(const Model& model, std::vector<Prompt>& prompts) {
 
 }  // namespace
 
-ReplyResult create_completion(Service& service, const HttpRequest& request) {
+ApiResult<GenerationPlan> plan_completion(Service& service, const HttpRequest& request) {
   BUNDLE_TRY(const auto model, service.available_model());
   BUNDLE_TRY(const JsonObject body, read_body(request));
   FieldReader reader(body);
@@ -157,16 +157,18 @@ ReplyResult create_completion(Service& service, const HttpRequest& request) {
   }
   BUNDLE_TRY(params.common.sampling.max_tokens, budget(service, *model, prompts, params.common));
   if (params.echo) fill_texts(*model, prompts);
-  BUNDLE_TRY(auto ticket, service.admit(*model, choices));
   GenerationPlan plan{.params = params.common,
                       .prompts = std::move(prompts),
                       .prompt_only = params.common.sampling.max_tokens == 0,
                       .model = model,
-                      .ticket = std::move(ticket),
                       .received = request.received};
   if (plan.prompt_only) plan.params.sampling.max_tokens = 1;
   plan.format = completion_format(head_of(model, params), static_cast<std::size_t>(choices));
-  return Reply{{}, std::make_unique<Generation>(service, std::move(plan))};
+  return plan;
+}
+
+ReplyResult create_completion(Service& service, const HttpRequest& request) {
+  return admit(service, request, plan_completion(service, request));
 }
 
 }  // namespace bundle::server

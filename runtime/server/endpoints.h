@@ -17,12 +17,22 @@ struct Reply {
 
 using ReplyResult = ApiResult<Reply>;
 
+/// What a request asks for, checked, with its prompts as tokens; not yet admitted.
+ApiResult<GenerationPlan> plan_chat_completion(Service& service, const HttpRequest& request);
+ApiResult<GenerationPlan> plan_completion(Service& service, const HttpRequest& request);
+/// The answer that a plan leads to, once there is room for it.
+ReplyResult admit(Service& service, const HttpRequest& request, ApiResult<GenerationPlan> plan);
+
+ReplyResult preview_admission(Service& service, const HttpRequest& request);
 ReplyResult list_models(Service& service, const HttpRequest& request);
 ReplyResult get_model(Service& service, const HttpRequest& request);
 ReplyResult create_chat_completion(Service& service, const HttpRequest& request);
 ReplyResult create_completion(Service& service, const HttpRequest& request);
 ReplyResult tokenize(Service& service, const HttpRequest& request);
 ReplyResult detokenize(Service& service, const HttpRequest& request);
+ReplyResult get_autoscale(Service& service, const HttpRequest& request);
+ReplyResult get_live(Service& service, const HttpRequest& request);
+ReplyResult get_page(Service& service, const HttpRequest& request);
 ReplyResult get_health(Service& service, const HttpRequest& request);
 ReplyResult get_ready(Service& service, const HttpRequest& request);
 ReplyResult get_metrics(Service& service, const HttpRequest& request);

@@ -1,5 +1,6 @@
 #include "runtime/server/generation.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace bundle::server {
@@ -17,6 +18,8 @@ const char* reason_name(engine::FinishReason reason) {
       return "length";
     case engine::FinishReason::kAborted:
       return "abort";
+    case engine::FinishReason::kDeadline:
+      return "deadline";
     default:
       return "error";
   }
@@ -46,12 +49,24 @@ void append(Output& all, Output part) {
 
 }  // namespace
 
+Demand demand_of(const GenerationPlan& plan) {
+  Demand demand{.choices = static_cast<std::int64_t>(plan.prompts.size()) * plan.params.n,
+                .output_tokens = plan.params.sampling.max_tokens,
+                .priority = plan.params.priority};
+  for (const Prompt& prompt : plan.prompts) {
+    demand.prompt_tokens += static_cast<std::int64_t>(prompt.ids.size());
+  }
+  return demand;
+}
+
 struct Generation::Slot {
   Choice choice;
   Output held = {};      // not yet written
   bool touched = false;  // since the last write
   bool ended = false;    // the engine works on it no more, or was told so
   std::int64_t cached_tokens = 0;
+  double queued = 0;        // seconds that the engine let it wait
+  const char* reason = "";  // why it ended
   Clock::time_point first_at = {};
   Clock::time_point last_at = {};
 };
@@ -73,6 +88,7 @@ Generation::~Generation() {
 void Generation::start(std::function<void()> wake) {
   queue_->set_wake(std::move(wake));
   running_ = slots_.size();
+  submitted_ = Clock::now();
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     service_.engine().submit(
         request_of(i), [queue = queue_](engine::Event event) { queue->push(std::move(event)); });
@@ -87,6 +103,9 @@ engine::Request Generation::request_of(std::size_t index) {
   request.sampling = plan_.params.sampling;
   if (request.sampling.seed) *request.sampling.seed += index % n;
   request.cache_salt = plan_.params.cache_salt;
+  request.priority = plan_.params.priority;
+  request.turn = plan_.ticket.turn();
+  request.preview = plan_.preview;
   return request;
 }
 
@@ -94,6 +113,7 @@ Generation::Progress Generation::pull(std::string& out) {
   for (TimedEvent& timed : queue_->drain()) {
     if (!error_) take(std::move(timed));
   }
+  if (running_ > 0 && !error_ && Clock::now() >= deadline_) expire();
   if (error_) return Progress::kFailed;
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     if (slots_[i].touched) write(i, out);
@@ -137,7 +157,11 @@ void Generation::record(Slot& slot, const engine::Event& event, Clock::time_poin
   Metrics& metrics = plan_.model->metrics;
   if (slot.first_at == Clock::time_point()) {
     slot.first_at = at;
+    slot.queued = event.queued_seconds;
+    plan_.ticket.started();
     metrics.first_token(seconds(at - started_));
+    service_.load().first_token(seconds(at - started_), seconds(at - submitted_) - slot.queued,
+                                prompt_tokens_of(slot) - slot.cached_tokens);
   } else {
     metrics.next_tokens(seconds(at - slot.last_at), event.tokens.size());
   }
@@ -146,8 +170,23 @@ void Generation::record(Slot& slot, const engine::Event& event, Clock::time_poin
 
 void Generation::end_slot(Slot& slot, const char* reason) {
   slot.ended = true;
+  slot.reason = reason;
   --running_;
-  plan_.model->metrics.choice_finished(reason);
+  if (!plan_.preview) plan_.model->metrics.choice_finished(reason);
+}
+
+void Generation::expire() {
+  deadline_ = Clock::time_point::max();
+  if (usage().completion_tokens == 0) return fail(deadline_exceeded());
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    Slot& slot = slots_[i];
+    if (slot.ended) continue;
+    service_.engine().abort(first_id_ + i);
+    slot.choice.stop(engine::FinishReason::kDeadline);
+    slot.touched = true;
+    append(slot.held, slot.choice.release());
+    end_slot(slot, reason_name(slot.held.finish));
+  }
 }
 
 void Generation::write(std::size_t index, std::string& out) {
@@ -196,18 +235,54 @@ void Generation::abort_all() {
   record_request();
 }
 
+GenerationRecord Generation::record() const {
+  const Usage total = usage();
+  const Slot& slot = slots_.front();
+  GenerationRecord out{.model = plan_.model->served.name,
+                       .prompt_tokens = total.prompt_tokens,
+                       .completion_tokens = total.completion_tokens,
+                       .cached_tokens = total.cached_tokens,
+                       .finish = error_         ? "error"
+                                 : running_ > 0 ? "abort"
+                                                : slot.reason,
+                       .streamed = streams()};
+  if (slot.first_at == Clock::time_point()) return out;
+  out.queued = slot.queued;
+  out.first_token = seconds(slot.first_at - started_);
+  out.last_token = seconds(slot.last_at - started_);
+  return out;
+}
+
 void Generation::record_request() {
+  if (plan_.preview) return;
   const Usage total = usage();
   RequestFigures figures{.end_to_end = seconds(Clock::now() - started_),
                          .prompt_tokens = total.prompt_tokens,
                          .completion_tokens = total.completion_tokens,
-                         .choices = plan_.params.n};
+                         .cached_tokens = total.cached_tokens,
+                         .max_tokens = plan_.params.sampling.max_tokens,
+                         .choices = plan_.params.n,
+                         .key = plan_.ticket.key()};
   const Slot& slot = slots_.front();
+  if (slot.first_at != Clock::time_point()) {
+    figures.queued = slot.queued;
+    figures.prefill = std::max(seconds(slot.first_at - submitted_) - slot.queued, 0.0);
+    figures.decode = seconds(slot.last_at - slot.first_at);
+  }
   if (slot.choice.completion_tokens() > 1) {
-    figures.time_per_token = seconds(slot.last_at - slot.first_at) /
-                             static_cast<double>(slot.choice.completion_tokens() - 1);
+    figures.time_per_token =
+        figures.decode / static_cast<double>(slot.choice.completion_tokens() - 1);
   }
   plan_.model->metrics.request_finished(figures);
+  plan_.ticket.used(total.completion_tokens);
+  service_.load().finished(static_cast<std::int64_t>(slots_.size()), total.completion_tokens,
+                           figures.time_per_token);
+}
+
+std::int64_t Generation::prompt_tokens_of(const Slot& slot) const {
+  const auto index = static_cast<std::size_t>(&slot - slots_.data());
+  const auto n = static_cast<std::size_t>(plan_.params.n);
+  return static_cast<std::int64_t>(plan_.prompts[index / n].ids.size());
 }
 
 Usage Generation::usage() const {

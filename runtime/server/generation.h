@@ -14,6 +14,7 @@
 
 #include "runtime/server/answer_format.h"
 #include "runtime/server/event_queue.h"
+#include "runtime/server/request_record.h"
 
 namespace bundle::server {
 
@@ -22,11 +23,15 @@ struct GenerationPlan {
   GenerationParams params = {};
   std::vector<Prompt> prompts = {};
   bool prompt_only = false;  // max_tokens 0: the prompt is scored, nothing is generated
+  bool preview = false;      // nothing runs: only what the prefix cache holds is asked for
   std::unique_ptr<AnswerFormat> format = {};
   std::shared_ptr<const Model> model = {};
   Admission::Ticket ticket = {};
   std::chrono::steady_clock::time_point received = {};  // the request; latencies count from it
 };
+
+/// What a plan asks of the engine.
+Demand demand_of(const GenerationPlan& plan);
 
 /// Used by one thread at a time.
 class Generation {
@@ -53,8 +58,14 @@ class Generation {
   std::string whole();
   const ApiError& error() const { return *error_; }
 
+  /// From then on what is there is all: choices end with kDeadline, and a request without any token
+  /// fails. The next pull after it sees to that.
+  void set_deadline(std::chrono::steady_clock::time_point deadline) { deadline_ = deadline; }
+  std::chrono::steady_clock::time_point deadline() const { return deadline_; }
   /// Ends it with this error at the next pull.
   void interrupt(ApiError error);
+  /// For the access log and traces; whole when it is over.
+  GenerationRecord record() const;
   /// About the bytes that wait to be pulled.
   std::size_t pending_bytes() const { return queue_->bytes(); }
 
@@ -66,11 +77,13 @@ class Generation {
   void take(TimedEvent timed);
   void record(Slot& slot, const engine::Event& event, Clock::time_point at);
   void end_slot(Slot& slot, const char* reason);
+  void expire();
   void write(std::size_t index, std::string& out);
   void finish(std::string& out);
   void fail(ApiError error);
   void abort_all();
   void record_request();
+  std::int64_t prompt_tokens_of(const Slot& slot) const;
   Usage usage() const;
 
   Service& service_;
@@ -78,8 +91,10 @@ class Generation {
   std::shared_ptr<EventQueue> queue_ = std::make_shared<EventQueue>();
   std::uint64_t first_id_ = 0;
   Clock::time_point started_;
+  Clock::time_point submitted_ = {};
   std::vector<Slot> slots_;
   std::size_t running_ = 0;
+  Clock::time_point deadline_ = Clock::time_point::max();
   std::optional<ApiError> error_;
 };
 

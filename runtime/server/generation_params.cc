@@ -194,6 +194,8 @@ GenerationParams read_generation_params(FieldReader& reader, const ServedModel& 
   out.tokens_as_ids = reader.boolean("return_tokens_as_token_ids").value_or(false);
   out.skip_special = reader.boolean("skip_special_tokens").value_or(true);
   out.cache_salt = salt_of(reader.string("cache_salt"));
+  out.priority = static_cast<std::int32_t>(
+      reader.integer("priority", std::numeric_limits<std::int32_t>::min(), kMaxInt32).value_or(0));
   if (model.tokenizer == nullptr) out.tokens_as_ids = true;
   return out;
 }

@@ -25,6 +25,7 @@ struct GenerationParams {
   bool tokens_as_ids = false;  // "token_id:42" instead of spellings in logprobs
   bool skip_special = true;
   std::uint64_t cache_salt = 0;
+  std::int32_t priority = 0;  // lower is more urgent, as vLLM has it
 };
 
 /// Reads the common fields; errors are left in `reader`. What the request does not say is taken

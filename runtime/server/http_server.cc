@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <set>
+#include <sys/socket.h>
 #include <thread>
 #include <utility>
 
@@ -20,6 +21,7 @@
 #include <boost/asio/write.hpp>
 
 #include "runtime/server/session.h"
+#include "runtime/server/tls.h"
 
 namespace bundle::server {
 namespace {
@@ -54,6 +56,24 @@ Result<tcp::acceptor> listen(asio::io_context& context, const std::string& host,
   return acceptor;
 }
 
+/// A socket that somebody else opened, and that listens.
+Result<tcp::acceptor> adopt(asio::io_context& context, int socket) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  const bool known = ::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size) == 0;
+  const bool v6 = address.ss_family == AF_INET6;
+  tcp::acceptor acceptor(context);
+  boost::system::error_code error = asio::error::operation_not_supported;
+  if (known && (v6 || address.ss_family == AF_INET)) {
+    acceptor.assign(v6 ? tcp::v6() : tcp::v4(), socket, error);
+  }
+  if (error) {
+    return Error{ErrorCode::kUnreachable, "the socket that was passed does not listen on TCP",
+                 "descriptor " + std::to_string(socket), "Set ListenStream= to a port."};
+  }
+  return acceptor;
+}
+
 std::string full_house() {
   const HttpResponse response = error_response(
       unavailable("too_many_connections", "The server has all the connections it allows.", 1));
@@ -69,6 +89,7 @@ class HttpServer::Impl {
   ~Impl() { stop(); }
 
   Status listen_all();
+  Status set_tls(const TlsFiles& files);
   void run();
   void begin_drain();
   bool wait();
@@ -85,6 +106,8 @@ class HttpServer::Impl {
   asio::awaitable<void> turn_away(tcp::socket socket);
   asio::awaitable<void> tick();
   void admit(tcp::socket socket, Door door);
+  bool make_room();
+  std::shared_ptr<TlsContext> tls_for(Door door);
   void forget(const std::shared_ptr<Session>& session);
   void check_drain(Clock::time_point now);
   void finish(bool clean);
@@ -104,6 +127,7 @@ class HttpServer::Impl {
   std::thread thread_;
 
   std::mutex mutex_;
+  std::shared_ptr<TlsContext> tls_;  // of new connections
   std::condition_variable over_;
   bool finished_ = false;
   bool clean_ = false;
@@ -111,13 +135,29 @@ class HttpServer::Impl {
 
 Status HttpServer::Impl::listen_all() {
   const ServerOptions& options = service.options();
-  BUNDLE_TRY(acceptor_, listen(context_, options.host, options.port));
+  BUNDLE_TRY(acceptor_, options.socket ? adopt(context_, *options.socket)
+                                       : listen(context_, options.host, options.port));
   port = acceptor_->local_endpoint().port();
-  if (options.admin_port) {
-    BUNDLE_TRY(admin_acceptor_, listen(context_, options.admin_host, *options.admin_port));
+  if (options.admin_port || options.admin_socket) {
+    BUNDLE_TRY(admin_acceptor_, options.admin_socket
+                                    ? adopt(context_, *options.admin_socket)
+                                    : listen(context_, options.admin_host, *options.admin_port));
     admin_port = admin_acceptor_->local_endpoint().port();
   }
   return {};
+}
+
+Status HttpServer::Impl::set_tls(const TlsFiles& files) {
+  if (files.certificate.empty()) return {};
+  BUNDLE_TRY(auto fresh, load_tls(files));
+  const std::lock_guard lock(mutex_);
+  tls_ = std::move(fresh);
+  return {};
+}
+
+std::shared_ptr<TlsContext> HttpServer::Impl::tls_for(Door door) {
+  const std::lock_guard lock(mutex_);
+  return door == Door::kPublic ? tls_ : nullptr;
 }
 
 void HttpServer::Impl::run() {
@@ -148,13 +188,31 @@ void HttpServer::Impl::admit(tcp::socket socket, Door door) {
   socket.set_option(tcp::no_delay(true), ignored);
   const auto most = static_cast<std::int64_t>(service.options().limits.connections) +
                     (door == Door::kAdmin ? kAdminConnections : 0);
-  if (service.connections >= most) {
+  const bool full = service.connections >= most && !make_room();
+  if (full && tls_for(door) != nullptr) return;  // who expects TLS would not understand the words
+  if (full) {
     asio::co_spawn(context_, turn_away(std::move(socket)), asio::detached);
     return;
   }
-  auto session = std::make_shared<Session>(std::move(socket), service, api_, workers_, door);
+  auto session =
+      std::make_shared<Session>(std::move(socket), tls_for(door), service, api_, workers_, door);
   sessions_.insert(session);
   session->start([this](const std::shared_ptr<Session>& ended) { forget(ended); });
+}
+
+/// Closes the connection that has waited longest for a request to come: many slow clients make room
+/// for those that have something to say. False when all are being answered.
+bool HttpServer::Impl::make_room() {
+  std::shared_ptr<Session> longest;
+  for (const auto& session : sessions_) {
+    if (!session->waiting_since()) continue;
+    if (longest == nullptr || *session->waiting_since() < *longest->waiting_since()) {
+      longest = session;
+    }
+  }
+  if (longest == nullptr) return false;
+  longest->cut();
+  return true;
 }
 
 asio::awaitable<void> HttpServer::Impl::turn_away(tcp::socket socket) {
@@ -248,11 +306,22 @@ HttpServer::~HttpServer() = default;
 Result<std::unique_ptr<HttpServer>> HttpServer::start(
     ServerOptions options, std::shared_ptr<engine::EngineClient> engine) {
   auto impl = std::make_unique<Impl>(std::move(options), std::move(engine));
+  BUNDLE_CHECK(impl->set_tls(impl->service.options().tls));
+  BUNDLE_TRY(AccessLog log, AccessLog::open(impl->service.options().access_log));
+  impl->service.set_access_log(std::move(log));
   BUNDLE_CHECK(impl->listen_all());
   impl->run();
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(impl)));
 }
 
+void HttpServer::set_api_keys(std::vector<ApiKey> keys) {
+  impl_->service.keys().replace(std::move(keys));
+}
+HttpServer::State HttpServer::state() const {
+  const Service& service = impl_->service;
+  return {service.ready(), service.alive(), readiness_word(service.readiness())};
+}
+Status HttpServer::set_tls(const TlsFiles& files) { return impl_->set_tls(files); }
 void HttpServer::set_model(ServedModel model) { impl_->service.set_model(std::move(model)); }
 std::uint16_t HttpServer::port() const { return impl_->port; }
 std::uint16_t HttpServer::admin_port() const { return impl_->admin_port; }

@@ -16,6 +16,9 @@
 #include "runtime/chat/chat_template.h"
 #include "runtime/engine/client.h"
 #include "runtime/format/model_config.h"
+#include "runtime/server/api_key.h"
+#include "runtime/server/autoscaler.h"
+#include "runtime/server/webhook.h"
 #include "runtime/tokenizer/tokenizer.h"
 
 namespace bundle::server {
@@ -24,7 +27,7 @@ namespace bundle::server {
 struct ServerLimits {
   std::size_t header_bytes = 16u << 10;  // request line and fields; 431 above
   std::size_t body_bytes = 16u << 20;    // 413 above, before the body is read
-  std::size_t connections = 1024;        // open at once; 503 above
+  std::size_t connections = 4096;        // open at once; above, the longest idle one is closed
   std::size_t pending_bytes = 1u << 20;  // output that a slow reader leaves unread; then cut
   std::int64_t queued_requests = 512;    // waiting for the engine; 503 with Retry-After above
   std::int64_t choices = 128;            // n, and prompts in one batch times n
@@ -36,17 +39,38 @@ struct ServerLimits {
   std::chrono::milliseconds write_timeout{30'000};   // a client that takes no byte for so long
 };
 
+/// PEM files. Without a certificate there is no TLS; with a client CA only clients that show a
+/// certificate of it are let in.
+struct TlsFiles {
+  std::string certificate;  // a chain, the server's own first
+  std::string key;
+  std::string client_ca;
+};
+
 struct ServerOptions {
   std::string host = "127.0.0.1";
   std::uint16_t port = 0;  // 0: any free one
   /// Probes and metrics without a key; 0: any free one, none: no such port.
   std::optional<std::uint16_t> admin_port;
   std::string admin_host = "127.0.0.1";
+  /// Sockets that listen already, instead of the above; the server owns them.
+  std::optional<int> socket;
+  std::optional<int> admin_socket;
   /// Any of them opens the API (`Authorization: Bearer …`); empty: no key is asked for.
-  std::vector<std::string> api_keys;
+  std::vector<ApiKey> api_keys;
   /// Origins that browsers may call from ("*" for all); empty: no CORS header is sent.
   std::vector<std::string> cors_origins;
   ServerLimits limits;
+  /// TLS of the public port, when a certificate is named. The admin port never has it.
+  TlsFiles tls;
+  std::string access_log;     // a file, "-" for standard error, "" for none
+  std::string otlp_endpoint;  // of a collector that takes spans over HTTP; "": no traces
+  bool page = true;           // the page at "/"
+  ScalingOptions scaling;
+  WebhookOptions webhook;
+  /// The most that one request may take from its arrival to its last token, and what requests get
+  /// that name no time; 0: none.
+  std::chrono::milliseconds request_timeout{0};
   std::chrono::milliseconds drain_timeout{30'000};  // what runs longer is ended with its last event
   std::chrono::milliseconds keep_alive_interval{15'000};  // comments in a stream that waits
   std::chrono::milliseconds stall_timeout{120'000};  // no step with work to do: /health says so
@@ -81,6 +105,17 @@ class HttpServer {
 
   /// From now on requests are served. May be called again to replace the model.
   void set_model(ServedModel model);
+  /// From now on these keys are accepted; requests under way go on.
+  void set_api_keys(std::vector<ApiKey> keys);
+  /// From now on new connections get these. An error, and nothing changes, when they are no good.
+  Status set_tls(const TlsFiles& files);
+
+  struct State {
+    bool ready = false;
+    bool alive = true;
+    std::string word;  // "ready", "loading", "draining", …
+  };
+  State state() const;
 
   std::uint16_t port() const;
   std::uint16_t admin_port() const;  // 0: none

@@ -61,8 +61,11 @@ std::string response_head(const HttpResponse& response, const HttpRequest& reque
   out += std::string_view(reason.data(), reason.size());
   out += "\r\n";
   if (!response.content_type.empty()) append_field(out, "Content-Type", response.content_type);
-  if (length) {
+  const bool bodiless = response.status == 204 || response.status == 304;
+  if (length && !bodiless) {
     append_field(out, "Content-Length", std::to_string(*length));
+  } else if (bodiless) {
+    // RFC 9110: 204 has no length, and that of 304 would be the other answer's.
   } else if (!request.http_1_0) {
     append_field(out, "Transfer-Encoding", "chunked");
   }
@@ -77,6 +80,17 @@ std::string response_head(const HttpResponse& response, const HttpRequest& reque
 bool equals_ignoring_case(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
                     [](char x, char y) { return lower(x) == lower(y); });
+}
+
+std::optional<std::string> query_value(std::string_view query, std::string_view name) {
+  while (!query.empty()) {
+    const std::string_view pair = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(query.size(), pair.size() + 1));
+    const std::string_view key = pair.substr(0, pair.find('='));
+    if (key != name) continue;
+    return percent_decode(pair.substr(std::min(pair.size(), key.size() + 1)));
+  }
+  return std::nullopt;
 }
 
 std::string percent_decode(std::string_view text) {

@@ -3,12 +3,15 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace bundle::server {
+
+class Client;
 
 struct Field {
   std::string name;
@@ -29,6 +32,7 @@ struct HttpRequest {
   std::string body = {};
   std::string id;  // x-request-id, the client's or ours
   std::chrono::steady_clock::time_point received = {};
+  std::shared_ptr<Client> client = {};  // whose key it came with; null: none was needed
 
   bool has_body() const { return chunked || content_length.value_or(0) > 0; }
   /// The first field of that name (lower case), or "".
@@ -50,6 +54,9 @@ std::string response_head(const HttpResponse& response, const HttpRequest& reque
 
 /// Both characters cases equal, ASCII only.
 bool equals_ignoring_case(std::string_view a, std::string_view b);
+
+/// The value of a parameter of a query, decoded; none when it is not there.
+std::optional<std::string> query_value(std::string_view query, std::string_view name);
 
 /// "%2F" becomes "/". Malformed escapes stay as they are.
 std::string percent_decode(std::string_view text);

@@ -27,6 +27,8 @@ class RequestReader {
   bool untouched() const { return head_.empty(); }
   /// All but the body; from kBody on.
   const HttpRequest& head() const { return request_; }
+  /// From kBody on: whose request it is.
+  void set_client(std::shared_ptr<Client> client) { request_.client = std::move(client); }
   /// In kDone, once.
   HttpRequest take();
   /// In kFailed. The connection can not be used any more.

@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "runtime/server/random_id.h"
+#include "runtime/server/request_timeout.h"
 
 namespace bundle::server {
 namespace {
@@ -27,6 +28,7 @@ constexpr std::size_t kPipelinedBytes = 64u << 10;  // taken in ahead while an a
 constexpr std::size_t kShortBody = 64u << 10;       // read to its end though it is refused
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 constexpr auto kLinger = std::chrono::seconds(2);
+constexpr auto kFarewell = std::chrono::seconds(1);  // for TLS's last words
 
 std::string request_id(const HttpRequest& request) {
   const std::string_view given = request.field("x-request-id");
@@ -58,14 +60,14 @@ const HttpResponse& stream_response() {
 
 }  // namespace
 
-Session::Session(asio::ip::tcp::socket socket, Service& service, const Api& api,
-                 asio::thread_pool& workers, Door door)
-    : socket_(std::move(socket)),
+Session::Session(asio::ip::tcp::socket socket, std::shared_ptr<TlsContext> tls, Service& service,
+                 const Api& api, asio::thread_pool& workers, Door door)
+    : connection_(std::move(socket), std::move(tls)),
       service_(service),
       api_(api),
       workers_(workers),
       door_(door),
-      signal_(socket_.get_executor()) {
+      signal_(connection_.executor()) {
   ++service_.connections;
 }
 
@@ -73,7 +75,7 @@ Session::~Session() { --service_.connections; }
 
 void Session::start(std::function<void(const std::shared_ptr<Session>&)> on_end) {
   asio::co_spawn(
-      socket_.get_executor(), [self = shared_from_this()] { return self->run(); },
+      connection_.executor(), [self = shared_from_this()] { return self->run(); },
       [self = shared_from_this(), on_end = std::move(on_end)](const std::exception_ptr&) {
         self->cut();
         on_end(self);
@@ -84,13 +86,17 @@ void Session::tick(Clock::time_point now) {
   if (now >= deadline_) {
     deadline_ = Clock::time_point::max();
     timed_out_ = true;
-    boost::system::error_code ignored;
-    socket_.cancel(ignored);
+    connection_.cancel();
   }
   const std::size_t most = service_.options().limits.pending_bytes;
   if (generation_ != nullptr && generation_->streams() && generation_->pending_bytes() > most) {
     cut();
   }
+}
+
+std::optional<Session::Clock::time_point> Session::waiting_since() const {
+  if (!reading_ || !connection_.is_open()) return std::nullopt;
+  return reading_since_;
 }
 
 void Session::drain() {
@@ -105,21 +111,28 @@ void Session::interrupt(const ApiError& error) {
 }
 
 void Session::cut() {
-  boost::system::error_code ignored;
-  socket_.close(ignored);
+  connection_.close();
   client_left_ = true;
   wake();
 }
 
 Session::Awaitable<> Session::run() {
-  bool open = true;
+  deadline_ = Clock::now() + service_.options().limits.header_timeout;
+  const auto refused = co_await connection_.handshake();
+  bool open = !refused;
   while (open) {
     const bool asked = co_await read_request();
     if (asked) co_await answer();
     busy_ = false;
-    open = asked && !closing_ && socket_.is_open();
+    open = asked && !closing_ && connection_.is_open();
   }
-  if (unread_input_ && socket_.is_open()) co_await linger();
+  if (refused || !connection_.is_open()) co_return;
+  if (unread_input_) {
+    co_await linger();
+  } else {
+    deadline_ = Clock::now() + kFarewell;
+    co_await connection_.finish();
+  }
 }
 
 /// False when the connection is over.
@@ -128,7 +141,9 @@ Session::Awaitable<bool> Session::read_request() {
   reader_ = std::make_unique<RequestReader>(limits);
   refusal_.reset();
   head_taken_ = false;
-  deadline_ = Clock::now() + limits.idle_timeout;
+  reading_ = true;
+  reading_since_ = Clock::now();
+  deadline_ = reading_since_ + limits.idle_timeout;
   while (true) {
     const std::size_t before = input_.size();
     input_.consume(reader_->feed(view(input_)));
@@ -150,6 +165,7 @@ Session::Awaitable<bool> Session::read_request() {
     if (!came) co_return false;
   }
   deadline_ = Clock::time_point::max();
+  reading_ = false;
   co_return true;
 }
 
@@ -158,6 +174,7 @@ Session::Awaitable<bool> Session::take_head() {
   head_taken_ = true;
   deadline_ = Clock::now() + service_.options().limits.body_timeout;
   const HttpRequest& head = reader_->head();
+  reader_->set_client(api_.client_of(head));
   refusal_ = api_.check(head, door_);
   if (refusal_ &&
       (head.chunked || head.expects_continue || head.content_length.value_or(0) > kShortBody)) {
@@ -172,10 +189,11 @@ Session::Awaitable<bool> Session::take_head() {
 }
 
 Session::Awaitable<bool> Session::read_more() {
-  const auto [error, count] = co_await socket_.async_read_some(input_.prepare(kReadBytes), kToken);
+  const auto space = input_.prepare(kReadBytes);
+  const auto [error, count] = co_await connection_.read_some(space);
   input_.commit(count);
   if (!error) co_return true;
-  if (timed_out_ && socket_.is_open()) co_await read_failed();
+  if (timed_out_ && connection_.is_open()) co_await read_failed();
   co_return false;
 }
 
@@ -190,26 +208,64 @@ Session::Awaitable<> Session::read_failed() {
 
 Session::Awaitable<> Session::answer() {
   request_ = reader_->take();
+  bytes_sent_ = 0;
+  status_ = 0;
+  client_left_ = false;
   request_.id = request_id(request_);
   request_.received = Clock::now();
   if (refusal_) {
     const HttpResponse response = error_response(*refusal_);
     co_await respond(response);
+    record();
     co_return;
   }
   Reply reply = co_await handle();
   if (reply.generation == nullptr) {
     co_await respond(reply.response);
+    record();
   } else {
     generation_ = std::move(reply.generation);
+    set_deadline();
     co_await generate();
+    record();
     generation_.reset();
   }
 }
 
+/// For the access log and traces.
+void Session::record() {
+  if (!service_.records()) return;
+  const auto took = Clock::now() - request_.received;
+  RequestRecord record{
+      .arrived = std::chrono::system_clock::now() -
+                 std::chrono::duration_cast<std::chrono::system_clock::duration>(took),
+      .seconds = std::chrono::duration<double>(took).count(),
+      .id = request_.id,
+      .key = request_.client ? request_.client->key().name : "",
+      .peer = connection_.peer(),
+      .method = request_.method,
+      .path = request_.path,
+      .route = std::string(Api::route_of(request_.path)),
+      .status = status_,
+      .bytes = bytes_sent_,
+      .client_left = client_left_,
+      .generated = generation_ != nullptr,
+      .trace = trace_of(request_)};
+  if (generation_) record.generation = generation_->record();
+  service_.record(std::move(record));
+}
+
+/// The request's own limit, but no more than the server's.
+void Session::set_deadline() {
+  const auto most = service_.options().request_timeout;
+  auto timeout = requested_timeout(request_).value_or(most);
+  if (most.count() > 0) timeout = std::min(timeout, most);
+  if (timeout.count() > 0) generation_->set_deadline(request_.received + timeout);
+}
+
 Session::Awaitable<Reply> Session::handle() {
   if (!api_.is_heavy(request_)) co_return api_.handle(request_);
-  const auto executor = socket_.get_executor();
+  const auto executor = connection_.executor();
   co_await asio::post(asio::bind_executor(workers_.get_executor(), asio::use_awaitable));
   Reply reply = api_.handle(request_);
   co_await asio::post(asio::bind_executor(executor, asio::use_awaitable));
@@ -226,6 +282,7 @@ Session::Awaitable<> Session::respond(const HttpResponse& response) {
   for (Field& field : api_.common_fields(request_)) full.fields.push_back(std::move(field));
   std::string wire = response_head(full, request_, closing_, full.body.size());
   if (request_.method != "HEAD") wire += full.body;
+  status_ = response.status;
   api_.count(request_, response.status);
   if (response.status == 500) log_error("request " + request_.id + ": " + response.body);
   co_await write(wire);
@@ -237,14 +294,17 @@ Session::Awaitable<> Session::refuse(const ApiError& error) {
   closing_ = true;
   request_ = reader_->head();
   request_.id = request_id(request_);
+  request_.received = Clock::now();
+  bytes_sent_ = 0;
   const HttpResponse response = error_response(error);
   co_await respond(response);
+  record();
 }
 
 Session::Awaitable<> Session::generate() {
   client_left_ = false;
   head_sent_ = false;
-  generation_->start([weak = weak_from_this(), executor = socket_.get_executor()] {
+  generation_->start([weak = weak_from_this(), executor = connection_.executor()] {
     asio::post(executor, [weak] {
       if (const auto self = weak.lock()) self->wake();
     });
@@ -263,7 +323,7 @@ Session::Awaitable<> Session::answer_whole() {
   std::string unused;
   auto progress = generation_->pull(unused);
   while (progress == Generation::Progress::kWaiting && !client_left_) {
-    co_await wait_for_wake(Clock::time_point::max());
+    co_await wait_for_wake(generation_->deadline());
     progress = generation_->pull(unused);
   }
   if (client_left_) co_return;
@@ -300,7 +360,7 @@ Session::Awaitable<> Session::stream() {
       last_write = now;
     }
     if (over) co_return;
-    co_await wait_for_wake(last_write + interval);
+    co_await wait_for_wake(std::min(last_write + interval, generation_->deadline()));
   }
 }
 
@@ -312,7 +372,8 @@ Session::Awaitable<bool> Session::send_events(std::string& events, bool last) {
     closing_ = will_close(response) || request_.http_1_0;
     for (Field& field : api_.common_fields(request_)) response.fields.push_back(std::move(field));
     wire = response_head(response, request_, closing_, std::nullopt);
-    api_.count(request_, 200);
+    status_ = response.status;
+    api_.count(request_, response.status);
     head_sent_ = true;
   }
   if (request_.http_1_0) {
@@ -343,14 +404,15 @@ void Session::wake() {
 Session::Awaitable<bool> Session::write(std::string_view bytes) {
   while (!bytes.empty()) {
     deadline_ = Clock::now() + service_.options().limits.write_timeout;
-    const auto [error, count] =
-        co_await socket_.async_write_some(asio::buffer(bytes.data(), bytes.size()), kToken);
+    const auto piece = asio::buffer(bytes.data(), bytes.size());
+    const auto [error, count] = co_await connection_.write_some(piece);
     if (error) {
       client_left_ = true;
       cut();
       co_return false;
     }
     bytes.remove_prefix(count);
+    bytes_sent_ += count;
   }
   deadline_ = Clock::time_point::max();
   co_return true;
@@ -358,21 +420,20 @@ Session::Awaitable<bool> Session::write(std::string_view bytes) {
 
 /// Closing while the client still sends would make its kernel throw our answer away.
 Session::Awaitable<> Session::linger() {
-  boost::system::error_code ignored;
-  socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
+  connection_.shutdown_send();
   const auto until = Clock::now() + kLinger;
   deadline_ = until;
   input_.clear();
   while (Clock::now() < until) {
-    const auto [error, count] =
-        co_await socket_.async_read_some(input_.prepare(kReadBytes), kToken);
+    const auto space = input_.prepare(kReadBytes);
+    const auto [error, count] = co_await connection_.read_some(space);
     if (error) co_return;
   }
 }
 
 void Session::start_watch() {
   watching_ = true;
-  asio::co_spawn(socket_.get_executor(), watch(),
+  asio::co_spawn(connection_.executor(), watch(),
                  asio::bind_cancellation_slot(
                      stop_watching_.slot(), [self = shared_from_this()](const std::exception_ptr&) {
                        self->watching_ = false;
@@ -383,7 +444,8 @@ void Session::start_watch() {
 /// While an answer is made nobody reads: this does, to see the client go.
 Session::Awaitable<> Session::watch() {
   while (input_.size() < kPipelinedBytes) {
-    const auto [error, count] = co_await socket_.async_read_some(input_.prepare(4096), kToken);
+    const auto space = input_.prepare(4096);
+    const auto [error, count] = co_await connection_.read_some(space);
     input_.commit(count);
     if (!error) continue;
     if (error != asio::error::operation_aborted) {

@@ -18,6 +18,7 @@
 #include <boost/beast/core/flat_buffer.hpp>
 
 #include "runtime/server/api.h"
+#include "runtime/server/connection.h"
 #include "runtime/server/request_reader.h"
 
 namespace bundle::server {
@@ -26,8 +27,9 @@ class Session : public std::enable_shared_from_this<Session> {
  public:
   using Clock = std::chrono::steady_clock;
 
-  Session(boost::asio::ip::tcp::socket socket, Service& service, const Api& api,
-          boost::asio::thread_pool& workers, Door door);
+  /// A null context: without TLS.
+  Session(boost::asio::ip::tcp::socket socket, std::shared_ptr<TlsContext> tls, Service& service,
+          const Api& api, boost::asio::thread_pool& workers, Door door);
   ~Session();
 
   /// Serves the connection until it ends; then gives itself up and calls `on_end`.
@@ -37,6 +39,8 @@ class Session : public std::enable_shared_from_this<Session> {
   void tick(Clock::time_point now);
   /// Closes it if nothing has been asked; else it closes after the answer.
   void drain();
+  /// Since when it waits for the rest of a request, or for one at all; none while it answers.
+  std::optional<Clock::time_point> waiting_since() const;
   /// A request is being read or answered.
   bool busy() const { return busy_; }
   /// Ends a generation that is under way with this error.
@@ -55,6 +59,8 @@ class Session : public std::enable_shared_from_this<Session> {
   Awaitable<> read_failed();
   Awaitable<> answer();
   Awaitable<Reply> handle();
+  void set_deadline();
+  void record();
   Awaitable<> respond(const HttpResponse& response);
   Awaitable<> refuse(const ApiError& error);
   Awaitable<> generate();
@@ -70,7 +76,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void wake();
   bool will_close(const HttpResponse& response) const;
 
-  boost::asio::ip::tcp::socket socket_;
+  Connection connection_;
   Service& service_;
   const Api& api_;
   boost::asio::thread_pool& workers_;
@@ -83,6 +89,10 @@ class Session : public std::enable_shared_from_this<Session> {
   boost::asio::steady_timer signal_;
   boost::asio::cancellation_signal stop_watching_;
   Clock::time_point deadline_ = Clock::time_point::max();
+  Clock::time_point reading_since_ = Clock::now();
+  bool reading_ = true;
+  int status_ = 0;                // of the answer; 0: it was cut off before
+  std::uint64_t bytes_sent_ = 0;  // of the answer
   bool timed_out_ = false;
   bool head_taken_ = false;
   bool busy_ = false;

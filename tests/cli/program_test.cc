@@ -61,9 +61,10 @@ TEST_F(Program, WithoutArgumentsShowsHelpAndFails) {
 }
 
 TEST_F(Program, EveryCommandHasHelp) {
-  for (const char* command : {"bench", "build", "chat", "completion", "delete", "deploy", "doctor",
-                              "gc", "init", "inspect", "list", "logs", "prompt", "rm", "rollback",
-                              "serve", "status", "tokenize", "version"}) {
+  for (const char* command :
+       {"bench", "build",    "chat",    "completion", "delete",   "deploy", "doctor",
+        "gc",    "init",     "inspect", "key",        "list",     "logs",   "prompt",
+        "rm",    "rollback", "serve",   "status",     "tokenize", "version"}) {
     const Ran ran = run(std::string(command) + " --help");
     EXPECT_EQ(ran.code, 0) << command;
     EXPECT_NE(ran.out.find("Usage: bundle " + std::string(command)), std::string::npos) << ran.out;
@@ -88,6 +89,20 @@ TEST_F(Program, AnEmptyStoreListsNothing) {
   const Ran ran = run("list --output json");
   EXPECT_EQ(ran.code, 0);
   EXPECT_TRUE(parse_json(ran.out, "stdout")) << ran.out;
+}
+
+TEST_F(Program, MakesApiKeysAndKeepsTheirHashesOnly) {
+  const std::string file = (home_ / "keys").string();
+  const Ran first = run("key alice --concurrency 2 --file " + file + " --output json");
+  ASSERT_EQ(first.code, 0) << first.err;
+  const std::string secret(parse_json(first.out, "output")->at("key").as_string());
+  EXPECT_TRUE(secret.starts_with("sk-"));
+  EXPECT_EQ(secret.size(), 67u);
+  EXPECT_EQ(run("key bob --scopes metrics --file " + file).code, 0);
+  const std::string text = *read_file(file);
+  EXPECT_EQ(text.find(secret), std::string::npos);
+  EXPECT_NE(text.find(" name=alice concurrency=2\nsha256:"), std::string::npos) << text;
+  EXPECT_EQ(run("key carol --scopes root").code, 2);
 }
 
 TEST_F(Program, AMissingBundleIsNotFound) {

@@ -99,7 +99,8 @@ TEST_F(ArgumentsTest, AModelOfAPathIsNamedForIt) {
 
 TEST_F(ArgumentsTest, KeysAreOneALine) {
   EXPECT_THAT(*read_api_keys(write("keys", "sk-one\r\n\n  sk two \nsk-three")),
-              ElementsAre("sk-one", "sk two", "sk-three"));
+              ElementsAre(server::plain_key("sk-one"), server::plain_key("sk two"),
+                          server::plain_key("sk-three")));
   EXPECT_EQ(read_api_keys(write("none", "\n \n")).error().code, ErrorCode::kBadInput);
   EXPECT_FALSE(read_api_keys((folder_ / "missing").string()));
 }

@@ -40,7 +40,13 @@ TEST(RuntimeSettings, EveryKeyArrives) {
       "kv_tokens": 100000, "max_sequences": 8, "max_step_tokens": 256, "prefix_cache": false,
       "threads": 3, "chat_template": "{{ x }}", "backend": "cpu-reference",
       "sampling": {"temperature": 0, "top_p": 0.5, "top_k": 7, "min_p": 0.25,
-                   "repetition_penalty": 1.5, "max_tokens": 99}})");
+                   "repetition_penalty": 1.5, "max_tokens": 99},
+      "server": {"max_queued_requests": 7, "max_connections": 8, "max_body_bytes": 4096,
+                 "request_timeout_seconds": 1.5, "target_concurrency": 12,
+                 "target_ttft_seconds": 0.5, "idle_seconds": 300, "min_replicas": 1,
+                 "max_replicas": 9, "otlp_endpoint": "http://c:4318", "page": false,
+                 "webhook_url": "http://w/", "webhook_waiting": 5, "webhook_wait_seconds": 6,
+                 "webhook_kv_usage": 0.9, "webhook_idle_seconds": 60}})");
   EXPECT_EQ(s.engine.max_context, 4096);
   EXPECT_EQ(s.engine.kv_type, DType::kBF16);
   EXPECT_EQ(s.engine.kv_tokens, 100000);
@@ -56,6 +62,22 @@ TEST(RuntimeSettings, EveryKeyArrives) {
   EXPECT_EQ(s.sampling.min_p, 0.25);
   EXPECT_EQ(s.sampling.repetition_penalty, 1.5);
   EXPECT_EQ(s.max_tokens, 99);
+  EXPECT_EQ(s.server.limits.queued_requests, 7);
+  EXPECT_EQ(s.server.limits.connections, 8u);
+  EXPECT_EQ(s.server.limits.body_bytes, 4096u);
+  EXPECT_EQ(s.server.request_timeout, std::chrono::milliseconds(1500));
+  EXPECT_EQ(s.server.scaling.target_concurrency, 12);
+  EXPECT_EQ(s.server.scaling.target_ttft_seconds, 0.5);
+  EXPECT_EQ(s.server.scaling.idle_seconds, 300);
+  EXPECT_EQ(s.server.scaling.min_replicas, 1);
+  EXPECT_EQ(s.server.scaling.max_replicas, 9);
+  EXPECT_EQ(s.server.otlp_endpoint, "http://c:4318");
+  EXPECT_FALSE(s.server.page);
+  EXPECT_EQ(s.server.webhook.url, "http://w/");
+  EXPECT_EQ(s.server.webhook.waiting, 5);
+  EXPECT_EQ(s.server.webhook.wait_seconds, 6);
+  EXPECT_EQ(s.server.webhook.kv_usage, 0.9);
+  EXPECT_EQ(s.server.webhook.idle_seconds, 60);
 }
 
 TEST(RuntimeSettings, NullCountsAsAbsent) {

@@ -2,10 +2,13 @@
 // outside.
 #include <chrono>
 #include <csignal>
+#include <cstring>
 #include <fstream>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <mutex>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <thread>
 
 #include "base/process.h"
@@ -17,6 +20,7 @@ namespace bundle::launch {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 using namespace std::chrono_literals;
 
 /// A golden checkpoint in a folder of its own, and what it must answer.
@@ -184,7 +188,9 @@ TEST_F(ServerProgram, OutlivesItsEngine) {
   const pid_t engine = server.engine();
   ASSERT_GT(engine, 0);
   ASSERT_EQ(::kill(engine, SIGKILL), 0);
-  EXPECT_THAT(stream.finish(), HasSubstr("data: {\"error\""));
+  const std::string rest = stream.finish();
+  EXPECT_THAT(rest, HasSubstr("\"finish_reason\":\"length\"")) << "the next engine went on";
+  EXPECT_THAT(rest, Not(HasSubstr("\"error\"")));
   EXPECT_TRUE(stream.ended_properly());
   EXPECT_EQ(server.get("/v1/models")->status, 200);
   ASSERT_TRUE(eventually([&] { return server.get("/ready")->status == 200; }));
@@ -195,6 +201,54 @@ TEST_F(ServerProgram, OutlivesItsEngine) {
   EXPECT_EQ(answer->status, 200) << answer->body;
   EXPECT_NE(server.engine(), engine);
   EXPECT_THAT(server.get("/metrics")->body, HasSubstr("bundle_engine_restarts_total 1"));
+}
+
+TEST_F(ServerProgram, TellsSystemdWhatItDoes) {
+  const std::string address = (folder_.path() / "notify").string();
+  const Fd systemd(::socket(AF_UNIX, SOCK_DGRAM, 0));
+  sockaddr_un name{.sun_family = AF_UNIX, .sun_path = {}};
+  std::memcpy(name.sun_path, address.data(), address.size());
+  ASSERT_EQ(::bind(systemd.get(), reinterpret_cast<sockaddr*>(&name), sizeof name), 0);
+  std::string heard;
+  const auto hears = [&](const std::string& text) {
+    return eventually([&] {
+      char piece[512];
+      const ssize_t size = ::recv(systemd.get(), piece, sizeof piece, MSG_DONTWAIT);
+      if (size > 0) heard.append(piece, static_cast<std::size_t>(size)) += '\n';
+      return heard.find(text) != std::string::npos;
+    });
+  };
+  RunningServer server(
+      arguments(), folder_.path(),
+      {"env", "NOTIFY_SOCKET=" + address, "WATCHDOG_USEC=200000", server_program()});
+  ASSERT_TRUE(server.wait_ready()) << server.log();
+  EXPECT_TRUE(hears("READY=1"));
+  EXPECT_TRUE(hears("WATCHDOG=1"));
+  server.signal(SIGHUP);
+  EXPECT_TRUE(hears("RELOADING=1"));
+  server.signal(SIGTERM);
+  EXPECT_TRUE(hears("STOPPING=1"));
+  EXPECT_EQ(server.wait_exit(), 0);
+}
+
+TEST_F(ServerProgram, KeysAreReadAgainWhenTheirFileChanges) {
+  const Path keys = folder_.path() / "keys";
+  ASSERT_TRUE(write_file_atomic(keys, "sk-old\n"));
+  RunningServer server(arguments({"--api-key-file", keys.string()}), folder_.path());
+  ASSERT_TRUE(server.wait_ready()) << server.log();
+  const auto status = [&](const std::string& key) {
+    return http_request(
+               {.url = server.url("/v1/models"), .headers = {{"Authorization", "Bearer " + key}}})
+        ->status;
+  };
+  EXPECT_EQ(status("sk-old"), 200);
+  ASSERT_TRUE(write_file_atomic(keys, "sk-new\n"));
+  EXPECT_TRUE(eventually([&] { return status("sk-new") == 200; }));
+  EXPECT_EQ(status("sk-old"), 401);
+  ASSERT_TRUE(write_file_atomic(keys, "sha256:nonsense\n"));
+  EXPECT_TRUE(
+      eventually([&] { return server.log().find("nothing was reloaded") != std::string::npos; }));
+  EXPECT_EQ(status("sk-new"), 200) << "a mistake changes nothing";
 }
 
 TEST_F(ServerProgram, AKilledSupervisorTakesItsEngineAlong) {

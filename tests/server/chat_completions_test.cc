@@ -16,7 +16,7 @@ TEST(ChatCompletions, AnswersInOpenAIsShape) {
   EXPECT_EQ(body.at("object"), "chat.completion");
   EXPECT_TRUE(body.at("id").as_string().starts_with("chatcmpl-"));
   EXPECT_EQ(body.at("model"), "toy");
-  EXPECT_EQ(body.at("system_fingerprint"), "fp_0123456789ab");
+  EXPECT_EQ(body.at("system_fingerprint"), "sha256:0123456789abcdef0123456789abcdef");
   const Json& choice = body.at("choices").at(0);
   EXPECT_EQ(choice.at("message").at("role"), "assistant");
   EXPECT_EQ(choice.at("message").at("content"), kFox);

@@ -143,7 +143,7 @@ TEST(Connection, RequestIdsComeBack) {
 
 TEST(Connection, ContinuesOnlyWhereTheBodyIsWanted) {
   ServerOptions options;
-  options.api_keys = {"secret"};
+  options.api_keys = {plain_key("secret")};
   TestServer server(options);
   const std::string body = R"({"prompt":"x","max_tokens":1})";
   const std::string head =
@@ -204,16 +204,32 @@ TEST(Connection, SlowRequestsTimeOut) {
   EXPECT_EQ(silent.read_some(5), "");
 }
 
-TEST(Connection, TooManyConnectionsAreTurnedAway) {
+TEST(Connection, TheLongestIdleOneMakesRoom) {
   ServerOptions options;
   options.limits.connections = 3;
   TestServer server(options);
   std::vector<RawClient> clients;
   for (int i = 0; i < 3; ++i) {
     clients.push_back(server.connect());
-    clients.back().send(get("/health"));
-    EXPECT_EQ(clients.back().read_response().status, 200);
+    clients.back().send(i == 0 ? "GET /hea" : get("/health"));
+    if (i > 0) EXPECT_EQ(clients.back().read_response().status, 200);
   }
+  EXPECT_EQ(server.exchange(get("/health")).status, 200);
+  EXPECT_TRUE(clients[0].closed());
+  clients[2].send(get("/health"));
+  EXPECT_EQ(clients[2].read_response().status, 200) << "the others stay";
+}
+
+TEST(Connection, WhenAllAreBeingAnsweredNewOnesAreTurnedAway) {
+  ServerOptions options;
+  options.limits.connections = 3;
+  TestServer server([](const engine::Request&) { return Script{.hold = true}; }, options);
+  std::vector<RawClient> clients;
+  for (int i = 0; i < 3; ++i) {
+    clients.push_back(server.connect());
+    clients.back().send(post("/v1/completions", R"({"prompt":"x"})"));
+  }
+  ASSERT_TRUE(server.engine().wait_for_running(3));
   const RawResponse refused = server.connect().read_response();
   expect_error(refused, 503, "too_many_connections");
   EXPECT_EQ(refused.field("retry-after"), "1");
@@ -227,7 +243,7 @@ TEST(Connection, TooManyConnectionsAreTurnedAway) {
 
 TEST(Keys, GuardEveryRouteButTheProbes) {
   ServerOptions options;
-  options.api_keys = {"first", "second"};
+  options.api_keys = {plain_key("first"), plain_key("second")};
   TestServer server(options);
   for (const auto& request :
        {get("/v1/models"), get("/metrics"), get("/version"), get("/nope"),
@@ -259,7 +275,7 @@ TEST(Cors, IsOffUnlessAnOriginIsNamed) {
   EXPECT_EQ(closed.exchange(preflight).field("access-control-allow-origin"), "");
   ServerOptions options;
   options.cors_origins = {"https://a.example"};
-  options.api_keys = {"secret"};
+  options.api_keys = {plain_key("secret")};
   TestServer open(options);
   const RawResponse allowed = open.exchange(preflight);
   EXPECT_EQ(allowed.status, 204);

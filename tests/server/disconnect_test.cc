@@ -121,7 +121,7 @@ TEST(Admission, RefusesWhatWouldWaitTooLong) {
   clients.back().send(completion(R"("max_tokens":3)"));
   EXPECT_TRUE(server.engine().wait_for_running(6));
   EXPECT_THAT(server.exchange(get("/metrics")).body,
-              HasSubstr(R"(bundle_rejected_requests_total{reason="queue_full"} 1)"));
+              HasSubstr(R"(bundle_rejected_requests_total{reason="overloaded"} 1)"));
 }
 
 TEST(Drain, FinishesWhatRunsAndRefusesTheRest) {

@@ -114,12 +114,16 @@ bool FakeEngine::advance(Job& job) {
   event.id = job.request.id;
   if (job.done == 0) {
     event.cached_tokens = job.script.cached_tokens;
-    prompt_tokens_ += static_cast<std::int64_t>(job.request.prompt.size());
+    if (!job.request.preview) {
+      prompt_tokens_ += static_cast<std::int64_t>(job.request.prompt.size());
+    }
     for (std::size_t i = 1; sampling.prompt_logprobs >= 0 && i < job.request.prompt.size(); ++i) {
       event.prompt_logprobs.push_back(score(job.request.prompt[i], sampling.prompt_logprobs));
     }
   }
-  if (job.aborted) {
+  if (job.request.preview) {
+    event.finish = engine::FinishReason::kLength;
+  } else if (job.aborted) {
     event.finish = engine::FinishReason::kAborted;
   } else if (job.script.hold) {
     return true;

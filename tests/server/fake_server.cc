@@ -11,7 +11,7 @@ int main(int argc, char** argv) {
   using namespace bundle::server;
   const std::chrono::microseconds step(argc > 1 ? std::atoi(argv[1]) : 1000);
   ServerOptions options;
-  if (argc > 2) options.api_keys = {argv[2]};
+  if (argc > 2) options.api_keys = {plain_key(argv[2])};
   auto engine = std::make_shared<FakeEngine>(fox_script, step);
   auto server = HttpServer::start(options, engine);
   if (server.has_error()) {

@@ -156,7 +156,8 @@ RawResponse RawClient::read_response(double seconds, bool head_only) {
   const bool chunked = out.field("transfer-encoding") == "chunked";
   const std::string length = out.field("content-length");
   const std::size_t wanted = length.empty() || head_only ? 0 : std::stoul(length);
-  const bool until_close = !chunked && length.empty() && out.status != 204 && !head_only;
+  const bool until_close =
+      !chunked && length.empty() && out.status != 204 && out.status != 304 && !head_only;
   while (true) {
     if (chunked ? take_chunks(bytes, out.body) : !until_close && bytes.size() >= wanted) {
       out.complete = true;

@@ -50,7 +50,7 @@ class OpenAIClient(unittest.TestCase):
         self.assertEqual(answer.usage.total_tokens,
                          answer.usage.prompt_tokens + answer.usage.completion_tokens)
         self.assertEqual(answer.usage.prompt_tokens_details.cached_tokens, 0)
-        self.assertTrue(answer.system_fingerprint.startswith("fp_"))
+        self.assertTrue(answer.system_fingerprint.startswith("sha256:"))
 
     def test_chat_stream(self):
         chunks = list(self.client.chat.completions.create(

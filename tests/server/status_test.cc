@@ -28,7 +28,11 @@ TEST(Status, LoadingIsAliveAndNotReady) {
   };
   EXPECT_EQ(status(get("/health")).status, 200);
   EXPECT_EQ(status(get("/ready")).status, 503);
-  for (const auto& request : {get("/v1/models"), get("/metrics"), post("/v1/completions", "{}")}) {
+  EXPECT_EQ(status(get("/live")).status, 200);
+  const RawResponse metrics = status(get("/metrics"));
+  EXPECT_EQ(metrics.status, 200);
+  EXPECT_THAT(metrics.body, HasSubstr("bundle_ready 0\n"));
+  for (const auto& request : {get("/v1/models"), post("/v1/completions", "{}"), get("/ready")}) {
     const RawResponse refused = status(request);
     EXPECT_EQ(refused.status, 503);
     EXPECT_NE(refused.field("retry-after"), "");
@@ -46,7 +50,10 @@ TEST(Status, ADeadEngineIsNotHealthy) {
   const RawResponse health = server.exchange(get("/health"));
   EXPECT_EQ(health.status, 503);
   EXPECT_EQ(health.json().at("error").at("code"), "engine_dead");
-  EXPECT_EQ(server.exchange(get("/ready")).status, 503);
+  const RawResponse ready = server.exchange(get("/ready"));
+  EXPECT_EQ(ready.status, 503);
+  EXPECT_EQ(ready.json().at("error").at("code"), "engine_restarting");
+  EXPECT_EQ(server.exchange(get("/live")).status, 200);
   EXPECT_EQ(server.chat("").status, 503);
   server.engine().set_ready(true);
   EXPECT_EQ(server.exchange(get("/health")).status, 200);
@@ -58,9 +65,11 @@ TEST(Status, AnEngineThatHangsIsNotHealthy) {
   TestServer server([](const engine::Request&) { return Script{.hold = true}; }, options);
   RawClient client = server.connect();
   client.send(post("/v1/completions", R"({"prompt":"x"})"));
-  EXPECT_TRUE(becomes(server, "/health", 503));
+  EXPECT_TRUE(becomes(server, "/live", 503));
+  EXPECT_EQ(server.exchange(get("/health")).json().at("error").at("code"), "engine_stalled");
+  EXPECT_EQ(server.exchange(get("/ready")).json().at("error").at("code"), "engine_stalled");
   client.close();
-  EXPECT_TRUE(becomes(server, "/health", 200));
+  EXPECT_TRUE(becomes(server, "/live", 200));
 }
 
 TEST(Status, VersionNamesTheBundle) {
@@ -88,6 +97,15 @@ TEST(Metrics, ShowWhatHappened) {
           "vllm:e2e_request_latency_seconds_count{" + label + "} 2",
           "vllm:inter_token_latency_seconds_count{" + label + "} 12",
           "vllm:request_generation_tokens_sum{" + label + "} 15",
+          "vllm:gpu_cache_usage_perc{" + label + "} 0.25",
+          "vllm:request_queue_time_seconds_count{" + label + "} 2",
+          "vllm:request_prefill_time_seconds_count{" + label + "} 2",
+          "vllm:request_decode_time_seconds_count{" + label + "} 2",
+          "vllm:request_inference_time_seconds_count{" + label + "} 2",
+          std::string(R"(vllm:cache_config_info{block_size="16",engine="0",model_name="toy",)") +
+              R"(num_gpu_blocks="100"} 1)",
+          std::string(R"(http_requests_total{handler="/v1/chat/completions",method="POST",)") +
+              R"(status="2xx"} 2)",
           std::string(
               R"(vllm:request_success_total{engine="0",finished_reason="stop",model_name="toy"} 1)"),
           std::string(
@@ -106,7 +124,7 @@ TEST(Metrics, ShowWhatHappened) {
 
 TEST(AdminPort, AnswersProbesWithoutAKeyAndNothingElse) {
   ServerOptions options;
-  options.api_keys = {"secret"};
+  options.api_keys = {plain_key("secret")};
   options.admin_port = 0;
   TestServer server(options);
   const auto ask = [&](const std::string& request) {
@@ -114,7 +132,7 @@ TEST(AdminPort, AnswersProbesWithoutAKeyAndNothingElse) {
     client.send(request);
     return client.read_response();
   };
-  for (const char* path : {"/health", "/ready", "/metrics", "/version"}) {
+  for (const char* path : {"/health", "/live", "/ready", "/metrics", "/autoscale", "/version"}) {
     EXPECT_EQ(ask(get(path)).status, 200) << path;
   }
   EXPECT_EQ(ask(get("/v1/models")).status, 404);
