@@ -1,0 +1,209 @@
+#!/usr/bin/env python3
+"""Serving figures of docs/performance.md, each beside what it is compared with, in one run.
+
+    serving.py WHAT BUNDLE_SERVER MODEL
+
+WHAT: ttft      a cached prefix of 1,500 tokens beside an uncached one
+      prefix    what the prefix cache costs where nothing hits
+      streams   tokens a second of 8 streams over HTTP beside the engine in one process
+      pace      gaps between tokens of a stream while a prompt of 2,000 tokens is computed beside it
+      health    /health on one core beside uvicorn with FastAPI (BENCH_PYTHON names a Python with both)
+      all       all of them
+"""
+
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import threading
+import time
+
+from serving_client import Server, exchange, post, quantile, stream_times
+
+GREEDY = {"model": "m", "temperature": 0, "ignore_eos": True}
+
+
+def tokens(count, seed):
+    return [random.Random(seed).randrange(100, 40000) for _ in range(1)] + \
+           [random.Random(seed * 7919 + i).randrange(100, 40000) for i in range(count - 1)]
+
+
+def first_token(server, prompt):
+    start = time.monotonic()
+    times, _ = stream_times(server, {**GREEDY, "prompt": prompt, "max_tokens": 1})
+    return times[0] - start
+
+
+def ttft(program, model):
+    with Server(program, model) as server:
+        first_token(server, tokens(64, 1))
+        fresh, cached = [], []
+        for seed in range(2, 9):
+            prefix = tokens(1500, seed)
+            fresh.append(first_token(server, prefix + tokens(8, seed + 100)))
+            cached.append(first_token(server, prefix + tokens(8, seed + 200)))
+        before, after = statistics.median(fresh), statistics.median(cached)
+        print(f"ttft: 1,500 tokens uncached {before * 1e3:.1f} ms, cached {after * 1e3:.1f} ms, "
+              f"ratio {after / before:.4f} (at most 0.05)")
+
+
+def throughput(server, seed):
+    """Distinct prompts of 256 tokens and 16 of output, four at a time."""
+    start = time.monotonic()
+    def worker(number):
+        for i in range(4):
+            server.complete(**GREEDY, prompt=tokens(256, seed * 1000 + number * 10 + i), max_tokens=16)
+    threads = [threading.Thread(target=worker, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return time.monotonic() - start
+
+
+def prefix(program, model):
+    ratios = []
+    with Server(program, model) as on, Server(program, model, "--set", "prefix_cache=false") as off:
+        throughput(on, 1), throughput(off, 1)
+        for seed in range(2, 12):  # alternately, so that the machine's moods hit both
+            pair = [throughput(on, seed), throughput(off, seed)] if seed % 2 else \
+                   [throughput(off, seed), throughput(on, seed)][::-1]
+            ratios.append(pair[0] / pair[1])
+        hits = on.metric("vllm:prefix_cache_hits_total")
+    print(f"prefix: time with the cache / without, nothing hits ({hits:.0f} tokens): median "
+          f"{statistics.median(ratios):.4f} of {len(ratios)} pairs, {min(ratios):.3f} to {max(ratios):.3f} (at most 1.01)")
+
+
+def http_rate(server, count, output):
+    results = [None] * count
+    def worker(i):
+        results[i], _ = stream_times(server, {**GREEDY, "prompt": tokens(16, 500 + i), "max_tokens": output})
+    threads = [threading.Thread(target=worker, args=(i,)) for i in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    first, last = min(t[0] for t in results), max(t[-1] for t in results)
+    return (sum(map(len, results)) - count) / (last - first)
+
+
+def process_rate(program, model, count, output):
+    bundle = os.path.join(os.path.dirname(program), "bundle")
+    answer = subprocess.run([bundle, "bench", model, "--streams", str(count), "--output-tokens", str(output - 1),
+                             "--prompt-tokens", "16", "--repetitions", "1", "--output", "json"],
+                            capture_output=True, text=True, check=True)
+    return json.loads(answer.stdout)["streams_tok_s"]
+
+
+def streams(program, model):
+    count, output, ratios = 8, 257, []
+    for _ in range(5):
+        inside = process_rate(program, model, count, output)
+        with Server(program, model) as server:
+            http_rate(server, count, 16)
+            outside = http_rate(server, count, output)
+        ratios.append(outside / inside)
+        print(f"  {count} streams: in one process {inside:.1f} tokens/s, over HTTP {outside:.1f}, ratio {ratios[-1]:.3f}")
+    print(f"streams: median ratio {statistics.median(ratios):.3f} (at least 0.98)")
+
+
+def pace(program, model):
+    with Server(program, model) as server:
+        first_token(server, tokens(600, 3))  # the pacer has measured
+        gaps, alone = [], []
+        for seed in range(3):
+            times = []
+            def read():
+                got, _ = stream_times(server, {**GREEDY, "prompt": tokens(16, 40 + seed), "max_tokens": 900})
+                times.extend(got)
+            thread = threading.Thread(target=read)
+            thread.start()
+            time.sleep(2)
+            begin = time.monotonic()
+            first_token(server, tokens(2000, 70 + seed))
+            end = time.monotonic()
+            thread.join()
+            pairs = list(zip(times, times[1:]))
+            gaps += [b - a for a, b in pairs if a >= begin and b <= end]
+            alone += [b - a for a, b in pairs if b < begin]
+    middle, late = quantile(gaps, 0.5), quantile(gaps, 0.99)
+    print(f"pace: {len(gaps)} gaps beside a prompt of 2,000 tokens: p50 {middle * 1e3:.1f} ms, p99 {late * 1e3:.1f} ms, "
+          f"ratio {late / middle:.2f} (at most 2); undisturbed p50 {quantile(alone, 0.5) * 1e3:.1f} ms")
+
+
+LOAD = r"""
+import select, socket, sys, time
+port, seconds, count = int(sys.argv[1]), float(sys.argv[2]), 32
+request = b"GET /health HTTP/1.1\r\nHost: m\r\n\r\n"
+batch = 16  # pipelined, so that the client is not what is measured
+poll, left = select.epoll(), {}
+for _ in range(count):
+    s = socket.create_connection(("127.0.0.1", port)); s.setblocking(False)
+    poll.register(s, select.EPOLLIN); left[s.fileno()] = [s, batch]; s.send(request * batch)
+done, until = 0, time.monotonic() + seconds
+start = time.monotonic()
+while time.monotonic() < until:
+    for fd, _ in poll.poll(1):
+        entry = left[fd]; n = entry[0].recv(1 << 16).count(b"HTTP/1.1 200")
+        done += n; entry[1] -= n
+        if entry[1] <= 0: entry[1] = batch; entry[0].send(request * batch)
+print(done / (time.monotonic() - start))
+"""
+
+
+def requests_per_second(port, seconds=5):
+    answer = subprocess.run(["taskset", "-c", "1", sys.executable, "-c", LOAD, str(port), str(seconds)],
+                            capture_output=True, text=True, check=True)
+    return float(answer.stdout)
+
+
+APP = """
+from fastapi import FastAPI
+app = FastAPI()
+@app.get("/health")
+async def health(): return {"status": "ok"}
+"""
+
+
+def uvicorn_rate(folder):
+    with open(os.path.join(folder, "health_app.py"), "w") as file:
+        file.write(APP)
+    port = 18099
+    process = subprocess.Popen(
+        ["taskset", "-c", "0", os.environ["BENCH_PYTHON"], "-m", "uvicorn", "health_app:app", "--port", str(port),
+         "--log-level", "warning", "--no-access-log"], cwd=folder)
+    try:
+        for _ in range(200):
+            try:
+                exchange(__import__("socket").create_connection(("127.0.0.1", port)),
+                         b"GET /health HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n")
+                break
+            except OSError:
+                time.sleep(0.05)
+        return requests_per_second(port)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def health(program, model):
+    import tempfile
+    ratios = []
+    with Server(program, model) as server, tempfile.TemporaryDirectory() as folder:
+        subprocess.run(["taskset", "-a", "-p", "-c", "0", str(server.process.pid)], check=True, capture_output=True)
+        for _ in range(3):
+            ours, theirs = requests_per_second(server.port), uvicorn_rate(folder)
+            ratios.append(ours / theirs)
+            print(f"  /health on one core: {ours:.0f} requests/s, uvicorn with FastAPI {theirs:.0f}, ratio {ratios[-1]:.1f}")
+    print(f"health: median ratio {statistics.median(ratios):.1f} (at least 8)")
+
+
+WHAT = {"ttft": ttft, "prefix": prefix, "streams": streams, "pace": pace, "health": health}
+
+if __name__ == "__main__":
+    if len(sys.argv) != 4 or sys.argv[1] not in (*WHAT, "all"):
+        sys.exit(__doc__)
+    for name in WHAT if sys.argv[1] == "all" else [sys.argv[1]]:
+        WHAT[name](sys.argv[2], sys.argv[3])
