@@ -1,5 +1,6 @@
 #include "runtime/launch/service_manager.h"
 
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>

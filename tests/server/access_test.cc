@@ -211,7 +211,7 @@ TEST(AdmissionPreview, SaysWhatWouldBecomeOfARequest) {
   EXPECT_GT(first.at("prompt_tokens").as_int64(), 1);
   EXPECT_EQ(first.at("cached_tokens"), 1);
   EXPECT_EQ(first.at("queue").at("position"), 0);
-  EXPECT_EQ(server.engine().running(), 0u) << "nothing runs";
+  EXPECT_TRUE(server.engine().wait_for_running(0)) << "nothing runs";
   std::vector<RawClient> clients;
   for (int i = 0; i < 2; ++i) {
     clients.push_back(server.connect());

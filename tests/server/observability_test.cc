@@ -117,8 +117,8 @@ TEST(Traces, GoToTheCollector) {
               HasSubstr(R"({"key":"gen_ai.usage.output_tokens","value":{"intValue":"4"}})"));
   for (std::size_t i = 1; i < spans.size(); ++i) {
     EXPECT_EQ(spans[i].at("parentSpanId"), spans[0].at("spanId"));
-    EXPECT_LE(spans[i].at("startTimeUnixNano").as_string(),
-              spans[i].at("endTimeUnixNano").as_string());
+    EXPECT_LE(std::string(spans[i].at("startTimeUnixNano").as_string()),
+              std::string(spans[i].at("endTimeUnixNano").as_string()));
   }
 }
 
