@@ -24,10 +24,28 @@ struct ChatArguments {
   std::int64_t seed = -1;
 };
 
-void print_now(std::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fflush(stdout);
+void print_now(std::string_view text, std::FILE* stream = stdout) {
+  std::fwrite(text.data(), 1, text.size(), stream);
+  std::fflush(stream);
 }
+
+/// Shows an answer while it comes: on standard output, and the reasoning before it, dimmed on a
+/// terminal, on standard error.
+class AnswerPrinter {
+ public:
+  void print(ChatClient::Part part, std::string_view text) {
+    const bool reasoning = part == ChatClient::Part::kReasoning;
+    if (reasoning != reasoning_) print_now(reasoning ? dim_ : plain_, stderr);
+    reasoning_ = reasoning;
+    print_now(text, reasoning ? stderr : stdout);
+  }
+
+ private:
+  const bool terminal_ = ::isatty(STDERR_FILENO) == 1;
+  const std::string_view dim_ = terminal_ ? "\033[2m" : "";
+  const std::string_view plain_ = terminal_ ? "\033[0m\n" : "\n";
+  bool reasoning_ = false;
+};
 
 Result<ChatOptions> chat_options(const ChatArguments& arguments) {
   ChatOptions options;
@@ -45,11 +63,13 @@ Result<ChatOptions> chat_options(const ChatArguments& arguments) {
 Result<Outcome> one_shot(ChatClient& client, const ChatArguments& arguments,
                          const Session& session) {
   const bool stream = !session.json;
+  AnswerPrinter printer;
   BUNDLE_TRY(const ChatAnswer answer,
-             client.ask(arguments.message, [stream](std::string_view text) {
-               if (stream) print_now(text);
+             client.ask(arguments.message, [&](ChatClient::Part part, std::string_view text) {
+               if (stream) printer.print(part, text);
              }));
   Json document = JsonObject{{"answer", answer.text},
+                             {"reasoning", answer.reasoning},
                              {"finish_reason", answer.finish_reason},
                              {"prompt_tokens", answer.prompt_tokens},
                              {"completion_tokens", answer.completion_tokens}};
@@ -84,7 +104,9 @@ Result<Outcome> converse(ChatClient& client) {
       if (!obey(client, line)) break;
       continue;
     }
-    const auto answer = client.ask(line, print_now);
+    AnswerPrinter printer;
+    const auto answer = client.ask(
+        line, [&](ChatClient::Part part, std::string_view text) { printer.print(part, text); });
     print_now("\n");
     if (!answer) return answer.error();
   }

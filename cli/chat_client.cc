@@ -28,9 +28,16 @@ void take_usage(const Json& event, ChatAnswer& answer) {
   answer.completion_tokens = get_int_or(*usage, "completion_tokens", 0, "").value();
 }
 
+void take_text(const Json& delta, const char* field, ChatClient::Part part, std::string& text,
+               const ChatClient::OnText& on_text) {
+  const auto piece = get_string_or(delta, field, "", "");
+  if (!piece || piece->empty()) return;
+  text += *piece;
+  on_text(part, *piece);
+}
+
 /// Takes one event's data into the answer. An error event is an error.
-Status take_event(const Json& event, ChatAnswer& answer,
-                  const std::function<void(std::string_view)>& on_text) {
+Status take_event(const Json& event, ChatAnswer& answer, const ChatClient::OnText& on_text) {
   if (const Json* error = find(event, "error")) {
     return failed("the server stopped the answer: " + print_json(*error));
   }
@@ -39,10 +46,8 @@ Status take_event(const Json& event, ChatAnswer& answer,
   if (choices == nullptr || !choices->is_array() || choices->get_array().empty()) return {};
   const Json& choice = choices->get_array().front();
   if (const Json* delta = find(choice, "delta")) {
-    if (const auto text = get_string_or(*delta, "content", "", ""); text && !text->empty()) {
-      answer.text += *text;
-      on_text(*text);
-    }
+    take_text(*delta, "reasoning_content", ChatClient::Part::kReasoning, answer.reasoning, on_text);
+    take_text(*delta, "content", ChatClient::Part::kAnswer, answer.text, on_text);
   }
   if (const auto reason = get_string_or(choice, "finish_reason", "", "");
       reason && !reason->empty()) {
@@ -73,8 +78,7 @@ Json ChatClient::request() const {
   return body;
 }
 
-Result<ChatAnswer> ChatClient::ask(const std::string& text,
-                                   const std::function<void(std::string_view)>& on_text) {
+Result<ChatAnswer> ChatClient::ask(const std::string& text, const OnText& on_text) {
   history_.push_back(message("user", text));
   HttpRequest http{.method = "POST",
                    .url = url_ + "/v1/chat/completions",

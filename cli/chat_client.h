@@ -21,6 +21,7 @@ struct ChatOptions {
 /// One answer and what it cost.
 struct ChatAnswer {
   std::string text;
+  std::string reasoning;  // what the model thought before it answered
   std::string finish_reason;
   std::int64_t prompt_tokens = 0;
   std::int64_t completion_tokens = 0;
@@ -36,10 +37,12 @@ class ChatClient {
   void set_system(std::string text);
   void reset();
 
+  enum class Part { kReasoning, kAnswer };
+  using OnText = std::function<void(Part, std::string_view)>;
+
   /// Sends a user message; `on_text` gets the answer as it comes. After an error or Ctrl-C the
-  /// message is not kept in the history.
-  Result<ChatAnswer> ask(const std::string& message,
-                         const std::function<void(std::string_view)>& on_text);
+  /// message is not kept in the history; reasoning never is.
+  Result<ChatAnswer> ask(const std::string& message, const OnText& on_text);
 
  private:
   Json request() const;

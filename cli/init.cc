@@ -17,15 +17,15 @@ struct InitArguments {
 };
 
 Result<Outcome> init(const InitArguments& arguments) {
-  BUNDLE_TRY(const std::string text, templates::model_template(arguments.model));
+  BUNDLE_TRY(const auto chosen, templates::model_template(arguments.model));
   const Path path = Path(arguments.folder) / "bundle.yaml";
   if (!arguments.force && std::filesystem::exists(path)) {
     return bad_input("the file is there already", path.string(), "--force replaces it.");
   }
   BUNDLE_CHECK(make_directories(arguments.folder));
-  BUNDLE_CHECK(write_file_atomic(path, text));
+  BUNDLE_CHECK(write_file_atomic(path, chosen.text));
   return Outcome{
-      JsonObject{{"written", path.string()}, {"template", arguments.model}},
+      JsonObject{{"written", path.string()}, {"template", chosen.name}},
       "wrote " + path.string() + "; edit it, then: bundle build " + arguments.folder + "\n"};
 }
 
@@ -38,7 +38,8 @@ void add_init(CLI::App& app, Session& session) {
   CLI::App* command = add_command(app, "init", "Write a commented bundle.yaml",
                                   "Templates:\n" + names +
                                       "\nExample:\n"
-                                      "  bundle init smollm2-135m-instruct --dir my-model");
+                                      "  bundle init deepseek-r1-distill-qwen-7b --dir r1\n"
+                                      "  bundle init deepseek-ai/DeepSeek-R1");
   command->add_option("TEMPLATE", arguments->model, "Which model")->capture_default_str();
   command->add_option("--dir", arguments->folder, "Where to write it")->capture_default_str();
   command->add_flag("--force", arguments->force, "Replace a bundle.yaml that is there");

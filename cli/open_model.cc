@@ -21,4 +21,11 @@ Result<format::Checkpoint> open_checkpoint(const std::string& reference) {
   return format::Checkpoint::open(std::move(source));
 }
 
+Result<JsonObject> runtime_section(const std::string& reference) {
+  if (names_a_path(reference)) return JsonObject();
+  BUNDLE_TRY(const packager::Store store, packager::Store::open());
+  BUNDLE_TRY(packager::StoredBundle stored, store.resolve(reference));
+  return std::move(stored.runtime);
+}
+
 }  // namespace bundle::cli

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "base/json.h"
 #include "base/result.h"
 #include "runtime/format/checkpoint.h"
 
@@ -14,5 +15,7 @@ bool names_a_path(const std::string& reference);
 /// Of a bundle in the store, or of the folder or .gguf file at a path.
 Result<format::ModelSource> model_source(const std::string& reference);
 Result<format::Checkpoint> open_checkpoint(const std::string& reference);
+/// bundle.yaml's runtime section; empty for a path.
+Result<JsonObject> runtime_section(const std::string& reference);
 
 }  // namespace bundle::cli

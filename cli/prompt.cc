@@ -1,4 +1,6 @@
 // bundle prompt: exactly the text that a model would be given.
+#include "runtime/chat/prompt.h"
+
 #include <cstdlib>
 #include <ctime>
 #include <memory>
@@ -8,8 +10,9 @@
 #include "cli/commands.h"
 #include "cli/open_model.h"
 #include "cli/read_input.h"
+#include "runtime/chat/answer_format_names.h"
 #include "runtime/chat/chat_template.h"
-#include "runtime/chat/conversation.h"
+#include "runtime/launch/runtime_settings.h"
 #include "runtime/launch/template_source.h"
 
 namespace bundle::cli {
@@ -52,15 +55,27 @@ chat::TemplateVariables variables_of(const JsonObject& tokens) {
   return variables;
 }
 
+Result<launch::TemplateSource> template_source(const format::Checkpoint& checkpoint,
+                                               const launch::RuntimeSettings& settings) {
+  if (settings.chat_template.empty()) return launch::find_chat_template(checkpoint);
+  return launch::TemplateSource{settings.chat_template, "runtime.chat_template"};
+}
+
 Result<std::string> from_model(const PromptArguments& arguments, const Json& request,
                                std::int64_t now) {
   BUNDLE_TRY(const format::Checkpoint checkpoint, open_checkpoint(arguments.reference));
+  BUNDLE_TRY(const JsonObject runtime, runtime_section(arguments.reference));
+  BUNDLE_TRY(const auto settings, launch::read_runtime_settings(runtime, arguments.reference));
   const auto tokenizer = tokenizer::load_tokenizer(checkpoint);
-  BUNDLE_TRY(const auto source, launch::find_chat_template(checkpoint));
+  BUNDLE_TRY(const auto source, template_source(checkpoint, settings));
   BUNDLE_TRY(const auto parsed, chat::ChatTemplate::parse(source.text, source.where));
   BUNDLE_TRY(const JsonObject tokens,
              launch::special_tokens(checkpoint, tokenizer ? tokenizer->get() : nullptr));
-  return chat::render_conversation(parsed, request, variables_of(tokens), now);
+  const chat::PromptStyle style{chat::reasoning_format(settings.reasoning_parser, source.text),
+                                settings.thinking};
+  BUNDLE_TRY(chat::Prompt prompt,
+             chat::make_prompt(parsed, request, variables_of(tokens), style, now));
+  return std::move(prompt.text);
 }
 
 Result<Outcome> print_prompt(const PromptArguments& arguments) {

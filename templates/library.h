@@ -12,7 +12,14 @@ namespace bundle::templates {
 /// Names that `bundle init` takes, sorted.
 std::vector<std::string> model_template_names();
 
-/// The bundle.yaml of a name; kNotFound with the nearest name.
-Result<std::string> model_template(std::string_view name);
+struct ModelTemplate {
+  std::string name;
+  std::string text;  // a bundle.yaml
+};
+
+/// By its name, by one that the template says it is also known as, or as the model's publisher
+/// writes it ("deepseek-ai/DeepSeek-R1"); upper case counts as lower. kNotFound with the nearest
+/// name.
+Result<ModelTemplate> model_template(std::string_view name);
 
 }  // namespace bundle::templates

@@ -16,6 +16,7 @@ namespace {
 
 /// Bounds the memory of one step's logits when a prompt's log-probabilities are wanted.
 constexpr std::int64_t kLogitsPerChunk = 8 << 20;
+constexpr std::chrono::milliseconds kCompileWait{2};
 
 std::uint64_t system_seed() {
   std::random_device device;
@@ -53,6 +54,7 @@ class ModelEngine final : public Engine {
         max_sequences_(options.max_sequences),
         step_tokens_(std::max(options.max_step_tokens, options.max_sequences + 1)),
         seed_(options.seed != 0 ? options.seed : system_seed()),
+        constraints_(options.constraints),
         blocks_(plan.blocks, options.block_tokens, options.prefix_cache),
         scheduler_(blocks_, options.max_sequences) {}
 
@@ -71,6 +73,8 @@ class ModelEngine final : public Engine {
   void run(const Batch& batch);
   void observe(const Batch& batch, double seconds);
   void take_logits(const Chunk& chunk, std::span<const float> logits, std::vector<Event>& events);
+  void admit_compiled(std::vector<Event>& events);
+  std::span<const std::int32_t> masked_ids(const Sequence& sequence) const;
   void fail(Sequence& sequence, const Error& error, std::vector<Event>& events);
   Status score_prompt(Sequence& sequence, std::int64_t position, std::span<const float> row);
   Status choose_token(Sequence& sequence, std::span<const float> row, Event& event);
@@ -84,12 +88,14 @@ class ModelEngine final : public Engine {
   std::int64_t max_sequences_;
   std::int64_t step_tokens_;
   std::uint64_t seed_;
+  std::shared_ptr<ConstraintCompiler> constraints_;
   BlockManager blocks_;
   Scheduler scheduler_;
   Sampler sampler_;
   StepPacer pacer_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Sequence>> sequences_;
-  std::vector<Event> pending_;  // refusals and aborts since the last step
+  std::vector<Event> pending_;        // refusals and aborts since the last step
+  std::vector<Sequence*> compiling_;  // not yet with the scheduler
   std::uint64_t arrivals_ = 0;
   std::vector<float> logits_;
   EngineStats counters_;
@@ -109,6 +115,9 @@ std::string ModelEngine::check(const Request& request) const {
     if (token < 0 || token >= vocab_size()) {
       return "token " + std::to_string(token) + " is not in the vocabulary";
     }
+  }
+  if (!request.sampling.constraint.empty() && constraints_ == nullptr) {
+    return "this engine has no tokens' texts to constrain an output with";
   }
   return check_sampling(request.sampling, vocab_size()).value_or("");
 }
@@ -137,7 +146,12 @@ void ModelEngine::submit(Request request) {
   std::erase_if(s.end_ids, [&](std::int32_t id) { return id < 0 || id >= vocab_size(); });
   if (uses_history(request.sampling)) remember(s);
   s.request = std::move(request);
-  scheduler_.add(s);
+  if (s.request.sampling.constraint.empty()) {
+    scheduler_.add(s);
+  } else {
+    s.constraint = constraints_->begin(s.request.sampling.constraint);
+    compiling_.push_back(&s);
+  }
   sequences_.emplace(s.request.id, std::move(sequence));
 }
 
@@ -147,6 +161,29 @@ Event ModelEngine::preview(const Request& request) const {
   event.cached_tokens =
       static_cast<std::int32_t>(blocks_.cached_tokens(request.prompt, request.cache_salt));
   return event;
+}
+
+/// Hands those whose constraints are ready to the scheduler.
+void ModelEngine::admit_compiled(std::vector<Event>& events) {
+  for (std::size_t i = 0; i < compiling_.size();) {
+    Sequence& sequence = *compiling_[i];
+    const auto state = sequence.constraint->state();
+    if (state == ConstrainedOutput::State::kCompiling) {
+      ++i;
+      continue;
+    }
+    compiling_.erase(compiling_.begin() + static_cast<std::ptrdiff_t>(i));
+    if (state == ConstrainedOutput::State::kReady) {
+      // An output that goes on where another engine left it.
+      for (std::int64_t at = sequence.prompt_size; at < sequence.size(); ++at) {
+        sequence.constraint->take(sequence.tokens[static_cast<std::size_t>(at)]);
+      }
+      scheduler_.add(sequence);
+    } else {
+      const Error error = sequence.constraint->error();
+      fail(sequence, error, events);
+    }
+  }
 }
 
 void ModelEngine::abort(std::uint64_t id) {
@@ -160,8 +197,13 @@ bool ModelEngine::step(std::vector<Event>& events) {
   const bool had_pending = !pending_.empty();
   std::move(pending_.begin(), pending_.end(), std::back_inserter(events));
   pending_.clear();
+  admit_compiled(events);
   const Batch batch = scheduler_.next(budget());
-  if (batch.empty()) return had_pending;
+  if (batch.empty()) {
+    // Nothing else to do: whoever steps in a loop shall not spin.
+    if (!compiling_.empty()) compiling_.front()->constraint->wait(kCompileWait);
+    return had_pending || !events.empty() || !compiling_.empty();
+  }
   run(batch);
   scheduler_.commit(batch);
   ++counters_.steps;
@@ -259,13 +301,21 @@ Status ModelEngine::choose_token(Sequence& sequence, std::span<const float> row,
     event.finish = FinishReason::kLength;
     return {};
   }
-  const bool must_go_on = sequence.outputs() < params.min_tokens;
-  const std::span<const std::int32_t> masked = must_go_on
-                                                   ? std::span<const std::int32_t>(sequence.end_ids)
-                                                   : std::span<const std::int32_t>();
-  const SampleContext context{params, sequence.history, masked, sequence.seed,
-                              static_cast<std::uint64_t>(sequence.outputs())};
+  ConstrainedOutput* const constraint = sequence.constraint.get();
+  const SampleContext context{
+      params,
+      sequence.history,
+      masked_ids(sequence),
+      constraint == nullptr ? std::span<const std::int32_t>() : constraint->mask(),
+      sequence.seed,
+      static_cast<std::uint64_t>(sequence.outputs())};
+  // With ignore_eos an output that may not go on ends without an end token.
+  if (constraint != nullptr && params.ignore_eos && constraint->complete()) {
+    event.finish = FinishReason::kStop;
+    return {};
+  }
   BUNDLE_TRY(const std::int32_t token, sampler_.choose(row, context));
+  if (constraint != nullptr) constraint->take(token);
   if (contains(sequence.end_ids, token)) {
     event.finish = FinishReason::kStop;
     event.stop_token = token;
@@ -285,7 +335,15 @@ Status ModelEngine::choose_token(Sequence& sequence, std::span<const float> row,
   return {};
 }
 
+/// End tokens, while an output must go on; one that may not go on is not made to.
+std::span<const std::int32_t> ModelEngine::masked_ids(const Sequence& sequence) const {
+  if (sequence.outputs() >= sequence.request.sampling.min_tokens) return {};
+  if (sequence.constraint != nullptr && sequence.constraint->complete()) return {};
+  return sequence.end_ids;
+}
+
 void ModelEngine::end(Sequence& sequence) {
+  std::erase(compiling_, &sequence);
   scheduler_.remove(sequence);
   sequences_.erase(sequence.request.id);
 }
@@ -293,7 +351,7 @@ void ModelEngine::end(Sequence& sequence) {
 EngineStats ModelEngine::stats() const {
   EngineStats stats = counters_;
   stats.running = scheduler_.running();
-  stats.waiting = scheduler_.waiting();
+  stats.waiting = scheduler_.waiting() + static_cast<std::int64_t>(compiling_.size());
   stats.kv_blocks_total = blocks_.total();
   stats.kv_blocks_used = blocks_.held();
   stats.kv_block_tokens = blocks_.block_tokens();

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "runtime/engine/constraint.h"
 #include "runtime/engine/request.h"
 #include "runtime/model/model.h"
 
@@ -23,6 +24,8 @@ struct EngineOptions {
   std::uint64_t seed = 0;  // of requests without one; 0: from the system
   /// Bytes of weights that stay in the page cache: planning leaves them room.
   std::uint64_t mapped_weight_bytes = 0;
+  /// Null: requests with a constraint are refused.
+  std::shared_ptr<ConstraintCompiler> constraints = {};
 };
 
 /// Scheduler, paged cache with automatic prefix reuse, and sampler. Not thread-safe: one thread

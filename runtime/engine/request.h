@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/engine/constraint.h"
+
 namespace bundle::engine {
 
 /// How tokens are chosen. Defaults are OpenAI's.
@@ -24,6 +26,7 @@ struct SamplingParams {
   std::int32_t min_tokens = 0;
   bool ignore_eos = false;
   std::vector<std::int32_t> stop_ids;  // beside the model's own end tokens
+  OutputConstraint constraint;         // empty: none
   /// Candidates to report beside the chosen token; -1: no log-probabilities at all. They are of
   /// the raw distribution, before temperature and filters.
   std::int32_t logprobs = -1;

@@ -16,7 +16,7 @@ constexpr std::size_t kStretch = 256;  // of the dense draw
 
 bool adjusts(const SampleContext& context) {
   return !context.params.logit_bias.empty() || !context.masked.empty() ||
-         uses_history(context.params);
+         !context.allowed.empty() || uses_history(context.params);
 }
 
 double penalized(double logit, std::int32_t outputs, const SamplingParams& params) {
@@ -137,6 +137,19 @@ void Sampler::adjust(const SampleContext& context) {
     }
   }
   for (const std::int32_t id : context.masked) adjusted_[id] = kMasked;
+  if (!context.allowed.empty()) mask_all_but(context.allowed);
+}
+
+void Sampler::mask_all_but(std::span<const std::int32_t> allowed) {
+  for (std::size_t begin = 0; begin < adjusted_.size(); begin += 32) {
+    const std::size_t end = std::min(begin + 32, adjusted_.size());
+    const std::size_t word = begin / 32;
+    const auto bits = word < allowed.size() ? static_cast<std::uint32_t>(allowed[word]) : 0U;
+    if (bits == ~0U) continue;
+    for (std::size_t i = begin; i < end; ++i) {
+      if ((bits >> (i - begin) & 1U) == 0) adjusted_[i] = kMasked;
+    }
+  }
 }
 
 const Candidates& Sampler::candidates(const LogitRow& row, const SamplingParams& params) {

@@ -1,7 +1,8 @@
 // From a row of logits to a token. The steps and their order are vLLM's (v1/sample/sampler.py and
 // ops/topk_topp_sampler.py):
 //
-//   1. logit_bias is added; end tokens are masked while fewer than min_tokens are out
+//   1. logit_bias is added; end tokens are masked while fewer than min_tokens are out, and so is
+//      what a constraint does not allow
 //   2. penalties: repetition (transformers: seen tokens' logits are divided by it when positive,
 //      multiplied when negative), then frequency and presence (OpenAI: count · f + (count > 0) · p
 //      is subtracted)
@@ -38,8 +39,9 @@ struct Candidates {
 /// What of a sequence decides its next token.
 struct SampleContext {
   const SamplingParams& params;
-  const TokenHistory& history;           // need not be kept when uses_history(params) is false
-  std::span<const std::int32_t> masked;  // ids that may not come now
+  const TokenHistory& history;            // need not be kept when uses_history(params) is false
+  std::span<const std::int32_t> masked;   // ids that may not come now
+  std::span<const std::int32_t> allowed;  // one bit an id: those that may; empty: all
   std::uint64_t seed = 0;
   std::uint64_t draw = 0;  // outputs so far
 };
@@ -63,6 +65,7 @@ class Sampler {
 
  private:
   void adjust(const SampleContext& context);
+  void mask_all_but(std::span<const std::int32_t> allowed);
   void keep_top(const LogitRow& row, const SamplingParams& params);
   void keep_likely(const LogitRow& row, const SamplingParams& params);
   void keep_all(const LogitRow& row, double temperature);

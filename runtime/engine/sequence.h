@@ -4,10 +4,12 @@
 #include <chrono>
 #include <compare>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "runtime/engine/block_manager.h"
+#include "runtime/engine/constraint.h"
 #include "runtime/engine/request.h"
 #include "runtime/engine/token_history.h"
 
@@ -34,7 +36,8 @@ struct Sequence {
   std::int64_t prompt_size = 0;
   std::int64_t computed = 0;  // so many positions, from the first, are in the cache
   BlockTable table;
-  TokenHistory history;  // kept when the request has penalties
+  TokenHistory history;                           // kept when the request has penalties
+  std::unique_ptr<ConstrainedOutput> constraint;  // null: none
 
   bool admitted = false;            // at least once
   float queued_seconds = 0;         // until then

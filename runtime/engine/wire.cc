@@ -34,9 +34,11 @@ struct SubmitFields {
   std::int32_t priority;
   std::uint32_t preview;
   std::int32_t resumed;
+  std::uint32_t constraint_bytes;
+  std::uint32_t after_bytes;  // of the text from which on the constraint holds
   std::uint32_t reserved;
 };
-static_assert(sizeof(SubmitFields) == 136);
+static_assert(sizeof(SubmitFields) == 144);
 
 struct Bias {
   std::int32_t token;
@@ -209,10 +211,14 @@ std::string encode_submit(const Request& request) {
                         request.priority,
                         request.preview,
                         request.resumed,
+                        count(p.constraint.tag.size()),
+                        count(p.constraint.after.size()),
                         0});
   put_all(out, request.prompt);
   for (const auto& [token, value] : p.logit_bias) put(out, Bias{token, value});
   put_all(out, p.stop_ids);
+  out += p.constraint.tag;
+  out += p.constraint.after;
   return end_frame(std::move(out), Kind::kSubmit);
 }
 
@@ -231,6 +237,9 @@ Result<Request> decode_submit(Bytes body) {
   BUNDLE_TRY(const auto biases, take_all<Bias>(in, fields.biases, "biases"));
   for (const Bias& bias : biases) request.sampling.logit_bias.emplace_back(bias.token, bias.value);
   BUNDLE_TRY(request.sampling.stop_ids, take_all<std::int32_t>(in, fields.stop_ids, "stop ids"));
+  OutputConstraint& constraint = request.sampling.constraint;
+  BUNDLE_TRY(constraint.tag, take_text(in, fields.constraint_bytes, "a constraint"));
+  BUNDLE_TRY(constraint.after, take_text(in, fields.after_bytes, "a constraint's beginning"));
   BUNDLE_CHECK(expect_end(in));
   return request;
 }

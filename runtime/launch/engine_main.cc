@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "runtime/format/checkpoint.h"
 #include "runtime/kernels/cpu_device.h"
+#include "runtime/launch/constraint_vocabulary.h"
 #include "runtime/launch/contract.h"
 #include "runtime/launch/runtime_settings.h"
 #include "runtime/model/model.h"
@@ -39,6 +40,9 @@ Result<LoadedEngine> load_engine(const std::string& spec, const Progress& progre
   // What was not repacked into private memory stays in the page cache.
   const std::uint64_t weights = ground->checkpoint.weight_bytes();
   settings.engine.mapped_weight_bytes = weights - std::min(weights, model->resident_bytes());
+  settings.engine.constraints = std::make_shared<engine::ConstraintCompiler>(
+      [checkpoint = &ground->checkpoint, size = model->config().vocab_size,
+       ends = model->config().eos_ids] { return constraint_vocabulary(*checkpoint, size, ends); });
   BUNDLE_TRY(auto engine,
              engine::Engine::create(std::move(model), *ground->device, settings.engine));
   return LoadedEngine{std::move(ground), std::move(engine)};

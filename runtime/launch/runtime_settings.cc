@@ -88,6 +88,9 @@ Result<RuntimeSettings> read_runtime_settings(const JsonObject& runtime, std::st
     engine.kv_type = kv_type(value->get_string());
   set_text(runtime, "backend", settings.backend);
   set_text(runtime, "chat_template", settings.chat_template);
+  set_text(runtime, "reasoning_parser", settings.reasoning_parser);
+  set_text(runtime, "tool_parser", settings.tool_parser);
+  if (const Json* value = present(runtime, "thinking")) settings.thinking = value->get_bool();
   if (const Json* value = present(runtime, kSampling)) read_sampling(value->get_object(), settings);
   if (const Json* value = present(runtime, kServer)) {
     settings.server = read_server_settings(value->get_object());

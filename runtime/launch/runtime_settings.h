@@ -17,9 +17,12 @@ namespace bundle::launch {
 
 struct RuntimeSettings {
   engine::EngineOptions engine;
-  std::string backend = "auto";       // or "cpu", "cpu-reference"
-  int threads = 0;                    // 0: one a physical core
-  std::string chat_template;          // "": the model's own
+  std::string backend = "auto";           // or "cpu", "cpu-reference"
+  int threads = 0;                        // 0: one a physical core
+  std::string chat_template;              // "": the model's own
+  std::string reasoning_parser = "auto";  // a name of chat/answer_format_names.h
+  std::string tool_parser = "auto";
+  std::optional<bool> thinking;       // of requests that do not say; none: as the template has it
   format::SamplingDefaults sampling;  // those that are set win over the publisher's
   std::optional<std::int64_t> max_tokens;
   ServerSettings server;

@@ -1,5 +1,6 @@
 #include "runtime/launch/served_model.h"
 
+#include "runtime/chat/answer_format_names.h"
 #include "runtime/format/checkpoint.h"
 #include "runtime/format/model_config.h"
 #include "runtime/launch/template_source.h"
@@ -54,7 +55,11 @@ Result<server::ServedModel> load_served_model(const LaunchSpec& spec,
   BUNDLE_TRY(const auto source, if_any(template_source(checkpoint, settings)));
   if (source) {
     BUNDLE_TRY(model.chat_template, chat::ChatTemplate::parse(source->text, source->where));
+    model.template_source = source->text;
   }
+  const std::string_view text = source ? std::string_view(source->text) : std::string_view();
+  model.prompt_style = {chat::reasoning_format(settings.reasoning_parser, text), settings.thinking};
+  model.tool_format = chat::tool_format(settings.tool_parser, text);
   return model;
 }
 

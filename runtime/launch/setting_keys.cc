@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "runtime/chat/answer_format_names.h"
 
 namespace bundle::launch {
 namespace {
@@ -22,6 +23,9 @@ constexpr SettingKey kKeys[] = {
   {"max_sequences", kWhole, 1, 65536},
   {"max_step_tokens", kWhole, 1, 1048576},
   {"prefix_cache", kBool},
+  {"reasoning_parser", kChoice, 0, 0, chat::kReasoningFormatNames},
+  {"thinking", kBool},
+  {"tool_parser", kChoice, 0, 0, chat::kToolFormatNames},
   {"threads", kWhole, 1, 4096},
   {"sampling.temperature", kReal, 0, 100},
   {"sampling.top_p", kReal, 0, 1},

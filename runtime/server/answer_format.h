@@ -14,7 +14,8 @@ namespace bundle::server {
 struct Usage {
   std::int64_t prompt_tokens = 0;
   std::int64_t completion_tokens = 0;
-  std::int64_t cached_tokens = 0;  // of the prompt
+  std::int64_t cached_tokens = 0;     // of the prompt
+  std::int64_t reasoning_tokens = 0;  // of the completion
 };
 
 struct Prompt {
@@ -35,7 +36,7 @@ struct AnswerHead {
   std::int64_t top_logprobs = 0;
 };
 
-/// Writes one answer. Not thread-safe.
+/// Writes one answer. Streams are OpenAI's events, unless a format says otherwise. Not thread-safe.
 class AnswerFormat {
  public:
   virtual ~AnswerFormat() = default;
@@ -43,11 +44,17 @@ class AnswerFormat {
   /// One event of a stream: `data: {…}\n\n`. `usage` may be null.
   virtual void chunk(std::string& out, std::size_t index, const Prompt& prompt,
                      const Output& output, const Usage* usage) = 0;
-  /// The event with usage and no choices.
-  virtual void usage_chunk(std::string& out, const Usage& usage) const = 0;
+  /// What ends a stream.
+  virtual void end(std::string& out, const Usage& usage) = 0;
   /// The whole answer. `prompts` has one for every n choices.
   virtual std::string whole(const std::vector<Output>& choices, const std::vector<Prompt>& prompts,
                             const Usage& usage) = 0;
+
+  /// An error after a stream has begun, and its end.
+  virtual std::string error(const ApiError& error) const;
+  virtual const char* stream_type() const { return "text/event-stream; charset=utf-8"; }
+  /// What shows a waiting client that the server lives; "": nothing.
+  virtual std::string_view keep_alive() const { return ": keep-alive\n\n"; }
 };
 
 std::unique_ptr<AnswerFormat> chat_format(AnswerHead head, std::size_t choices);

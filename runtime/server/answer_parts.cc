@@ -7,6 +7,10 @@
 
 namespace bundle::server {
 
+std::string AnswerFormat::error(const ApiError& error) const {
+  return "data: " + error_json(error) + "\n\n" + std::string(kDone);
+}
+
 std::string answer_start(const AnswerHead& head, std::string_view object) {
   std::string out = R"({"id":)";
   append_json(out, head.id);
@@ -31,15 +35,16 @@ void append_usage(std::string& out, const Usage& usage) {
   number(R"(,"completion_tokens":)", usage.completion_tokens);
   number(R"(,"total_tokens":)", usage.prompt_tokens + usage.completion_tokens);
   number(R"(,"prompt_tokens_details":{"cached_tokens":)", usage.cached_tokens);
+  number(R"(},"completion_tokens_details":{"reasoning_tokens":)", usage.reasoning_tokens);
   number(R"(},"prompt_cache_hit_tokens":)", usage.cached_tokens);
   number(R"(,"prompt_cache_miss_tokens":)", usage.prompt_tokens - usage.cached_tokens);
   out += '}';
 }
 
-void append_finish(std::string& out, engine::FinishReason reason) {
-  switch (reason) {
+void append_finish(std::string& out, const Output& output) {
+  switch (output.finish) {
     case engine::FinishReason::kStop:
-      out += R"("stop")";
+      out += output.called_tool ? R"("tool_calls")" : R"("stop")";
       break;
     case engine::FinishReason::kLength:
       out += R"("length")";

@@ -12,8 +12,8 @@ namespace bundle::server {
 std::string answer_start(const AnswerHead& head, std::string_view object);
 /// `,"usage":{…}`
 void append_usage(std::string& out, const Usage& usage);
-/// `"stop"`, `"length"`, `"deadline"` or `null`.
-void append_finish(std::string& out, engine::FinishReason reason);
+/// `"stop"`, `"tool_calls"`, `"length"`, `"deadline"` or `null`.
+void append_finish(std::string& out, const Output& output);
 /// `,"stop_reason":…` when a string or a token of the client's ended the output.
 void append_stop_reason(std::string& out, const Output& output);
 /// `[1,2]`
@@ -27,6 +27,8 @@ float finite_logprob(float logprob);
 /// Unicode characters of valid UTF-8.
 std::int64_t count_characters(std::string_view text);
 
+/// The last event of OpenAI's streams.
+inline constexpr std::string_view kDone = "data: [DONE]\n\n";
 /// The tail of the chunk that ends a stream with usage.
 void append_usage_chunk(std::string& out, const std::string& start, const Usage& usage);
 

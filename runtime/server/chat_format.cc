@@ -17,9 +17,20 @@ class ChatFormat : public AnswerFormat {
       begun_[index] = true;
       begin(out, index, prompt, usage);
     }
+    // A chunk has one kind of text: clients ask for reasoning first and take the rest for content.
+    const auto& pieces = output.pieces;
+    for (std::size_t i = 0; i + 1 < pieces.size(); ++i) {
+      open(out, index);
+      out += R"("delta":{)";
+      append_delta(out, index, pieces[i]);
+      out += R"(},"logprobs":null,"finish_reason":null)";
+      close(out, usage);
+    }
     open(out, index);
     out += R"("delta":{)";
-    if (!output.text.empty() || output.finish == engine::FinishReason::kNone) {
+    if (!pieces.empty()) {
+      append_delta(out, index, pieces.back());
+    } else if (!output.text.empty() || output.finish == engine::FinishReason::kNone) {
       out += R"("content":)";
       append_json(out, output.text);
     }
@@ -28,8 +39,9 @@ class ChatFormat : public AnswerFormat {
     close(out, usage);
   }
 
-  void usage_chunk(std::string& out, const Usage& usage) const override {
-    append_usage_chunk(out, chunk_start_, usage);
+  void end(std::string& out, const Usage& usage) override {
+    if (head_.include_usage) append_usage_chunk(out, chunk_start_, usage);
+    out += kDone;
   }
 
   std::string whole(const std::vector<Output>& choices, const std::vector<Prompt>& prompts,
@@ -39,8 +51,8 @@ class ChatFormat : public AnswerFormat {
       if (i > 0) out += ',';
       out += R"({"index":)";
       append_json(out, static_cast<std::int64_t>(i));
-      out += R"(,"message":{"role":"assistant","content":)";
-      append_json(out, choices[i].text);
+      out += R"(,"message":{"role":"assistant",)";
+      append_message(out, choices[i]);
       out += R"(,"refusal":null},)";
       append_rest(out, choices[i]);
       out += '}';
@@ -56,6 +68,98 @@ class ChatFormat : public AnswerFormat {
   }
 
  private:
+  /// The members of a delta that hold this piece.
+  void append_delta(std::string& out, std::size_t index, const chat::AnswerPiece& piece) {
+    using Kind = chat::AnswerPiece::Kind;
+    switch (piece.kind) {
+      case Kind::kReasoning:
+        append_reasoning(out, piece.text);
+        break;
+      case Kind::kContent:
+        out += R"("content":)";
+        append_json(out, piece.text);
+        break;
+      case Kind::kCall:
+        out += R"("tool_calls":[{"index":)";
+        append_json(out, static_cast<std::int64_t>(piece.call));
+        out += ',';
+        append_call(out, call_id(index, piece), piece.text);
+        out += R"("arguments":""}}])";
+        break;
+      case Kind::kArguments:
+        out += R"("tool_calls":[{"index":)";
+        append_json(out, static_cast<std::int64_t>(piece.call));
+        out += R"(,"function":{"arguments":)";
+        append_json(out, piece.text);
+        out += "}}]";
+        break;
+    }
+  }
+
+  /// Under both names that clients read.
+  static void append_reasoning(std::string& out, const std::string& text) {
+    out += R"("reasoning_content":)";
+    append_json(out, text);
+    out += R"(,"reasoning":)";
+    append_json(out, text);
+  }
+
+  /// `"id":…,"type":"function","function":{"name":…,`
+  static void append_call(std::string& out, const std::string& id, const std::string& name) {
+    out += R"("id":)";
+    append_json(out, id);
+    out += R"(,"type":"function","function":{"name":)";
+    append_json(out, name);
+    out += ',';
+  }
+
+  /// The model's own id, or one that is made from the answer's.
+  std::string call_id(std::size_t index, const chat::AnswerPiece& piece) const {
+    if (!piece.call_id.empty()) return piece.call_id;
+    return "call_" + head_.id.substr(head_.id.find('-') + 1) + "_" + std::to_string(index) + "_" +
+           std::to_string(piece.call);
+  }
+
+  /// `"content":…` and what else an answer came to.
+  void append_message(std::string& out, const Output& output) const {
+    std::string content = output.text, reasoning, calls;
+    for (const chat::AnswerPiece& piece : output.pieces) {
+      if (piece.kind == chat::AnswerPiece::Kind::kReasoning) reasoning += piece.text;
+      if (piece.kind == chat::AnswerPiece::Kind::kContent) content += piece.text;
+    }
+    for (std::size_t i = 0; i < output.pieces.size(); ++i) {
+      if (output.pieces[i].kind == chat::AnswerPiece::Kind::kCall)
+        append_whole_call(calls, output, i);
+    }
+    out += R"("content":)";
+    if (content.empty() && !(reasoning.empty() && calls.empty())) {
+      out += "null";
+    } else {
+      append_json(out, content);
+    }
+    if (!reasoning.empty()) {
+      out += ',';
+      append_reasoning(out, reasoning);
+    }
+    if (!calls.empty()) out += R"(,"tool_calls":[)" + calls + "]";
+  }
+
+  void append_whole_call(std::string& out, const Output& output, std::size_t at) const {
+    const chat::AnswerPiece& call = output.pieces[at];
+    std::string arguments;
+    for (const chat::AnswerPiece& piece : output.pieces) {
+      if (piece.kind == chat::AnswerPiece::Kind::kArguments && piece.call == call.call) {
+        arguments += piece.text;
+      }
+    }
+    if (!out.empty()) out += ',';
+    out += '{';
+    append_call(out, call_id(0, call), call.text);
+    out += R"("arguments":)";
+    append_json(out, arguments);
+    out += "}}";
+  }
+
   /// The chunk that says who speaks.
   void begin(std::string& out, std::size_t index, const Prompt& prompt, const Usage* usage) const {
     open(out, index);
@@ -100,7 +204,7 @@ class ChatFormat : public AnswerFormat {
       out += "null";
     }
     out += R"(,"finish_reason":)";
-    append_finish(out, output.finish);
+    append_finish(out, output);
     append_stop_reason(out, output);
     if (head_.token_ids) {
       out += R"(,"token_ids":)";

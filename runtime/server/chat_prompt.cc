@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <ctime>
 
-#include "runtime/chat/conversation.h"
+#include "runtime/chat/prompt.h"
 
 namespace bundle::server {
 namespace {
@@ -14,6 +14,7 @@ constexpr std::string_view kRequestFields[] = {"messages",
                                                "chat_template_kwargs",
                                                "continue_final_message",
                                                "reasoning_effort",
+                                               "thinking",
                                                "add_generation_prompt"};
 
 chat::TemplateVariables variables_of(const ServedModel& model) {
@@ -37,16 +38,16 @@ ApiError request_error(const Error& error) {
 
 }  // namespace
 
-ApiResult<std::string> render_chat_prompt(const ServedModel& model, const JsonObject& body) {
+ApiResult<chat::Prompt> render_chat_prompt(const ServedModel& model, const JsonObject& body) {
   if (!model.chat_template) return unsupported_field("model", "This model has no chat template.");
   const Json* messages = body.if_contains("messages");
   if (messages == nullptr || messages->is_null()) {
     return invalid_field("messages", "'messages' is required.", "missing_field");
   }
-  auto text = chat::render_conversation(*model.chat_template, Json(body), variables_of(model),
-                                        std::time(nullptr));
-  if (text.has_error()) return request_error(text.error());
-  return *std::move(text);
+  auto prompt = chat::make_prompt(*model.chat_template, Json(body), variables_of(model),
+                                  model.prompt_style, std::time(nullptr));
+  if (prompt.has_error()) return request_error(prompt.error());
+  return *std::move(prompt);
 }
 
 }  // namespace bundle::server

@@ -34,8 +34,9 @@ class CompletionFormat : public AnswerFormat {
     out += "}\n\n";
   }
 
-  void usage_chunk(std::string& out, const Usage& usage) const override {
-    append_usage_chunk(out, chunk_start_, usage);
+  void end(std::string& out, const Usage& usage) override {
+    if (head_.include_usage) append_usage_chunk(out, chunk_start_, usage);
+    out += kDone;
   }
 
   std::string whole(const std::vector<Output>& choices, const std::vector<Prompt>& prompts,
@@ -64,7 +65,7 @@ class CompletionFormat : public AnswerFormat {
     out += R"(,"logprobs":)";
     append_logprobs(out, offsets_[index], entries(first, prompt, output));
     out += R"(,"finish_reason":)";
-    append_finish(out, output.finish);
+    append_finish(out, output);
     append_stop_reason(out, output);
     if (head_.token_ids) append_choice_ids(out, first, prompt, output);
     out += '}';

@@ -19,7 +19,7 @@ class PreviewFormat final : public AnswerFormat {
         queue_(service.queue()) {}
 
   void chunk(std::string&, std::size_t, const Prompt&, const Output&, const Usage*) override {}
-  void usage_chunk(std::string&, const Usage&) const override {}
+  void end(std::string&, const Usage&) override {}
   std::string whole(const std::vector<Output>&, const std::vector<Prompt>&,
                     const Usage& usage) override;
 

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "runtime/server/endpoints.h"
+#include "runtime/server/output_constraint.h"
 #include "runtime/server/prompt_budget.h"
 #include "runtime/server/random_id.h"
 #include "runtime/server/token_ids.h"
@@ -149,6 +150,7 @@ ApiResult<GenerationPlan> plan_completion(Service& service, const HttpRequest& r
   FieldReader reader(body);
   CompletionParams params = read_params(reader, service, *model);
   if (reader.error()) return *reader.error();
+  if (auto wrong = set_constraint(params.common, reader)) return *std::move(wrong);
   BUNDLE_TRY(auto prompts, PromptReader(*model, params.add_special).read(reader.get("prompt")));
   const std::int64_t choices = params.common.n * static_cast<std::int64_t>(prompts.size());
   if (choices > service.options().limits.choices) {

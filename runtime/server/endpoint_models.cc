@@ -1,13 +1,22 @@
 // GET /v1/models and /v1/models/{id}. Beside OpenAI's fields: max_model_len, as vLLM names it, and
 // what a client may ask for, so that it need not find out by errors.
+#include "runtime/chat/answer_format_names.h"
 #include "runtime/server/endpoints.h"
 
 namespace bundle::server {
 namespace {
 
+JsonArray structured_outputs(bool has_text) {
+  if (!has_text) return {};
+  return {"json_object", "json_schema", "regex", "choice", "grammar", "structural_tag"};
+}
+
 JsonObject capabilities(const Service& service, const Model& model) {
   const ServerLimits& limits = service.options().limits;
   const bool text = model.served.tokenizer != nullptr;
+  const chat::ReasoningFormat reasoning = model.served.prompt_style.reasoning;
+  Json reasoning_field = nullptr;
+  if (reasoning != chat::ReasoningFormat::kNone) reasoning_field = "reasoning_content";
   return {{"chat", text && model.served.chat_template.has_value()},
           {"text_prompts", text},
           {"token_id_prompts", true},
@@ -17,9 +26,11 @@ JsonObject capabilities(const Service& service, const Model& model) {
           {"max_logprobs", limits.logprobs},
           {"max_body_bytes", limits.body_bytes},
           {"prompt_logprobs_with_echo", true},
-          {"structured_output", JsonArray()},
-          {"tool_choice", JsonArray({"none", "auto"})},
-          {"reasoning_field", nullptr}};
+          {"structured_output", structured_outputs(text)},
+          {"tool_choice", JsonArray({"none", "auto", "required", "named"})},
+          {"tool_parser", chat::name_of(model.served.tool_format)},
+          {"reasoning_parser", chat::name_of(reasoning)},
+          {"reasoning_field", reasoning_field}};
 }
 
 JsonObject describe(const Service& service, const Model& model) {

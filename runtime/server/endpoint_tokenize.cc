@@ -29,8 +29,8 @@ struct Text {
 
 ApiResult<Text> text_of(FieldReader& reader, const Model& model, const JsonObject& body) {
   if (reader.get("messages") != nullptr) {
-    BUNDLE_TRY(std::string text, render_chat_prompt(model.served, body));
-    return Text{std::move(text), reader.boolean("add_special_tokens").value_or(false)};
+    BUNDLE_TRY(chat::Prompt prompt, render_chat_prompt(model.served, body));
+    return Text{std::move(prompt.text), reader.boolean("add_special_tokens").value_or(false)};
   }
   const auto prompt = reader.string("prompt");
   const bool add_special = reader.boolean("add_special_tokens").value_or(true);

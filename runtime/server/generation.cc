@@ -38,6 +38,7 @@ void append(Output& all, Output part) {
     to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
   };
   all.text += part.text;
+  chat::append_pieces(all.pieces, std::move(part.pieces));
   move_to(part.token_ids, all.token_ids);
   move_to(part.logprobs, all.logprobs);
   move_to(part.prompt_logprobs, all.prompt_logprobs);
@@ -45,6 +46,7 @@ void append(Output& all, Output part) {
   all.finish = part.finish;
   all.stop_string = std::move(part.stop_string);
   all.stop_token = part.stop_token;
+  all.called_tool = part.called_tool;
 }
 
 }  // namespace
@@ -146,7 +148,7 @@ void Generation::take(TimedEvent timed) {
   slot.choice.take(std::move(event));
   slot.touched = true;
   if (!slot.choice.over()) return;
-  if (slot.choice.ended_by_string()) service_.engine().abort(id);
+  if (slot.choice.ended_by_text()) service_.engine().abort(id);
   append(slot.held, slot.choice.release());
   end_slot(slot, reason_name(slot.held.finish));
 }
@@ -196,7 +198,7 @@ void Generation::write(std::size_t index, std::string& out) {
   if (!streams()) return;
   // Without a tokenizer the ids are the answer; else a chunk without text would say nothing.
   const bool ids_matter = plan_.model->served.tokenizer == nullptr && !slot.held.token_ids.empty();
-  if (slot.held.text.empty() && !slot.ended && !ids_matter) return;
+  if (!slot.held.says_something() && !slot.ended && !ids_matter) return;
   const Usage now = usage();
   const Prompt& prompt = plan_.prompts[index / static_cast<std::size_t>(plan_.params.n)];
   plan_.format->chunk(out, index, prompt, std::exchange(slot.held, {}),
@@ -206,8 +208,7 @@ void Generation::write(std::size_t index, std::string& out) {
 void Generation::finish(std::string& out) {
   record_request();
   if (!streams()) return;
-  if (plan_.params.include_usage) plan_.format->usage_chunk(out, usage());
-  out += "data: [DONE]\n\n";
+  plan_.format->end(out, usage());
 }
 
 std::string Generation::whole() {
@@ -290,16 +291,13 @@ Usage Generation::usage() const {
   const auto n = static_cast<std::size_t>(plan_.params.n);
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     out.completion_tokens += slots_[i].choice.completion_tokens();
+    out.reasoning_tokens += slots_[i].choice.reasoning_tokens();
     if (i % n == 0) out.cached_tokens += slots_[i].cached_tokens;
   }
   for (const Prompt& prompt : plan_.prompts) {
     out.prompt_tokens += static_cast<std::int64_t>(prompt.ids.size());
   }
   return out;
-}
-
-std::string error_event(const ApiError& error) {
-  return "data: " + error_json(error) + "\n\ndata: [DONE]\n\n";
 }
 
 }  // namespace bundle::server

@@ -57,6 +57,8 @@ class Generation {
   /// After kDone, of an answer that is no stream.
   std::string whole();
   const ApiError& error() const { return *error_; }
+  /// How the stream is written.
+  const AnswerFormat& format() const { return *plan_.format; }
 
   /// From then on what is there is all: choices end with kDeadline, and a request without any token
   /// fails. The next pull after it sees to that.
@@ -97,8 +99,5 @@ class Generation {
   Clock::time_point deadline_ = Clock::time_point::max();
   std::optional<ApiError> error_;
 };
-
-/// `data: {"error":…}` and the end of a stream that has begun.
-std::string error_event(const ApiError& error);
 
 }  // namespace bundle::server

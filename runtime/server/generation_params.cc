@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/sha256.h"
+#include "runtime/server/output_constraint.h"
 
 namespace bundle::server {
 namespace {
@@ -16,11 +17,20 @@ constexpr std::int64_t kMaxInt32 = std::numeric_limits<std::int32_t>::max();
 
 /// Fields of OpenAI's or a peer's API that would change the answer: ignoring them in silence would
 /// give a client something other than it asked for.
-constexpr const char* kNotOffered[] = {
-    "guided_json", "guided_regex",       "guided_choice",   "guided_grammar",
-    "grammar",     "json_schema",        "regex",           "ebnf",
-    "functions",   "structured_outputs", "prompt_logprobs", "truncate_prompt_tokens",
-    "audio",       "use_beam_search",    "chat_template"};
+constexpr const char* kNotOffered[] = {"guided_json",
+                                       "guided_regex",
+                                       "guided_choice",
+                                       "guided_grammar",
+                                       "grammar",
+                                       "json_schema",
+                                       "regex",
+                                       "ebnf",
+                                       "functions",
+                                       "audio",
+                                       "prompt_logprobs",
+                                       "chat_template",
+                                       "truncate_prompt_tokens",
+                                       "use_beam_search"};
 
 bool is_set(const Json& value) {
   if (value.is_bool()) return value.get_bool();
@@ -35,13 +45,6 @@ void refuse_not_offered(FieldReader& reader) {
     const Json* value = reader.get(key);
     if (value != nullptr && is_set(*value)) {
       reader.fail(unsupported_field(key, fmt::format("'{}' is not supported.", key)));
-    }
-  }
-  if (const JsonObject* format = reader.object("response_format")) {
-    const Json* type = format->if_contains("type");
-    if (type == nullptr || !type->is_string() || type->get_string() != "text") {
-      reader.fail(unsupported_field(
-          "response_format", "The only 'response_format' supported is {\"type\": \"text\"}."));
     }
   }
 }
@@ -196,6 +199,11 @@ GenerationParams read_generation_params(FieldReader& reader, const ServedModel& 
   out.cache_salt = salt_of(reader.string("cache_salt"));
   out.priority = static_cast<std::int32_t>(
       reader.integer("priority", std::numeric_limits<std::int32_t>::min(), kMaxInt32).value_or(0));
+  out.output_format = read_output_format(reader);
+  if (out.output_format && model.tokenizer == nullptr) {
+    reader.fail(unsupported_field("response_format",
+                                  "This model has no tokenizer, so its output has no text."));
+  }
   if (model.tokenizer == nullptr) out.tokens_as_ids = true;
   return out;
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/chat/answer_parser.h"
 #include "runtime/engine/request.h"
 #include "runtime/server/field_reader.h"
 #include "runtime/server/http_server.h"
@@ -26,6 +27,8 @@ struct GenerationParams {
   bool skip_special = true;
   std::uint64_t cache_salt = 0;
   std::int32_t priority = 0;  // lower is more urgent, as vLLM has it
+  std::optional<Json> output_format = {};  // that the output must have: of a structural tag
+  chat::AnswerSyntax answer = {};          // of chats: how reasoning and tool calls are told apart
 };
 
 /// Reads the common fields; errors are left in `reader`. What the request does not say is taken

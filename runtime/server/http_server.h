@@ -14,6 +14,8 @@
 #include "base/json.h"
 #include "base/result.h"
 #include "runtime/chat/chat_template.h"
+#include "runtime/chat/prompt.h"
+#include "runtime/chat/tool_parser.h"
 #include "runtime/engine/client.h"
 #include "runtime/format/model_config.h"
 #include "runtime/server/api_key.h"
@@ -85,8 +87,11 @@ struct ServedModel {
   std::int64_t created = 0;    // seconds since 1970; 0: now
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
   std::optional<chat::ChatTemplate> chat_template;
+  std::string template_source;  // its text
   /// bos_token, eos_token and whatever else of tokenizer_config.json the template may name.
   JsonObject template_variables;
+  chat::PromptStyle prompt_style;                          // reasoning, and whether it is on
+  chat::ToolFormat tool_format = chat::ToolFormat::kNone;  // how the model writes tool calls
   std::string architecture;
   std::int32_t vocab_size = 0;             // ids below it are taken; 0: the tokenizer's
   std::int64_t max_context = 0;            // prompt and output; 0: what the engine's stats say

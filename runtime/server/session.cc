@@ -349,11 +349,13 @@ Session::Awaitable<> Session::stream() {
         co_await respond(response);
         co_return;
       }
-      events += error_event(generation_->error());
+      events += generation_->format().error(generation_->error());
     }
     const auto now = Clock::now();
     const auto interval = service_.options().keep_alive_interval;
-    if (events.empty() && !over && now - last_write >= interval) events = ": keep-alive\n\n";
+    if (events.empty() && !over && now - last_write >= interval) {
+      events = generation_->format().keep_alive();
+    }
     if (over || !events.empty()) {
       const bool sent = co_await send_events(events, over);
       if (!sent) co_return;
@@ -369,6 +371,7 @@ Session::Awaitable<bool> Session::send_events(std::string& events, bool last) {
   std::string wire;
   if (!head_sent_) {
     HttpResponse response = stream_response();
+    response.content_type = generation_->format().stream_type();
     closing_ = will_close(response) || request_.http_1_0;
     for (Field& field : api_.common_fields(request_)) response.fields.push_back(std::move(field));
     wire = response_head(response, request_, closing_, std::nullopt);

@@ -75,9 +75,10 @@ Result<std::shared_ptr<const Tokenizer>> load_tokenizer_file(const Path& path,
 /// in that. Not thread-safe.
 class Detokenizer {
  public:
-  /// `start`: middle_of_text() when the ids continue a text, as an answer does its prompt.
-  Detokenizer(std::shared_ptr<const Tokenizer> tokenizer, bool skip_special,
-              DecodeState start = {});
+  /// `start`: middle_of_text() when the ids continue a text, as an answer does its prompt. `kept`:
+  /// special tokens that are not skipped.
+  Detokenizer(std::shared_ptr<const Tokenizer> tokenizer, bool skip_special, DecodeState start = {},
+              std::vector<std::int32_t> kept = {});
   /// Text that is certain after this id; often "".
   std::string push(std::int32_t id);
   /// What was held back, with U+FFFD for a cut character.
@@ -87,6 +88,7 @@ class Detokenizer {
   std::shared_ptr<const Tokenizer> tokenizer_;
   bool skip_special_;
   DecodeState state_;
+  std::vector<std::int32_t> kept_;
   std::string held_;  // the beginning of a character
 };
 

@@ -1,12 +1,15 @@
-// Renders what the oracle scripts ask for: one JSON request a line on standard input
-// ({"template", "context", "now"}), one JSON answer a line ({"text"} or {"error"}).
+// Renders what the oracle scripts ask for: one JSON request a line on standard input, one JSON
+// answer a line ({"text"} or {"error"}). {"template", "context", "now"} renders the template with
+// its own context; {"template", "request", "tokens", "now"} an OpenAI request, as the server does.
 #include <iostream>
 #include <string>
 
 #include <boost/json/object.hpp>
 
 #include "base/json.h"
+#include "runtime/chat/answer_format_names.h"
 #include "runtime/chat/chat_template.h"
+#include "runtime/chat/prompt.h"
 
 namespace {
 
@@ -14,7 +17,15 @@ bundle::Result<std::string> render(const bundle::Json& request) {
   BUNDLE_TRY(const std::string source, bundle::get_string(request, "template", "request"));
   BUNDLE_TRY(const std::int64_t now, bundle::get_int_or(request, "now", 0, "request"));
   BUNDLE_TRY(const auto parsed, bundle::chat::ChatTemplate::parse(source, "template"));
-  return parsed.render(*bundle::find(request, "context"), now);
+  const bundle::Json* chat_request = bundle::find(request, "request");
+  if (chat_request == nullptr) return parsed.render(*bundle::find(request, "context"), now);
+  bundle::chat::TemplateVariables variables;
+  for (const auto& [name, text] : bundle::find(request, "tokens")->get_object()) {
+    variables.special_tokens.emplace_back(name, text.get_string());
+  }
+  const bundle::chat::PromptStyle style{bundle::chat::reasoning_format("auto", source), {}};
+  BUNDLE_TRY(auto prompt, bundle::chat::make_prompt(parsed, *chat_request, variables, style, now));
+  return std::move(prompt.text);
 }
 
 }  // namespace

@@ -1,0 +1,307 @@
+#include "runtime/engine/constraint.h"
+
+#include <condition_variable>
+#include <optional>
+#include <unordered_map>
+#include <variant>
+#include <xgrammar/xgrammar.h>
+
+#include "runtime/engine/worker_thread.h"
+
+namespace bundle::engine {
+namespace {
+
+constexpr std::size_t kMostCompiled = 64;  // grammars that are kept
+constexpr std::int64_t kMostCacheBytes = 256 << 20;
+constexpr int kCompilerThreads = 2;
+
+Error refusal(std::string why) {
+  return bad_input("the constraint can not be compiled: " + std::move(why));
+}
+
+/// The library prefixes its messages with places in its own source.
+std::string plain(std::string_view message) {
+  while (!message.empty() && (message.back() == '\n' || message.back() == ' ')) {
+    message.remove_suffix(1);
+  }
+  if (message.starts_with('[')) {
+    const std::size_t end = message.find("] ");
+    const std::size_t source = message.find(".cc:");
+    if (source < end && end != std::string_view::npos) message.remove_prefix(end + 2);
+  }
+  return std::string(message);
+}
+
+Result<xgrammar::Grammar> parse(const std::string& tag) {
+  if (tag.size() > kMostConstraintBytes) {
+    return refusal("it has " + std::to_string(tag.size()) + " bytes, and may have " +
+                   std::to_string(kMostConstraintBytes));
+  }
+  try {
+    auto parsed = xgrammar::Grammar::FromStructuralTag(tag);
+    if (auto* grammar = std::get_if<xgrammar::Grammar>(&parsed)) return std::move(*grammar);
+    return refusal(std::visit([](const auto& problem) { return plain(problem.what()); },
+                              std::get<xgrammar::StructuralTagError>(parsed)));
+  } catch (const std::exception& problem) {
+    return refusal(plain(problem.what()));
+  }
+}
+
+/// A value that one thread makes and another waits for.
+template <typename T>
+class Pending {
+ public:
+  void set(T value) {
+    {
+      const std::lock_guard lock(mutex_);
+      value_.emplace(std::move(value));
+    }
+    made_.notify_all();
+  }
+  bool made() const {
+    const std::lock_guard lock(mutex_);
+    return value_.has_value();
+  }
+  const T& get() const {
+    std::unique_lock lock(mutex_);
+    made_.wait(lock, [this] { return value_.has_value(); });
+    return *value_;
+  }
+  void wait(std::chrono::milliseconds limit) const {
+    std::unique_lock lock(mutex_);
+    made_.wait_for(lock, limit, [this] { return value_.has_value(); });
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  mutable std::condition_variable made_;
+  std::optional<T> value_;
+};
+
+struct Compiled {
+  xgrammar::CompiledGrammar grammar;
+  std::shared_ptr<const ConstraintVocabulary> vocabulary;
+};
+using PendingCompiled = Pending<Result<Compiled>>;
+
+/// Where a constraint that waits for a text begins to hold.
+class Gate {
+ public:
+  explicit Gate(std::string after) : after_(std::move(after)) {}
+
+  bool open() const { return after_.empty(); }
+  /// Takes the next bytes; when they complete the text, gives what follows it.
+  std::optional<std::string> take(std::string_view bytes) {
+    tail_ += bytes;
+    const std::size_t at = tail_.find(after_);
+    if (at == std::string::npos) {
+      if (tail_.size() > after_.size()) tail_.erase(0, tail_.size() - after_.size());
+      return std::nullopt;
+    }
+    std::string rest = tail_.substr(at + after_.size());
+    after_.clear();
+    return rest;
+  }
+
+ private:
+  std::string after_;
+  std::string tail_;
+};
+
+/// The state of one grammar: a matcher and the mask that it made last. Touched by the mask thread
+/// between begin() and the end of the task, by the engine's thread otherwise.
+class MaskState {
+ public:
+  MaskState(const Compiled& compiled, std::string after)
+      : vocabulary_(compiled.vocabulary),
+        matcher_(compiled.grammar),
+        mask_(static_cast<std::size_t>(
+            xgrammar::GetBitmaskSize(static_cast<int>(compiled.vocabulary->bytes.size())))),
+        gate_(std::move(after)) {}
+
+  /// The library throws where it meets what it did not expect: the output is free from there on.
+  void advance(std::optional<std::int32_t> token) {
+    try {
+      if (token) take(*token);
+      if (gate_.open()) fill();
+    } catch (const std::exception&) {
+      terminated_ = true;
+      restricts_ = false;
+    }
+  }
+
+  std::span<const std::int32_t> mask() const {
+    return gate_.open() && restricts_ ? std::span<const std::int32_t>(mask_)
+                                      : std::span<const std::int32_t>();
+  }
+  bool complete() const { return gate_.open() && (terminated_ || only_end_); }
+
+ private:
+  void take(std::int32_t token) {
+    if (gate_.open()) {
+      // A token that was forced from outside may not fit: the output is free from there on.
+      const bool accepted = !terminated_ && matcher_.AcceptToken(token);
+      if (!accepted) terminated_ = true;
+      return;
+    }
+    const auto rest = gate_.take(vocabulary_->bytes[static_cast<std::size_t>(token)]);
+    if (!rest) return;
+    const std::size_t begin = rest->find_first_not_of(" \t\r\n");
+    if (begin != std::string::npos) matcher_.AcceptString(rest->substr(begin));
+  }
+
+  void fill() {
+    terminated_ = terminated_ || matcher_.IsTerminated();
+    restricts_ = false;
+    if (terminated_) return;
+    std::int64_t shape = static_cast<std::int64_t>(mask_.size());
+    DLTensor tensor{};
+    tensor.data = mask_.data();
+    tensor.device = {kDLCPU, 0};
+    tensor.ndim = 1;
+    tensor.dtype = {kDLInt, 32, 1};
+    tensor.shape = &shape;
+    restricts_ = matcher_.FillNextTokenBitmask(&tensor);
+    only_end_ = restricts_ && allows_end_alone();
+  }
+
+  bool allows_end_alone() const {
+    std::vector<std::int32_t> mask = mask_;
+    bool any = false;
+    for (const std::int32_t id : vocabulary_->end_ids) {
+      const auto bit = static_cast<std::uint32_t>(id);
+      if (bit / 32 >= mask.size()) continue;
+      any |= (static_cast<std::uint32_t>(mask[bit / 32]) >> (bit % 32) & 1U) != 0;
+      mask[bit / 32] = static_cast<std::int32_t>(static_cast<std::uint32_t>(mask[bit / 32]) &
+                                                 ~(1U << (bit % 32)));
+    }
+    for (const std::int32_t word : mask) {
+      if (word != 0) return false;
+    }
+    return any;
+  }
+
+  std::shared_ptr<const ConstraintVocabulary> vocabulary_;
+  xgrammar::GrammarMatcher matcher_;
+  std::vector<std::int32_t> mask_;
+  Gate gate_;
+  bool restricts_ = false;
+  bool terminated_ = false;
+  bool only_end_ = false;
+};
+
+class Output final : public ConstrainedOutput {
+ public:
+  Output(std::shared_ptr<PendingCompiled> compiled, std::string after, WorkerThread& masks)
+      : compiled_(std::move(compiled)), after_(std::move(after)), masks_(masks) {}
+
+  State state() override {
+    if (!compiled_->made()) return State::kCompiling;
+    if (compiled_->get().has_error()) return State::kFailed;
+    if (state_ == nullptr) {
+      state_ = std::make_shared<MaskState>(*compiled_->get(), after_);
+      advance(std::nullopt);
+    }
+    return State::kReady;
+  }
+  Error error() const override { return compiled_->get().error(); }
+  void wait(std::chrono::milliseconds limit) override { compiled_->wait(limit); }
+
+  std::span<const std::int32_t> mask() override {
+    done_->get();
+    return state_->mask();
+  }
+  void take(std::int32_t id) override {
+    done_->get();
+    advance(id);
+  }
+  bool complete() override {
+    done_->get();
+    return state_->complete();
+  }
+
+ private:
+  /// The state and the mark live as long as the task, whatever becomes of this output.
+  void advance(std::optional<std::int32_t> token) {
+    done_ = std::make_shared<Pending<bool>>();
+    masks_.post([state = state_, done = done_, token] {
+      state->advance(token);
+      done->set(true);
+    });
+  }
+
+  std::shared_ptr<PendingCompiled> compiled_;
+  std::string after_;
+  WorkerThread& masks_;
+  std::shared_ptr<MaskState> state_;
+  std::shared_ptr<Pending<bool>> done_;
+};
+
+}  // namespace
+
+Status check_constraint(const std::string& tag) {
+  const auto grammar = parse(tag);
+  return grammar ? Status() : Status(grammar.error());
+}
+
+class ConstraintCompiler::Impl {
+ public:
+  explicit Impl(LoadVocabulary load) : load_(std::move(load)) {}
+
+  std::unique_ptr<ConstrainedOutput> begin(const OutputConstraint& constraint) {
+    return std::make_unique<Output>(compiled(constraint.tag), constraint.after, masks_);
+  }
+
+ private:
+  /// Compiled before, or begun now.
+  std::shared_ptr<PendingCompiled> compiled(const std::string& tag) {
+    const std::lock_guard lock(mutex_);
+    const auto found = known_.find(tag);
+    if (found != known_.end()) return found->second;
+    if (known_.size() >= kMostCompiled) known_.clear();
+    auto pending = std::make_shared<PendingCompiled>();
+    known_.emplace(tag, pending);
+    compiling_.post([this, tag, pending] { pending->set(compile(tag)); });
+    return pending;
+  }
+
+  /// On the compiling thread alone.
+  Result<Compiled> compile(const std::string& tag) {
+    BUNDLE_CHECK(load());
+    BUNDLE_TRY(xgrammar::Grammar grammar, parse(tag));
+    try {
+      return Compiled{compiler_->CompileGrammar(grammar), vocabulary_};
+    } catch (const std::exception& problem) {
+      return refusal(plain(problem.what()));
+    }
+  }
+
+  Status load() {
+    if (compiler_) return {};
+    BUNDLE_TRY(ConstraintVocabulary loaded, load_());
+    vocabulary_ = std::make_shared<const ConstraintVocabulary>(std::move(loaded));
+    const xgrammar::TokenizerInfo info(vocabulary_->bytes, xgrammar::VocabType::RAW,
+                                       static_cast<int>(vocabulary_->bytes.size()),
+                                       vocabulary_->end_ids);
+    compiler_.emplace(info, kCompilerThreads, true, kMostCacheBytes);
+    return {};
+  }
+
+  LoadVocabulary load_;
+  std::shared_ptr<const ConstraintVocabulary> vocabulary_;
+  std::optional<xgrammar::GrammarCompiler> compiler_;
+  std::mutex mutex_;
+  std::unordered_map<std::string, std::shared_ptr<PendingCompiled>> known_;
+  WorkerThread masks_;
+  WorkerThread compiling_;  // last: its tasks use all of the above
+};
+
+ConstraintCompiler::ConstraintCompiler(LoadVocabulary load)
+    : impl_(std::make_unique<Impl>(std::move(load))) {}
+ConstraintCompiler::~ConstraintCompiler() = default;
+
+std::unique_ptr<ConstrainedOutput> ConstraintCompiler::begin(const OutputConstraint& constraint) {
+  return impl_->begin(constraint);
+}
+
+}  // namespace bundle::engine

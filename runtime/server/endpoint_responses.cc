@@ -1,0 +1,16 @@
+// POST /v1/responses: OpenAI's newer API. Nothing is stored: a conversation comes whole.
+#include "runtime/server/chat_generation.h"
+#include "runtime/server/responses_format.h"
+
+namespace bundle::server {
+
+ReplyResult create_response(Service& service, const HttpRequest& request) {
+  BUNDLE_TRY(const JsonObject body, read_body(request));
+  BUNDLE_TRY(const JsonObject chat, chat_of_responses(body));
+  return generate_chat(service, request, chat, "resp_",
+                       [echo = echo_of_responses(body)](AnswerHead head, std::size_t) {
+                         return responses_format(std::move(head), echo);
+                       });
+}
+
+}  // namespace bundle::server

@@ -1,0 +1,71 @@
+"""Tokens a second under a constraint, beside those without: one server, alternating runs.
+
+    bundle serve smollm2 --port 8000 &
+    python3 tests/bench/compare_constrained.py http://127.0.0.1:8000 [CLIENTS]
+
+Prints one line a constraint: the median ratio of its decode speed to free decoding's over rounds
+that take turns, so that the machine's moods fall on both.
+"""
+import concurrent.futures
+import json
+import statistics
+import sys
+import time
+import urllib.request
+
+TOKENS = 128
+ROUNDS = 7
+CONSTRAINTS = {
+    "json_schema": {"response_format": {"type": "json_schema", "json_schema": {"schema": {
+        "type": "object",
+        "properties": {"items": {"type": "array", "minItems": 200, "items": {
+            "type": "object",
+            "properties": {"name": {"type": "string"}, "count": {"type": "integer"},
+                           "kind": {"enum": ["a", "b", "c"]}},
+            "required": ["name", "count", "kind"]}}},
+        "required": ["items"]}}}},
+    "json_object": {"response_format": {"type": "json_object"}},
+    "regex": {"structured_outputs": {"regex": "([a-z]+ ){1000}"}},
+}
+
+
+def decode_speed(url, extra, seed):
+    """Tokens a second between the first and the last of one stream."""
+    body = {"prompt": "List some things:", "max_tokens": TOKENS, "stream": True, "seed": seed,
+            "temperature": 1.0, "ignore_eos": True, "min_tokens": TOKENS, "return_token_ids": True,
+            **extra}
+    request = urllib.request.Request(url + "/v1/completions", json.dumps(body).encode(),
+                                     {"Content-Type": "application/json"})
+    first = last = None
+    count = 0
+    with urllib.request.urlopen(request) as response:
+        for line in response:
+            if not line.startswith(b"data: {"):
+                continue
+            last = time.monotonic()
+            first = first or last
+            count += len(json.loads(line[6:])["choices"][0].get("token_ids") or [])
+    return (count - 1) / (last - first)
+
+
+def crowd_speed(url, extra, clients, seed):
+    with concurrent.futures.ThreadPoolExecutor(clients) as pool:
+        return sum(pool.map(lambda i: decode_speed(url, extra, seed * 100 + i), range(clients)))
+
+
+def main():
+    url = sys.argv[1]
+    clients = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    for name, extra in CONSTRAINTS.items():
+        crowd_speed(url, extra, clients, 0)  # compiles it
+        ratios = []
+        for seed in range(1, ROUNDS + 1):
+            free = crowd_speed(url, {}, clients, seed)
+            bound = crowd_speed(url, extra, clients, seed)
+            ratios.append(bound / free)
+        print(f"{name}: {statistics.median(ratios):.3f} of free decoding ({clients} clients, "
+              f"{free:.1f} tokens/s free, {min(ratios):.3f} to {max(ratios):.3f})")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+#include "templates/library.h"
+
+#include <gtest/gtest.h>
+#include <set>
+
+#include "packager/manifest.h"
+#include "runtime/launch/runtime_settings.h"
+
+namespace bundle::templates {
+namespace {
+
+packager::Manifest manifest(std::string_view name) {
+  const auto found = model_template(name);
+  EXPECT_TRUE(found) << name;
+  if (!found) return {};
+  auto parsed = packager::parse_manifest(found->text, found->name + ".yaml");
+  EXPECT_TRUE(parsed) << parsed.error().message();
+  return parsed ? *parsed : packager::Manifest();
+}
+
+std::string name_of(std::string_view wanted) {
+  const auto found = model_template(wanted);
+  return found ? found->name : "ERROR " + found.error().message();
+}
+
+TEST(ModelTemplates, AreGoodManifestsThatTheServerTakes) {
+  for (const std::string& name : model_template_names()) {
+    const packager::Manifest parsed = manifest(name);
+    EXPECT_FALSE(parsed.name.empty()) << name;
+    EXPECT_TRUE(parsed.model.starts_with("./")) << name;
+    const auto settings = launch::read_runtime_settings(parsed.runtime, name);
+    EXPECT_TRUE(settings) << settings.error().message();
+  }
+}
+
+TEST(ModelTemplates, AreNamedAsTheirBundles) {
+  for (const std::string& name : model_template_names()) {
+    if (name == "generic" || name.starts_with("smollm2")) continue;
+    const packager::Manifest parsed = manifest(name);
+    EXPECT_EQ(parsed.name, name);
+    EXPECT_FALSE(parsed.license.empty()) << name;
+    EXPECT_TRUE(parsed.runtime.contains("context_length")) << name;
+    EXPECT_TRUE(parsed.runtime.contains("reasoning_parser")) << name;
+  }
+}
+
+TEST(ModelTemplates, ReasonersAreSetUpAsTheirAuthorsAdvise) {
+  for (const char* name : {"deepseek-r1", "deepseek-r1-zero", "deepseek-r1-distill-qwen-1.5b",
+                           "deepseek-r1-distill-qwen-7b", "deepseek-r1-distill-qwen-14b",
+                           "deepseek-r1-distill-qwen-32b", "deepseek-r1-distill-llama-8b",
+                           "deepseek-r1-distill-llama-70b"}) {
+    const packager::Manifest parsed = manifest(name);
+    const auto settings = launch::read_runtime_settings(parsed.runtime, name);
+    ASSERT_TRUE(settings) << settings.error().message();
+    EXPECT_EQ(settings->reasoning_parser, "deepseek_r1") << name;
+    EXPECT_EQ(settings->thinking, true) << name;
+    EXPECT_EQ(settings->sampling.temperature, 0.6) << name;
+    EXPECT_EQ(settings->sampling.top_p, 0.95) << name;
+    EXPECT_TRUE(parsed.license.starts_with("MIT")) << name;
+  }
+  EXPECT_EQ(manifest("deepseek-v3.1").runtime.at("thinking"), false);
+}
+
+TEST(ModelTemplates, HaveManyNames) {
+  EXPECT_EQ(name_of("deepseek-r1"), "deepseek-r1");
+  EXPECT_EQ(name_of("deepseek-ai/DeepSeek-R1"), "deepseek-r1");
+  EXPECT_EQ(name_of("R1"), "deepseek-r1");
+  EXPECT_EQ(name_of("deepseek-r1:7b"), "deepseek-r1-distill-qwen-7b");
+  EXPECT_EQ(name_of("deepseek-ai/DeepSeek-R1-Distill-Llama-70B"), "deepseek-r1-distill-llama-70b");
+  EXPECT_EQ(name_of("deepseek-v3.1"), "deepseek-v3.1");
+  EXPECT_EQ(name_of("Qwen/Qwen3-30B-A3B"), "qwen3-30b-a3b");
+  EXPECT_EQ(name_of("mistralai/Mixtral-8x7B-Instruct-v0.1"), "mixtral-8x7b-instruct");
+}
+
+TEST(ModelTemplates, NoNameMeansTwoOfThem) {
+  std::set<std::string> seen;
+  for (const std::string& name : model_template_names()) {
+    const std::string text = model_template(name)->text;
+    EXPECT_TRUE(seen.insert(name).second) << name;
+    const std::size_t at = text.find("# Also known as: ");
+    if (at == std::string::npos) continue;
+    std::string list = text.substr(at + 17, text.find('\n', at) - at - 17) + ", ";
+    for (std::size_t comma; (comma = list.find(", ")) != std::string::npos;
+         list.erase(0, comma + 2)) {
+      const std::string alias = list.substr(0, comma);
+      EXPECT_TRUE(seen.insert(alias).second) << alias;
+      EXPECT_EQ(name_of(alias), name);
+    }
+  }
+}
+
+TEST(ModelTemplates, AWrongNameLeadsToTheNearest) {
+  EXPECT_NE(name_of("deepsek-r1").find("Did you mean 'deepseek-r1'?"), std::string::npos);
+  EXPECT_NE(name_of("deepseek-r1-distill-qwen-6b").find("'deepseek-r1-distill-qwen-7b'"),
+            std::string::npos);
+  EXPECT_NE(name_of("a model of no kind").find("bundle init --help"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace bundle::templates
