@@ -77,17 +77,21 @@ class PromptReader {
 /// What this endpoint asks beside the common fields.
 struct CompletionParams {
   GenerationParams common;
+  std::int64_t best_of = 1;  // choices made for each prompt
   bool echo = false;
   bool add_special = true;
 };
 
-void check_best_of(FieldReader& reader, const ServerLimits& limits, std::int64_t n) {
-  const auto best_of = reader.integer("best_of", 1, limits.choices);
-  if (!best_of || *best_of == n) return;
-  if (*best_of < n) {
-    return reader.fail(invalid_field("best_of", "'best_of' must be at least 'n'."));
+/// How many choices are made for the n that are answered.
+std::int64_t read_best_of(FieldReader& reader, const ServerLimits& limits,
+                          const GenerationParams& params) {
+  const std::int64_t best_of = reader.integer("best_of", 1, limits.choices).value_or(params.n);
+  if (best_of < params.n) {
+    reader.fail(invalid_field("best_of", "'best_of' must be at least 'n'."));
+  } else if (best_of > params.n && params.stream) {
+    reader.fail(invalid_field("best_of", "'best_of' above 'n' can not be streamed."));
   }
-  reader.fail(unsupported_field("best_of", "'best_of' above 'n' is not supported."));
+  return best_of;
 }
 
 CompletionParams read_params(FieldReader& reader, const Service& service, const Model& model) {
@@ -101,7 +105,7 @@ CompletionParams read_params(FieldReader& reader, const Service& service, const 
   if (logprobs && out.echo) out.common.sampling.prompt_logprobs = out.common.sampling.logprobs;
   constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
   out.common.max_tokens = reader.integer("max_tokens", 0, kMost);
-  check_best_of(reader, limits, out.common.n);
+  out.best_of = read_best_of(reader, limits, out.common);
   if (const auto suffix = reader.string("suffix"); suffix && !suffix->empty()) {
     reader.fail(unsupported_field("suffix", "'suffix' is not supported."));
   }
@@ -152,7 +156,7 @@ ApiResult<GenerationPlan> plan_completion(Service& service, const HttpRequest& r
   if (reader.error()) return *reader.error();
   if (auto wrong = set_constraint(params.common, reader)) return *std::move(wrong);
   BUNDLE_TRY(auto prompts, PromptReader(*model, params.add_special).read(reader.get("prompt")));
-  const std::int64_t choices = params.common.n * static_cast<std::int64_t>(prompts.size());
+  const std::int64_t choices = params.best_of * static_cast<std::int64_t>(prompts.size());
   if (choices > service.options().limits.choices) {
     return prompt_error("The prompts of one request times 'n' may be " +
                         std::to_string(service.options().limits.choices) + ".");
@@ -165,6 +169,11 @@ ApiResult<GenerationPlan> plan_completion(Service& service, const HttpRequest& r
                       .model = model,
                       .received = request.received};
   if (plan.prompt_only) plan.params.sampling.max_tokens = 1;
+  if (params.best_of > params.common.n) {
+    plan.keep = params.common.n;
+    plan.params.n = params.best_of;
+    plan.params.sampling.logprobs = std::max(params.common.sampling.logprobs, 0);
+  }
   plan.format = completion_format(head_of(model, params), static_cast<std::size_t>(choices));
   return plan;
 }

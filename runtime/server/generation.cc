@@ -1,6 +1,7 @@
 #include "runtime/server/generation.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 namespace bundle::server {
@@ -67,6 +68,7 @@ struct Generation::Slot {
   bool touched = false;  // since the last write
   bool ended = false;    // the engine works on it no more, or was told so
   std::int64_t cached_tokens = 0;
+  double likelihood = 0;    // sum of the tokens' log-probabilities, where they are asked for
   double queued = 0;        // seconds that the engine let it wait
   const char* reason = "";  // why it ended
   Clock::time_point first_at = {};
@@ -144,6 +146,9 @@ void Generation::take(TimedEvent timed) {
                  .code = "aborted",
                  .message = "The engine ended the request."});
   }
+  for (const engine::ScoredToken& token : event.logprobs) {
+    slot.likelihood += double{token.chosen.logprob};
+  }
   const std::uint64_t id = event.id;
   slot.choice.take(std::move(event));
   slot.touched = true;
@@ -211,9 +216,30 @@ void Generation::finish(std::string& out) {
   plan_.format->end(out, usage());
 }
 
+/// Indices of the choices that are the answer, in order.
+std::vector<std::size_t> Generation::kept() const {
+  const auto n = static_cast<std::size_t>(plan_.params.n);
+  const auto keep = plan_.keep > 0 ? static_cast<std::size_t>(plan_.keep) : n;
+  const auto per_token = [&](std::size_t i) {
+    return slots_[i].likelihood /
+           static_cast<double>(std::max<std::int64_t>(1, slots_[i].choice.completion_tokens()));
+  };
+  std::vector<std::size_t> out;
+  for (std::size_t first = 0; first < slots_.size(); first += n) {
+    std::vector<std::size_t> group(n);
+    std::iota(group.begin(), group.end(), first);
+    if (keep < n) {
+      std::stable_sort(group.begin(), group.end(),
+                       [&](std::size_t a, std::size_t b) { return per_token(a) > per_token(b); });
+    }
+    out.insert(out.end(), group.begin(), group.begin() + static_cast<std::ptrdiff_t>(keep));
+  }
+  return out;
+}
+
 std::string Generation::whole() {
   std::vector<Output> outputs;
-  for (Slot& slot : slots_) outputs.push_back(std::move(slot.held));
+  for (const std::size_t i : kept()) outputs.push_back(std::move(slots_[i].held));
   return plan_.format->whole(outputs, plan_.prompts, usage());
 }
 

@@ -22,6 +22,7 @@ namespace bundle::server {
 struct GenerationPlan {
   GenerationParams params = {};
   std::vector<Prompt> prompts = {};
+  std::int64_t keep = 0;     // the likeliest so many of a prompt's choices are the answer; 0: all
   bool prompt_only = false;  // max_tokens 0: the prompt is scored, nothing is generated
   bool preview = false;      // nothing runs: only what the prefix cache holds is asked for
   std::unique_ptr<AnswerFormat> format = {};
@@ -80,6 +81,7 @@ class Generation {
   void record(Slot& slot, const engine::Event& event, Clock::time_point at);
   void end_slot(Slot& slot, const char* reason);
   void expire();
+  std::vector<std::size_t> kept() const;
   void write(std::size_t index, std::string& out);
   void finish(std::string& out);
   void fail(ApiError error);

@@ -125,13 +125,21 @@ TEST(Completions, ReturnsTokenIds) {
   EXPECT_EQ(choice.at("token_ids"), Json({260, 261}));
 }
 
-TEST(Completions, BestOfIsOnlyN) {
+TEST(Completions, BestOfMakesMoreAndKeepsN) {
   TestServer server;
-  EXPECT_EQ(server.completion(R"("prompt":"x","n":2,"best_of":2)").status, 200);
-  EXPECT_EQ(server.completion(R"("prompt":"x","n":2,"best_of":1)").status, 400);
-  const RawResponse response = server.completion(R"("prompt":"x","best_of":3)");
-  EXPECT_EQ(response.status, 400);
-  EXPECT_EQ(response.json().at("error").at("param"), "best_of");
+  const Json body =
+      server.completion(R"("prompt":["x","y"],"n":2,"best_of":3,"max_tokens":2)").json();
+  EXPECT_EQ(body.at("choices").as_array().size(), 4U);
+  EXPECT_EQ(body.at("usage").at("completion_tokens"), 12);
+  EXPECT_TRUE(body.at("choices").at(0).at("logprobs").is_null());
+  EXPECT_EQ(server.engine().requests().size(), 6U);
+  for (const char* fields :
+       {R"("prompt":"x","n":2,"best_of":1)", R"("prompt":"x","best_of":2,"stream":true)",
+        R"("prompt":"x","best_of":0)"}) {
+    const RawResponse response = server.completion(fields);
+    EXPECT_EQ(response.status, 400) << fields;
+    EXPECT_EQ(response.json().at("error").at("param"), "best_of");
+  }
 }
 
 TEST(Completions, AModelWithoutTokenizerServesIds) {
