@@ -1,5 +1,7 @@
 #include "runtime/server/responses_format.h"
 
+#include <utility>
+
 #include "runtime/server/answer_blocks.h"
 #include "runtime/server/event_text.h"
 
