@@ -302,13 +302,9 @@ Status ModelEngine::choose_token(Sequence& sequence, std::span<const float> row,
     return {};
   }
   ConstrainedOutput* const constraint = sequence.constraint.get();
-  const SampleContext context{
-      params,
-      sequence.history,
-      masked_ids(sequence),
-      constraint == nullptr ? std::span<const std::int32_t>() : constraint->mask(),
-      sequence.seed,
-      static_cast<std::uint64_t>(sequence.outputs())};
+  SampleContext context{params, sequence.history, masked_ids(sequence), sequence.seed,
+                        static_cast<std::uint64_t>(sequence.outputs())};
+  if (constraint != nullptr) context.allowed = constraint->mask();
   // With ignore_eos an output that may not go on ends without an end token.
   if (constraint != nullptr && params.ignore_eos && constraint->complete()) {
     event.finish = FinishReason::kStop;

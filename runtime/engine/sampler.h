@@ -39,11 +39,11 @@ struct Candidates {
 /// What of a sequence decides its next token.
 struct SampleContext {
   const SamplingParams& params;
-  const TokenHistory& history;            // need not be kept when uses_history(params) is false
-  std::span<const std::int32_t> masked;   // ids that may not come now
-  std::span<const std::int32_t> allowed;  // one bit an id: those that may; empty: all
+  const TokenHistory& history;           // need not be kept when uses_history(params) is false
+  std::span<const std::int32_t> masked;  // ids that may not come now
   std::uint64_t seed = 0;
-  std::uint64_t draw = 0;  // outputs so far
+  std::uint64_t draw = 0;                      // outputs so far
+  std::span<const std::int32_t> allowed = {};  // one bit an id: those that may come; empty: all
 };
 
 /// What is wrong with a request's parameters, for a model of that many tokens; none when all fits.
