@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "runtime/server/schema_check.h"
+
 namespace bundle::server {
 namespace {
 
@@ -21,15 +23,27 @@ JsonObject sequence(std::vector<Json> elements) {
   return {{"type", "sequence"}, {"elements", JsonArray(elements.begin(), elements.end())}};
 }
 
-/// A schema as an object, or true; also as JSON text, as some clients send it.
-std::optional<Json> schema_of(FieldReader& reader, const Json& value, const std::string& param) {
-  if (value.is_object() || value.is_bool()) return value;
+/// A schema as an object, or true; also as JSON text, as some clients send it. What no grammar can
+/// hold is refused, unless the client wants it `loose`.
+std::optional<Json> schema_of(FieldReader& reader, const Json& value, const std::string& param,
+                              bool loose) {
+  Json schema = value;
   if (value.is_string()) {
     auto parsed = parse_json(value.get_string(), param);
-    if (parsed && (parsed->is_object() || parsed->is_bool())) return *std::move(parsed);
+    if (parsed) schema = *std::move(parsed);
   }
-  reader.fail(
-      invalid_field(param, fmt::format("'{}' must be a JSON schema.", param), "invalid_type"));
+  if (!schema.is_object() && !schema.is_bool()) {
+    reader.fail(
+        invalid_field(param, fmt::format("'{}' must be a JSON schema.", param), "invalid_type"));
+    return std::nullopt;
+  }
+  const auto unheld = loose ? std::nullopt : unheld_keyword(schema);
+  if (!unheld) return schema;
+  reader.fail(invalid_field(param,
+                            fmt::format("The schema's '{}' can not be compiled: no output could be "
+                                        "held to it.",
+                                        *unheld),
+                            "invalid_constraint"));
   return std::nullopt;
 }
 
@@ -48,7 +62,9 @@ std::optional<Json> of_response_format(FieldReader& reader, const JsonObject& fo
                                 "missing_field"));
       return std::nullopt;
     }
-    const auto read = schema_of(reader, *schema, "response_format.json_schema.schema");
+    const Json* strict = find(*inner, "strict");
+    const bool loose = strict != nullptr && strict->is_bool() && !strict->get_bool();
+    const auto read = schema_of(reader, *schema, "response_format.json_schema.schema", loose);
     return read ? std::optional<Json>(json_schema(*read)) : std::nullopt;
   }
   if (name == "structural_tag" && format.contains("format")) return format.at("format");
@@ -108,7 +124,7 @@ std::optional<Json> of_structured_outputs(FieldReader& reader, const JsonObject&
   const Json& value = outputs.at(key);
   if (key == "json_object") return Json(any_object());
   if (key == "json") {
-    const auto schema = schema_of(reader, value, "structured_outputs.json");
+    const auto schema = schema_of(reader, value, "structured_outputs.json", false);
     return schema ? std::optional<Json>(json_schema(*schema)) : std::nullopt;
   }
   if (key == "choice") return choice_of(reader, value);

@@ -64,6 +64,22 @@ TEST(OutputConstraint, WhatCanNotBeCompiledIs400) {
   EXPECT_TRUE(server.engine().requests().empty());
 }
 
+TEST(OutputConstraint, WhatAGrammarCanNotHoldIsRefusedNotIgnored) {
+  TestServer server;
+  const auto answer = [&](const char* schema, const char* more) {
+    return server.chat(std::string(R"("response_format":{"type":"json_schema","json_schema":{)") +
+                       more + R"("schema":)" + schema + "}}");
+  };
+  const char* const unique =
+      R"({"type":"object","properties":{"a":{"type":"array","uniqueItems":true}}})";
+  const RawResponse refused = answer(unique, "");
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_EQ(refused.json().at("error").at("code"), "invalid_constraint");
+  EXPECT_NE(refused.body.find("/properties/a/uniqueItems"), std::string::npos);
+  EXPECT_EQ(answer(unique, R"("strict":false,)").status, 200);
+  EXPECT_EQ(answer(R"({"type":"object","properties":{"not":{"type":"null"}}})", "").status, 200);
+}
+
 TEST(OutputConstraint, FieldsAreChecked) {
   TestServer server;
   for (const auto& [fields, param] : std::vector<std::pair<const char*, const char*>>{
