@@ -26,7 +26,7 @@ struct GenerationParams {
   bool tokens_as_ids = false;  // "token_id:42" instead of spellings in logprobs
   bool skip_special = true;
   std::uint64_t cache_salt = 0;
-  std::int32_t priority = 0;  // lower is more urgent, as vLLM has it
+  std::int32_t priority = 0;               // lower is more urgent, as vLLM has it
   std::optional<Json> output_format = {};  // that the output must have: of a structural tag
   chat::AnswerSyntax answer = {};          // of chats: how reasoning and tool calls are told apart
 };

@@ -8,8 +8,8 @@
 
 namespace bundle::server {
 
-/// Where a schema says what no grammar can hold ("/properties/tags/uniqueItems"); none when all of it
-/// can be. Members that merely have such a name are no keywords.
+/// Where a schema says what no grammar can hold ("/properties/tags/uniqueItems"); none when all of
+/// it can be. Members that merely have such a name are no keywords.
 std::optional<std::string> unheld_keyword(const Json& schema);
 
 }  // namespace bundle::server

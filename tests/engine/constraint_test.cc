@@ -147,8 +147,8 @@ TEST_F(ConstraintTest, AResumedOutputGoesOnUnderIt) {
   rest.prompt.insert(rest.prompt.end(), expected.tokens.begin(), expected.tokens.begin() + 10);
   rest.resumed = 10;
   const Outcome resumed = run({rest})[4];
-  EXPECT_EQ(resumed.tokens, std::vector<std::int32_t>(expected.tokens.begin() + 10,
-                                                      expected.tokens.end()));
+  EXPECT_EQ(resumed.tokens,
+            std::vector<std::int32_t>(expected.tokens.begin() + 10, expected.tokens.end()));
 }
 
 TEST_F(ConstraintTest, SpecialTokensNeverCome) {
