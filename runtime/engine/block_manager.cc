@@ -21,13 +21,13 @@ std::uint64_t mix(std::uint64_t x) {
 }  // namespace
 
 bool BlockManager::Key::operator==(const Key& other) const {
-  return parent == other.parent && salt == other.salt &&
+  return parent == other.parent && salt == other.salt && below == other.below &&
          std::equal(tokens.begin(), tokens.end(), other.tokens.begin(), other.tokens.end());
 }
 
 std::size_t BlockManager::KeyHash::operator()(const Key& key) const {
   std::uint64_t hash = mix(manager->hash_seed_ ^ key.parent);
-  hash = mix(hash ^ key.salt);
+  hash = mix(hash ^ key.salt) + (key.below ? 1 : 0);
   for (const std::int32_t token : key.tokens) {
     hash = mix(hash + static_cast<std::uint32_t>(token) + 0x9E3779B97F4A7C15);
   }
@@ -48,7 +48,7 @@ BlockManager::BlockManager(std::int64_t blocks, std::int64_t block_tokens, bool 
 BlockManager::Key BlockManager::key_of(std::int32_t block) const {
   const Block& b = blocks_[block];
   const auto size = static_cast<std::size_t>(block_tokens_);
-  return {b.parent, b.salt,
+  return {b.parent, b.salt, b.below,
           std::span(tokens_).subspan(static_cast<std::size_t>(block) * size, size)};
 }
 
@@ -61,13 +61,22 @@ std::int64_t BlockManager::blocks_for(std::int64_t tokens) const {
   return tokens / block_tokens_ + (tokens % block_tokens_ != 0);
 }
 
+/// The key of a table's block `index`, whose tokens are given.
+BlockManager::Key BlockManager::key_at(const BlockTable& table,
+                                       std::span<const std::int32_t> tokens, std::size_t index,
+                                       std::uint64_t parent) const {
+  const auto size = static_cast<std::size_t>(block_tokens_);
+  const bool below = static_cast<std::int64_t>(index) * block_tokens_ < table.border;
+  return {parent, table.salt, below, tokens.subspan(index * size, size)};
+}
+
 std::vector<std::int32_t> BlockManager::shared_prefix(std::span<const std::int32_t> tokens,
-                                                      std::uint64_t salt) const {
+                                                      const BlockTable& table) const {
   std::vector<std::int32_t> found;
   const auto size = static_cast<std::size_t>(block_tokens_);
   std::uint64_t parent = 0;
   for (std::size_t at = 0; at + size < tokens.size(); at += size) {
-    const std::int32_t block = find({parent, salt, tokens.subspan(at, size)});
+    const std::int32_t block = find(key_at(table, tokens, at / size, parent));
     if (block == kNone) break;
     found.push_back(block);
     parent = blocks_[block].node;
@@ -76,15 +85,15 @@ std::vector<std::int32_t> BlockManager::shared_prefix(std::span<const std::int32
 }
 
 std::int64_t BlockManager::cached_tokens(std::span<const std::int32_t> tokens,
-                                         std::uint64_t salt) const {
-  return static_cast<std::int64_t>(shared_prefix(tokens, salt).size()) * block_tokens_;
+                                         const BlockTable& table) const {
+  return static_cast<std::int64_t>(shared_prefix(tokens, table).size()) * block_tokens_;
 }
 
 std::optional<std::int64_t> BlockManager::admit(BlockTable& table,
                                                 std::span<const std::int32_t> tokens, bool share,
                                                 std::int64_t spare) {
   std::vector<std::int32_t> shared;
-  if (share) shared = shared_prefix(tokens, table.salt);
+  if (share) shared = shared_prefix(tokens, table);
   // Shared blocks that nobody holds are available too, until this sequence holds them.
   const auto woken = std::count_if(shared.begin(), shared.end(), [this](std::int32_t block) {
     return blocks_[block].references == 0;
@@ -109,11 +118,10 @@ bool BlockManager::grow(BlockTable& table, std::int64_t tokens) {
 void BlockManager::publish(BlockTable& table, std::span<const std::int32_t> tokens,
                            std::int64_t computed) {
   if (!reuse_) return;
-  const auto size = static_cast<std::size_t>(block_tokens_);
   const auto full = static_cast<std::size_t>(computed / block_tokens_);
   for (std::size_t i = table.published; i < full; ++i) {
     const std::uint64_t parent = i == 0 ? 0 : blocks_[table.blocks[i - 1]].node;
-    const Key key{parent, table.salt, tokens.subspan(i * size, size)};
+    const Key key = key_at(table, tokens, i, parent);
     const std::int32_t twin = find(key);
     if (twin == kNone) {
       enter(table.blocks[i], key);
@@ -130,6 +138,7 @@ void BlockManager::enter(std::int32_t block, const Key& key) {
   Block& b = blocks_[block];
   b.parent = key.parent;
   b.salt = key.salt;
+  b.below = key.below;
   b.node = ++last_node_;
   std::copy(key.tokens.begin(), key.tokens.end(), tokens_.begin() + block * block_tokens_);
   index_.insert(block);

@@ -20,6 +20,9 @@ namespace bundle::engine {
 /// The blocks that one sequence holds, position p lying in blocks[p / block_tokens].
 struct BlockTable {
   std::uint64_t salt = 0;
+  /// Positions below it are computed otherwise than those from it on (Model::prompt_positions), a
+  /// multiple of the block size: a block is shared only between tables that have it on one side.
+  std::int64_t border = 0;
   std::vector<std::int32_t> blocks;
   std::size_t published = 0;  // so many of them, from the first, are nodes of the index
 };
@@ -41,7 +44,8 @@ class BlockManager {
 
   /// How many positions from the first are in the index, in whole blocks, and never the last one:
   /// its logits are always wanted.
-  std::int64_t cached_tokens(std::span<const std::int32_t> tokens, std::uint64_t salt) const;
+  /// The table's salt and border count, not its blocks.
+  std::int64_t cached_tokens(std::span<const std::int32_t> tokens, const BlockTable& table) const;
 
   /// Fills an empty table with blocks for all `tokens`, shared ones first, and says how many
   /// positions those hold. None, and no change, when fewer than `spare` blocks would be left.
@@ -71,12 +75,14 @@ class BlockManager {
     std::uint64_t node = 0;  // 0: not published; numbers are never used again
     std::uint64_t parent = 0;
     std::uint64_t salt = 0;
+    bool below = false;  // the border
   };
 
   /// A node's content.
   struct Key {
     std::uint64_t parent;
     std::uint64_t salt;
+    bool below;
     std::span<const std::int32_t> tokens;
     bool operator==(const Key& other) const;
   };
@@ -96,8 +102,10 @@ class BlockManager {
 
   Key key_of(std::int32_t block) const;
   std::int32_t find(const Key& key) const;
+  Key key_at(const BlockTable& table, std::span<const std::int32_t> tokens, std::size_t index,
+             std::uint64_t parent) const;
   std::vector<std::int32_t> shared_prefix(std::span<const std::int32_t> tokens,
-                                          std::uint64_t salt) const;
+                                          const BlockTable& table) const;
   std::int64_t blocks_for(std::int64_t tokens) const;
   std::int32_t take();
   void hold(std::int32_t block);

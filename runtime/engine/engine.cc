@@ -137,6 +137,7 @@ void ModelEngine::submit(Request request) {
   s.prompt_size = s.size() - request.resumed;
   s.told = request.resumed > 0;
   s.table.salt = request.cache_salt;
+  s.table.border = model_->prompt_positions(s.prompt_size);
   s.end_ids = request.sampling.stop_ids;
   if (!request.sampling.ignore_eos) {
     const auto& eos = config().eos_ids;
@@ -227,7 +228,7 @@ void ModelEngine::run(const Batch& batch) {
     const Sequence& s = *chunk.sequence;
     const auto tokens = std::span(s.tokens).subspan(static_cast<std::size_t>(s.computed),
                                                     static_cast<std::size_t>(chunk.tokens));
-    chunks.push_back({tokens, s.computed, s.table.blocks, chunk.logits});
+    chunks.push_back({tokens, s.computed, s.table.blocks, chunk.logits, s.prompt_size});
   }
   const auto start = std::chrono::steady_clock::now();
   model_->forward(chunks, *cache_, logits_);

@@ -119,9 +119,13 @@ bool Scheduler::prefix_in_flight(const Sequence& sequence) const {
   std::int64_t cached = -1;
   for (const Sequence* other : running_) {
     if (other->decoding() || other->table.salt != sequence.table.salt) continue;
-    const std::int64_t common = std::min(common_prefix(sequence, *other), sequence.size() - 1);
+    std::int64_t common = std::min(common_prefix(sequence, *other), sequence.size() - 1);
+    const std::int64_t border = sequence.table.border;
+    if (border != other->table.border) {
+      common = std::min({common, border, other->table.border});
+    }
     if (common / size * size <= other->computed) continue;
-    if (cached < 0) cached = blocks_.cached_tokens(sequence.tokens, sequence.table.salt);
+    if (cached < 0) cached = blocks_.cached_tokens(sequence.tokens, sequence.table);
     if (common / size * size > cached) return true;
   }
   return false;

@@ -1,5 +1,7 @@
 #include "runtime/format/model_config.h"
 
+#include <algorithm>
+
 #include "runtime/format/gguf_config.h"
 #include "runtime/format/hf_config.h"
 #include "runtime/format/tensor_names.h"
@@ -39,6 +41,11 @@ std::vector<std::string> candidates(const Checkpoint& checkpoint, std::string_vi
 }
 
 }  // namespace
+
+bool ModelConfig::has_experts(std::int64_t layer) const {
+  if (!moe || layer < moe->first_dense_layers) return false;
+  return !std::binary_search(moe->dense_layers.begin(), moe->dense_layers.end(), layer);
+}
 
 Result<ModelConfig> read_model_config(const Checkpoint& checkpoint) {
   return checkpoint.is_gguf() ? config_from_gguf(checkpoint) : config_from_files(checkpoint);

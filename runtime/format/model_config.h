@@ -43,7 +43,7 @@ struct MoeConfig {
   bool norm_topk_prob = false;
   std::string scoring = "softmax";         // or "sigmoid"
   std::string topk_method = "greedy";      // "group_limited_greedy", "noaux_tc"
-  std::vector<std::int64_t> dense_layers;  // further layers without experts
+  std::vector<std::int64_t> dense_layers;  // further layers without experts, sorted
 };
 
 /// Multi-head latent attention (DeepSeek); none for others.
@@ -92,6 +92,9 @@ struct ModelConfig {
   std::vector<std::int32_t> eos_ids;  // any of them ends a generation
   std::optional<std::int32_t> bos_id;
   SamplingDefaults sampling;
+
+  /// Whether layer `layer` is a mixture of experts.
+  bool has_experts(std::int64_t layer) const;
 };
 
 /// Reads and checks the configuration. An unknown architecture is refused by name, with the known

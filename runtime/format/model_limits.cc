@@ -93,6 +93,12 @@ Status check_moe(const MoeConfig& moe, const Checker& check) {
     return check.refuse(std::to_string(moe.num_experts) + " experts do not divide into " +
                         std::to_string(moe.num_groups) + " groups");
   }
+  const std::int64_t group_size = moe.num_experts / moe.num_groups;
+  if (moe.topk_method != "greedy" && moe.top_groups * group_size < moe.num_experts_per_token) {
+    return check.refuse(std::to_string(moe.num_experts_per_token) +
+                        " experts a token are more than " + std::to_string(moe.top_groups) +
+                        " groups of " + std::to_string(group_size) + " hold");
+  }
   if (moe.num_shared_experts < 0 || moe.num_shared_experts > kMaxExperts ||
       moe.first_dense_layers < 0) {
     return check.refuse("a number of shared experts or of first dense layers is out of range");

@@ -74,4 +74,13 @@ void dequantize_row(DType type, const std::byte* row, std::int64_t n, float* out
   }
 }
 
+void dequantize_row(const WeightView& weights, std::int64_t r, float* out) {
+  const std::size_t row_bytes = weights.data.size() / static_cast<std::size_t>(weights.rows);
+  dequantize_row(weights.type, weights.data.data() + static_cast<std::size_t>(r) * row_bytes,
+                 weights.cols, out);
+  if (weights.block_scales == nullptr) return;
+  const float* scales = weights.scales_of(r);
+  for (std::int64_t c = 0; c < weights.cols; ++c) out[c] *= scales[c / kScaleBlock];
+}
+
 }  // namespace bundle::kernels

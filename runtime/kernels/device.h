@@ -19,12 +19,27 @@
 
 namespace bundle::kernels {
 
+/// Rows and columns of a matrix that share one scale of an 8-bit float matrix.
+inline constexpr std::int64_t kScaleBlock = 128;
+
 /// A published weight matrix: (rows, cols) row-major in `type`; y = W x has `rows` outputs.
+///
+/// F8_E4M3 comes with a float for each 128x128 block, as DeepSeek-V3 is published: element (r, c)
+/// counts times block_scales[(scale_row + r) / 128 · scale_stride + c / 128]. `scale_row` is not 0
+/// where the view begins inside a published matrix.
 struct WeightView {
   DType type = DType::kF32;
   Bytes data;
   std::int64_t rows = 0;
   std::int64_t cols = 0;
+  const float* block_scales = nullptr;
+  std::int64_t scale_stride = 0;
+  std::int64_t scale_row = 0;
+
+  /// Scales of row r, one for each 128 columns.
+  const float* scales_of(std::int64_t r) const {
+    return block_scales + (scale_row + r) / kScaleBlock * scale_stride;
+  }
 };
 
 /// A weight matrix in the layout a device prefers. May refer to the published bytes instead of
@@ -37,6 +52,54 @@ class Matrix {
   virtual bool uses_source() const = 0;
   /// Private memory that it holds, in bytes.
   virtual std::size_t resident_bytes() const = 0;
+};
+
+/// One expert of a mixture: down(silu(gate(x)) · up(x)). gate and up are (m, hidden), down is
+/// (hidden, m).
+struct ExpertView {
+  WeightView gate;
+  WeightView up;
+  WeightView down;
+};
+
+/// The experts of one layer in the layout a device prefers. As for a Matrix, `uses_source()` says
+/// whether the published bytes must stay mapped.
+class Experts {
+ public:
+  virtual ~Experts() = default;
+  virtual std::int64_t count() const = 0;
+  virtual bool uses_source() const = 0;
+  virtual std::size_t resident_bytes() const = 0;
+};
+
+/// How a mixture of experts chooses. Of a row's logits l:
+///
+///   score[e]  = softmax(l)[e], or 1 / (1 + exp(−l[e])) with `sigmoid`
+///   choice[e] = score[e] + bias[e]
+///   of `groups` equal groups of consecutive experts, the `top_groups` whose sum of the
+///   `group_best` largest choices is largest stay; of their experts the top_k of largest choice
+///   weight[e] = score[e] · scale, divided by the sum of the chosen scores + 1e-20 if `normalize`
+///
+/// Ties go to the lower number. So Mixtral and Qwen3-MoE (softmax, normalize), DeepSeek-V2 (softmax,
+/// groups by their best expert) and DeepSeek-V3 (sigmoid, bias, groups by their two best) are one
+/// rule.
+struct RouterShape {
+  std::int64_t experts = 0;
+  std::int64_t top_k = 0;
+  std::int64_t groups = 1;
+  std::int64_t top_groups = 1;
+  std::int64_t group_best = 1;
+  bool sigmoid = false;
+  bool normalize = false;
+  float scale = 1.0f;
+};
+
+/// The experts that each row goes to, in device memory (an arena owns it).
+struct Routing {
+  std::int32_t* experts = nullptr;  // (rows, top_k), of largest choice first
+  float* weights = nullptr;         // (rows, top_k)
+  std::int64_t rows = 0;
+  std::int64_t top_k = 0;
 };
 
 /// Activations (rows, cols), row-major, in device memory. A view; the device's arena owns it.
@@ -60,16 +123,23 @@ class Arena {
 };
 
 /// Shape of a paged key/value cache. A block holds `block_tokens` positions of every layer.
+///
+/// With `latent_rank` (multi-head latent attention) a position holds one vector for all heads
+/// instead of keys and values: kv_heads is 1, and head_dim counts latent_rank compressed elements
+/// and the rotated key's behind them.
 struct KvShape {
   std::int64_t layers = 0;
   std::int64_t kv_heads = 0;
   std::int64_t head_dim = 0;
   std::int64_t block_tokens = 16;
   DType type = DType::kF16;  // kF32, kF16 or kBF16
+  std::int64_t latent_rank = 0;
 
-  /// Keys and values of one position over all layers.
+  /// Vectors of head_dim elements that a position holds for a head: key and value, or the latent.
+  std::int64_t vectors() const { return latent_rank > 0 ? 1 : 2; }
+  /// All that the cache holds of one position over all layers.
   std::uint64_t bytes_per_token() const {
-    return static_cast<std::uint64_t>(2 * layers * kv_heads * head_dim) *
+    return static_cast<std::uint64_t>(vectors() * layers * kv_heads * head_dim) *
            static_cast<std::uint64_t>(dtype_info(type).bytes);
   }
 };
@@ -88,6 +158,7 @@ struct Slice {
   std::int64_t rows = 0;
   std::int64_t position = 0;             // of the first row in its sequence
   const std::int32_t* blocks = nullptr;  // block table: position p lies in blocks[p / block_tokens]
+  bool expanded = false;                 // the form of latent attention; others ignore it
 };
 
 /// RMSNorm weights and biases are float32 on every device.
@@ -111,6 +182,29 @@ struct AttentionShape {
   std::int64_t sliding_window = 0;  // a row sees that many last positions, itself too; 0: all
 };
 
+/// Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434, section 2.1). The cache holds the
+/// normalized latent c (rank) and one rotated key part for all heads (rope_dim).
+struct LatentShape {
+  std::int64_t heads = 0;
+  std::int64_t nope_dim = 0;   // of a head's query and key that is not rotated
+  std::int64_t rope_dim = 0;   // of a head's query that is, behind the former
+  std::int64_t rank = 0;       // of the latent
+  std::int64_t value_dim = 0;  // of a head's value
+  float scale = 0.0f;          // softmax(scale · q·k)
+
+  std::int64_t query_dim() const { return nope_dim + rope_dim; }
+  std::int64_t latent_dim() const { return rank + rope_dim; }
+};
+
+/// What turns a latent into each head's key and value, and what turns a query into one for the
+/// latent itself. Packed with one part a head, in order; the last is the first, each head
+/// transposed.
+struct LatentWeights {
+  const Matrix* key_up = nullptr;      // (heads · nope_dim, rank)
+  const Matrix* value_up = nullptr;    // (heads · value_dim, rank)
+  const Matrix* key_absorb = nullptr;  // (heads · rank, nope_dim)
+};
+
 /// Steps of one layer, in the order the model calls them. All calls of one Device come from one
 /// thread; the device may use its own threads inside a call.
 class Device {
@@ -123,6 +217,9 @@ class Device {
   /// One matrix from parts stacked by rows (q, k and v; gate and up), which may differ in type but
   /// not in cols. kBadInput for a type that the device cannot multiply.
   virtual Result<std::unique_ptr<Matrix>> pack(std::span<const WeightView> parts) = 0;
+  /// All experts of a layer, which must not differ in shape, nor in type of the same matrix.
+  /// kBadInput for a type that the device cannot multiply.
+  virtual Result<std::unique_ptr<Experts>> pack_experts(std::span<const ExpertView> experts) = 0;
   virtual std::unique_ptr<Arena> make_arena() = 0;
   virtual Result<std::unique_ptr<KvCache>> make_kv_cache(const KvShape& shape,
                                                          std::int64_t blocks) = 0;
@@ -152,6 +249,31 @@ class Device {
   /// out (n, heads · head_dim): each row attends to the positions up to its own, from the cache.
   virtual void attention(Tensor qkv, const AttentionShape& shape, std::span<const Slice> slices,
                          const KvCache& cache, std::int64_t layer, Tensor out) = 0;
+
+  /// The same two steps for latent attention. q (n, heads · query_dim): rotates the last rope_dim
+  /// of each head. latent (n, latent_dim): normalizes the first `rank`, rotates the rest, and
+  /// writes the row to `layer` of the cache.
+  virtual void latent_rope_and_store(Tensor q, Tensor latent, const LatentShape& shape,
+                                     const RopeTable& rope, Vector norm, float eps,
+                                     std::span<const Slice> slices, KvCache& cache,
+                                     std::int64_t layer) = 0;
+
+  /// out (n, heads · value_dim): each row attends to the positions up to its own. Two forms give
+  /// the same but for rounding, and each slice says which is used: expanded, every position's
+  /// latent becomes keys and values of all heads (cheap for many rows); absorbed, the queries
+  /// become queries for the latents, and the mixed latents values (cheap for few).
+  virtual void latent_attention(Tensor q, const LatentShape& shape, const LatentWeights& weights,
+                                std::span<const Slice> slices, const KvCache& cache,
+                                std::int64_t layer, Tensor out) = 0;
+
+  /// Chooses each row's experts. logits (n, shape.experts); bias (experts) or null; routing has n
+  /// rows of shape.top_k.
+  virtual void route(Tensor logits, const RouterShape& shape, const float* bias,
+                     Routing routing) = 0;
+
+  /// y += Σ weight · expert(x) over each row's chosen experts, in their order. x and y (n, hidden).
+  /// Weights of experts that no row chose are not read.
+  virtual void run_experts(const Experts& experts, Tensor x, Routing routing, Tensor y) = 0;
 
   /// gate_up (n, 2 m), gate first: out (n, m) = silu(gate) · up.
   virtual void silu_mul(Tensor gate_up, Tensor out) = 0;

@@ -52,6 +52,22 @@ inline float f8e4m3_to_float(std::uint8_t value) {
   return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(scaled));
 }
 
+/// Values too large, infinity included, become 448.
+inline std::uint8_t float_to_f8e4m3(float value) {
+  const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
+  const auto sign = static_cast<std::uint8_t>((bits >> 24) & 0x80u);
+  const std::uint32_t magnitude = bits & 0x7FFFFFFFu;
+  if (magnitude > 0x7F800000u) return sign | 0x7Fu;
+  if (magnitude >= 0x43E80000u) return sign | 0x7Eu;  // 464 and above would round past 448
+  if (magnitude < 0x3C800000u) {
+    // Below 2^-6: adding 2^14 leaves the multiple of 2^-9, rounded, in the last bits.
+    const float shifted = std::bit_cast<float>(magnitude) + 0x1p14f;
+    return sign | static_cast<std::uint8_t>(std::bit_cast<std::uint32_t>(shifted) - 0x46800000u);
+  }
+  const std::uint32_t odd = (magnitude >> 20) & 1u;
+  return sign | static_cast<std::uint8_t>((magnitude - 0x3C000000u + 0x7FFFFu + odd) >> 20);
+}
+
 /// e5m2 is the upper byte of a half.
 inline float f8e5m2_to_float(std::uint8_t value) {
   return half_to_float(static_cast<std::uint16_t>(value << 8));

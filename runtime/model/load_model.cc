@@ -1,10 +1,11 @@
-// Architectures are tables of layer kinds: a new one names its attention and feed-forward loaders.
-#include <algorithm>
-#include <array>
+// An architecture is a choice of attention and feed-forward halves, layer by layer, which the
+// configuration makes.
 #include <string>
 
 #include "runtime/model/dense_mlp.h"
+#include "runtime/model/expert_mlp.h"
 #include "runtime/model/grouped_attention.h"
+#include "runtime/model/latent_attention.h"
 #include "runtime/model/model.h"
 #include "runtime/model/transformer.h"
 
@@ -13,26 +14,11 @@ namespace {
 
 using format::ModelConfig;
 
-/// Architectures whose every layer is grouped attention and a dense gated feed-forward.
-constexpr std::array<std::string_view, 4> kDenseArchitectures = {
-    "LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"};
-
-Status check_architecture(const ModelConfig& config) {
-  const bool known = std::find(kDenseArchitectures.begin(), kDenseArchitectures.end(),
-                               config.architecture) != kDenseArchitectures.end();
-  if (known && !config.moe && !config.mla) return {};
-  std::string names;
-  for (std::string_view name : kDenseArchitectures) {
-    names += (names.empty() ? "" : ", ") + std::string(name);
-  }
-  return bad_input("models of architecture '" + config.architecture + "' can not be run yet", "",
-                   "Use a model of one of these: " + names + ".");
-}
-
 Result<std::unique_ptr<Rope>> load_rope(WeightLoader& weights, const ModelConfig& config) {
+  const std::int64_t rotary_dim = config.mla ? config.mla->qk_rope_head_dim : config.head_dim;
   BUNDLE_TRY(const std::vector<float> divisors,
-             weights.optional_vector("rope_freqs.weight", config.head_dim / 2));
-  BUNDLE_TRY(Rope rope, Rope::make(config.rope, config.head_dim, divisors));
+             weights.optional_vector("rope_freqs.weight", rotary_dim / 2));
+  BUNDLE_TRY(Rope rope, Rope::make(config.rope, rotary_dim, divisors));
   return std::make_unique<Rope>(std::move(rope));
 }
 
@@ -40,8 +26,12 @@ Result<DecoderLayer> load_layer(WeightLoader& weights, const ModelConfig& config
                                 std::int64_t index) {
   const std::string prefix = "model.layers." + std::to_string(index) + ".";
   DecoderLayer layer;
-  BUNDLE_TRY(layer.attention, load_grouped_attention(weights, config, rope, prefix, index));
-  BUNDLE_TRY(layer.feed_forward, load_dense_mlp(weights, config, prefix));
+  BUNDLE_TRY(layer.attention,
+             config.mla ? load_latent_attention(weights, config, rope, prefix, index)
+                        : load_grouped_attention(weights, config, rope, prefix, index));
+  BUNDLE_TRY(layer.feed_forward, config.has_experts(index)
+                                     ? load_expert_mlp(weights, config, prefix)
+                                     : load_dense_mlp(weights, config, prefix));
   return layer;
 }
 
@@ -52,7 +42,6 @@ Result<std::unique_ptr<Model>> load_model(const format::Checkpoint& checkpoint,
   TransformerParts parts;
   BUNDLE_TRY(parts.config, format::read_model_config(checkpoint));
   const ModelConfig& config = parts.config;
-  BUNDLE_CHECK(check_architecture(config));
   WeightLoader weights(checkpoint, device, progress);
   BUNDLE_TRY(parts.rope, load_rope(weights, config));
   BUNDLE_TRY(parts.embedding,

@@ -13,6 +13,12 @@
 
 namespace bundle::model {
 
+/// Latent attention (DeepSeek) has a form that is cheap for many rows and one for few, which round
+/// differently. Which one computes a row must not depend on how a prompt was cut into steps, on its
+/// neighbours, or on what lay in a prefix cache: whole tiles of this many positions of a prompt
+/// take the first, all that follows the second.
+inline constexpr std::int64_t kPromptTile = 256;
+
 /// One sequence's share of a step: `tokens` at positions position … position + tokens.size() - 1,
 /// whose keys and values go to `blocks`.
 struct SequenceChunk {
@@ -21,6 +27,8 @@ struct SequenceChunk {
   std::span<const std::int32_t> blocks;
   /// Logits are made for the last `logits` tokens of the chunk (0: none, 1: the last only).
   std::int64_t logits = 0;
+  /// Tokens of the sequence's prompt, of which these may be a part; what follows was generated.
+  std::int64_t prompt = 0;
 };
 
 /// Weights on a device. Thread-compatible: one step at a time.
@@ -30,6 +38,10 @@ class Model {
 
   virtual const format::ModelConfig& config() const = 0;
   virtual kernels::KvShape kv_shape(DType type, std::int64_t block_tokens) const = 0;
+
+  /// Positions of a prompt of that size, from the first, that are computed as no generated token
+  /// is: two sequences may share the cache of a position only if it lies on the same side in both.
+  virtual std::int64_t prompt_positions(std::int64_t /*prompt*/) const { return 0; }
 
   /// Runs one step over all chunks. `logits` receives (sum of chunk.logits, vocab_size) floats in
   /// chunk order; it is resized.

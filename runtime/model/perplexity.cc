@@ -42,7 +42,8 @@ class Scorer {
       const std::size_t end = at < first ? first : tokens.size() - 1;
       const std::size_t count = std::min(step_tokens_, end - at);
       const SequenceChunk chunk{tokens.subspan(at, count), static_cast<std::int64_t>(at), blocks_,
-                                at < first ? 0 : static_cast<std::int64_t>(count)};
+                                at < first ? 0 : static_cast<std::int64_t>(count),
+                                static_cast<std::int64_t>(tokens.size())};
       model_.forward({&chunk, 1}, *cache_, logits_);
       for (std::size_t i = 0; at >= first && i < count; ++i) {
         sum += nll(std::span(logits_).subspan(i * vocab, vocab), tokens[at + i + 1]);

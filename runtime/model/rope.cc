@@ -121,4 +121,10 @@ Result<Rope> Rope::make(const RopeConfig& config, std::int64_t rotary_dim,
   return rope;
 }
 
+double latent_score_factor(const format::RopeConfig& config) {
+  if (config.kind != Kind::kYarn || config.mscale_all_dim == 0.0) return 1.0;
+  const double mscale = yarn_mscale(config.factor, config.mscale_all_dim);
+  return mscale * mscale;
+}
+
 }  // namespace bundle::model

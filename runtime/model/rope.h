@@ -31,4 +31,8 @@ class Rope {
   bool interleaved_ = false;
 };
 
+/// What DeepSeek's YaRN multiplies the attention's scores by, beside 1/sqrt(head size): the square
+/// of mscale_all_dim's factor (modeling_deepseek.py, DeepseekV3Attention). 1 without YaRN.
+double latent_score_factor(const format::RopeConfig& config);
+
 }  // namespace bundle::model

@@ -1,5 +1,7 @@
 #include "runtime/model/transformer.h"
 
+#include <algorithm>
+
 namespace bundle::model {
 
 using kernels::Tensor;
@@ -12,7 +14,30 @@ Transformer::Transformer(TransformerParts parts, kernels::Device& device)
 
 kernels::KvShape Transformer::kv_shape(DType type, std::int64_t block_tokens) const {
   const format::ModelConfig& config = parts_.config;
-  return {config.num_layers, config.num_kv_heads, config.head_dim, block_tokens, type};
+  if (!config.mla) {
+    return {config.num_layers, config.num_kv_heads, config.head_dim, block_tokens, type, 0};
+  }
+  const std::int64_t rank = config.mla->kv_lora_rank;
+  return {config.num_layers, 1, rank + config.mla->qk_rope_head_dim, block_tokens, type, rank};
+}
+
+std::int64_t Transformer::prompt_positions(std::int64_t prompt) const {
+  return parts_.config.mla ? prompt / kPromptTile * kPromptTile : 0;
+}
+
+/// The chunk's rows but the first `skipped`, which become rows first_row … of a batch; cut where
+/// the form of attention changes.
+void Transformer::add_slices(const SequenceChunk& chunk, std::int64_t skipped,
+                             std::int64_t first_row, std::vector<kernels::Slice>& slices) const {
+  const std::int64_t begin = chunk.position + skipped;
+  const std::int64_t end = chunk.position + static_cast<std::int64_t>(chunk.tokens.size());
+  const std::int64_t border = std::clamp(prompt_positions(chunk.prompt), begin, end);
+  const auto add = [&](std::int64_t from, std::int64_t to, bool expanded) {
+    if (from == to) return;
+    slices.push_back({first_row + from - begin, to - from, from, chunk.blocks.data(), expanded});
+  };
+  add(begin, border, true);
+  add(border, end, false);
 }
 
 void Transformer::lay_out(std::span<const SequenceChunk> chunks) {
@@ -24,11 +49,9 @@ void Transformer::lay_out(std::span<const SequenceChunk> chunks) {
     const auto first = static_cast<std::int64_t>(ids_.size());
     const auto rows = static_cast<std::int64_t>(chunk.tokens.size());
     ids_.insert(ids_.end(), chunk.tokens.begin(), chunk.tokens.end());
-    slices_.push_back({first, rows, chunk.position, chunk.blocks.data()});
-    if (chunk.logits == 0) continue;
+    add_slices(chunk, 0, first, slices_);
     const std::int64_t skipped = rows - chunk.logits;
-    kept_slices_.push_back({static_cast<std::int64_t>(kept_rows_.size()), chunk.logits,
-                            chunk.position + skipped, chunk.blocks.data()});
+    add_slices(chunk, skipped, static_cast<std::int64_t>(kept_rows_.size()), kept_slices_);
     for (std::int64_t row = skipped; row < rows; ++row) kept_rows_.push_back(first + row);
   }
 }

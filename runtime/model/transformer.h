@@ -34,11 +34,14 @@ class Transformer final : public Model {
 
   const format::ModelConfig& config() const override { return parts_.config; }
   kernels::KvShape kv_shape(DType type, std::int64_t block_tokens) const override;
+  std::int64_t prompt_positions(std::int64_t prompt) const override;
   void forward(std::span<const SequenceChunk> chunks, kernels::KvCache& cache,
                std::vector<float>& logits) override;
   std::uint64_t resident_bytes() const override { return parts_.resident_bytes; }
 
  private:
+  void add_slices(const SequenceChunk& chunk, std::int64_t skipped, std::int64_t first_row,
+                  std::vector<kernels::Slice>& slices) const;
   void lay_out(std::span<const SequenceChunk> chunks);
   kernels::Tensor run_layers(kernels::KvCache& cache);
 

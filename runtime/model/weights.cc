@@ -15,6 +15,7 @@ Status check_shape(const TensorView& tensor, const std::vector<std::int64_t>& wa
                    "", "Check that weights and configuration belong to the same model.");
 }
 
+/// Types whose elements are numbers by themselves: 8-bit floats need scales.
 bool is_real(DType type) {
   return type == DType::kF32 || type == DType::kF16 || type == DType::kBF16 || is_quantized(type);
 }
@@ -88,31 +89,120 @@ Result<std::vector<float>> WeightLoader::bias_of(std::span<const LinearPart> par
   return all;
 }
 
-Result<Linear> WeightLoader::linear(std::span<const LinearPart> parts, std::int64_t cols,
-                                    Bias bias) {
-  std::vector<const TensorView*> tensors;
-  std::vector<kernels::WeightView> views;
-  for (const LinearPart& part : parts) {
-    BUNDLE_TRY(const TensorView* tensor, require(checkpoint_, part.name + ".weight"));
-    BUNDLE_CHECK(check_shape(*tensor, {part.rows, cols}));
-    tensors.push_back(tensor);
-    views.push_back({tensor->type, tensor->data, part.rows, cols});
-  }
-  Linear linear;
-  BUNDLE_TRY(linear.bias, bias_of(parts, bias));
+bool WeightLoader::has(std::string_view name) const {
+  return format::find_optional_tensor(checkpoint_, name) != nullptr;
+}
+
+Result<const TensorView*> WeightLoader::tensor(std::string_view name,
+                                               const std::vector<std::int64_t>& shape) {
+  BUNDLE_TRY(const TensorView* tensor, require(checkpoint_, name));
+  BUNDLE_CHECK(check_shape(*tensor, shape));
+  return tensor;
+}
+
+/// The scales of an 8-bit matrix, one for each block that it has part of.
+Result<const TensorView*> WeightLoader::scales_of(const TensorView& tensor,
+                                                  const std::string& name) {
+  const auto blocks = [](std::int64_t size) {
+    return size / kernels::kScaleBlock + (size % kernels::kScaleBlock != 0);
+  };
+  BUNDLE_TRY(const TensorView* scales,
+             this->tensor(name + "_scale_inv", {blocks(tensor.shape[0]), blocks(tensor.shape[1])}));
+  if (scales->type == DType::kF32) return scales;
+  return bad_input("tensor '" + scales->name + "' has type " +
+                   std::string(dtype_info(scales->type).name) + ", scales are F32");
+}
+
+Result<PublishedMatrix> WeightLoader::matrix(const std::string& name, std::int64_t rows,
+                                             std::int64_t cols) {
+  PublishedMatrix published;
+  BUNDLE_TRY(published.tensor, tensor(name, {rows, cols}));
+  published.view = {published.tensor->type, published.tensor->data, rows, cols};
+  if (published.tensor->type != DType::kF8E4M3) return published;
+  BUNDLE_TRY(published.scales, scales_of(*published.tensor, name));
+  published.view.block_scales = reinterpret_cast<const float*>(published.scales->data.data());
+  published.view.scale_stride = published.scales->shape[1];
+  return published;
+}
+
+Status WeightLoader::loaded(const PublishedMatrix& matrix, bool uses_source) {
+  if (!uses_source) checkpoint_.drop(*matrix.tensor);
+  return tell(matrix.tensor->data.size() +
+              (matrix.scales == nullptr ? 0 : matrix.scales->data.size()));
+}
+
+Result<std::unique_ptr<kernels::Matrix>> WeightLoader::pack(
+    std::span<const kernels::WeightView> views, const std::string& where) {
   auto packed = device_.pack(views);
   if (packed.has_error()) {
     Error error = std::move(packed).error();
-    if (error.where.empty()) error.where = tensors.front()->name;
+    if (error.where.empty()) error.where = where;
     return error;
   }
-  linear.weight = *std::move(packed);
-  resident_ += linear.weight->resident_bytes();
-  for (const TensorView* tensor : tensors) {
-    if (!linear.weight->uses_source()) checkpoint_.drop(*tensor);
-    BUNDLE_CHECK(tell(tensor->data.size()));
+  resident_ += (*packed)->resident_bytes();
+  return packed;
+}
+
+Result<Linear> WeightLoader::linear(std::span<const LinearPart> parts, std::int64_t cols,
+                                    Bias bias) {
+  std::vector<PublishedMatrix> published;
+  std::vector<kernels::WeightView> views;
+  for (const LinearPart& part : parts) {
+    BUNDLE_TRY(PublishedMatrix one, matrix(part.name + ".weight", part.rows, cols));
+    published.push_back(one);
+    views.push_back(one.view);
+  }
+  Linear linear;
+  BUNDLE_TRY(linear.bias, bias_of(parts, bias));
+  BUNDLE_TRY(linear.weight, pack(views, published.front().tensor->name));
+  for (const PublishedMatrix& one : published) {
+    BUNDLE_CHECK(loaded(one, linear.weight->uses_source()));
   }
   return linear;
+}
+
+Result<Linear> WeightLoader::wide_linear(const LinearPart& part, std::int64_t cols) {
+  BUNDLE_TRY(const PublishedMatrix published, matrix(part.name + ".weight", part.rows, cols));
+  if (published.view.type == DType::kF32) return linear(part, cols);
+  Linear linear;
+  linear.source.resize(static_cast<std::size_t>(part.rows * cols));
+  for (std::int64_t r = 0; r < part.rows; ++r) {
+    kernels::dequantize_row(published.view, r, linear.source.data() + r * cols);
+  }
+  const kernels::WeightView wide{DType::kF32, std::as_bytes(std::span(linear.source)), part.rows,
+                                 cols};
+  BUNDLE_TRY(linear.weight, pack({&wide, 1}, published.tensor->name));
+  if (linear.weight->uses_source()) {
+    resident_ += linear.source.size() * sizeof(float);
+  } else {
+    linear.source = {};
+  }
+  BUNDLE_CHECK(loaded(published, false));
+  return linear;
+}
+
+Result<std::unique_ptr<kernels::Experts>> WeightLoader::experts(
+    std::span<const ExpertNames> names, std::int64_t hidden, std::int64_t width) {
+  std::vector<PublishedMatrix> published;
+  std::vector<kernels::ExpertView> views;
+  for (const ExpertNames& expert : names) {
+    BUNDLE_TRY(const PublishedMatrix gate, matrix(expert.gate + ".weight", width, hidden));
+    BUNDLE_TRY(const PublishedMatrix up, matrix(expert.up + ".weight", width, hidden));
+    BUNDLE_TRY(const PublishedMatrix down, matrix(expert.down + ".weight", hidden, width));
+    views.push_back({gate.view, up.view, down.view});
+    published.insert(published.end(), {gate, up, down});
+  }
+  auto packed = device_.pack_experts(views);
+  if (packed.has_error()) {
+    Error error = std::move(packed).error();
+    if (error.where.empty()) error.where = published.front().tensor->name;
+    return error;
+  }
+  resident_ += (*packed)->resident_bytes();
+  for (const PublishedMatrix& one : published) {
+    BUNDLE_CHECK(loaded(one, (*packed)->uses_source()));
+  }
+  return packed;
 }
 
 }  // namespace bundle::model

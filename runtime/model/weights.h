@@ -19,6 +19,7 @@ namespace bundle::model {
 struct Linear {
   std::unique_ptr<kernels::Matrix> weight;
   std::vector<float> bias;
+  std::vector<float> source;  // what `weight` refers to, where that is not the checkpoint
 
   const float* bias_data() const { return bias.empty() ? nullptr : bias.data(); }
 };
@@ -30,6 +31,20 @@ struct LinearPart {
 };
 
 enum class Bias { kNone, kIfPublished, kRequired };
+
+/// One expert's three published matrices, by name without ".weight".
+struct ExpertNames {
+  std::string gate;
+  std::string up;
+  std::string down;
+};
+
+/// A published matrix whose shape was checked, with the tensors it is made of.
+struct PublishedMatrix {
+  const format::TensorView* tensor = nullptr;
+  const format::TensorView* scales = nullptr;  // of 128x128 blocks; null for other types
+  kernels::WeightView view;
+};
 
 /// Reads and packs the weights of one model, and tells of progress. Not thread-safe.
 class WeightLoader {
@@ -52,12 +67,36 @@ class WeightLoader {
     return linear(std::span(&part, 1), cols, bias);
   }
 
+  /// One matrix in float32, whatever its published type: for products whose rounding decides more
+  /// than a value's last digits.
+  Result<Linear> wide_linear(const LinearPart& part, std::int64_t cols);
+
+  /// The experts of one layer: gate and up (width, hidden), down (hidden, width).
+  Result<std::unique_ptr<kernels::Experts>> experts(std::span<const ExpertNames> names,
+                                                    std::int64_t hidden, std::int64_t width);
+
+  /// The published matrix `name` (with ".weight") as it lies in the checkpoint. An 8-bit matrix
+  /// needs its scales, `name`_scale_inv. kBadInput as above.
+  Result<PublishedMatrix> matrix(const std::string& name, std::int64_t rows, std::int64_t cols);
+  /// Whether the checkpoint has a tensor of this name.
+  bool has(std::string_view name) const;
+  /// The published tensor of that very shape.
+  Result<const format::TensorView*> tensor(std::string_view name,
+                                           const std::vector<std::int64_t>& shape);
+  /// Counts a matrix as loaded; its pages are dropped unless the device uses them.
+  Status loaded(const PublishedMatrix& matrix, bool uses_source);
+  /// Packs views of one matrix, naming `where` in an error, and counts its memory.
+  Result<std::unique_ptr<kernels::Matrix>> pack(std::span<const kernels::WeightView> views,
+                                                const std::string& where);
+
   /// Private memory of what was loaded so far.
   std::uint64_t resident_bytes() const { return resident_; }
 
  private:
   Result<std::vector<float>> widen(const format::TensorView& tensor);
   Result<std::vector<float>> bias_of(std::span<const LinearPart> parts, Bias bias);
+  Result<const format::TensorView*> scales_of(const format::TensorView& tensor,
+                                              const std::string& name);
   Status tell(std::uint64_t bytes);
 
   const format::Checkpoint& checkpoint_;

@@ -28,7 +28,7 @@ void ProfiledDevice::reset() {
 
 JsonObject ProfiledDevice::percent() const {
   constexpr std::string_view names[kParts] = {"embed",       "rms_norm",       "matmul",
-                                              "norm_matmul", "rope_and_store", "attention",
+                                              "norm_matmul", "rope_and_store", "attention", "route", "run_experts",
                                               "silu_mul",    "gather_rows",    "read"};
   const double whole = seconds() - since_;
   double rest = whole;
@@ -72,6 +72,31 @@ void ProfiledDevice::attention(Tensor qkv, const AttentionShape& shape,
                                std::span<const Slice> slices, const KvCache& cache,
                                std::int64_t layer, Tensor out) {
   timed(kAttention, [&] { device_.attention(qkv, shape, slices, cache, layer, out); });
+}
+
+void ProfiledDevice::latent_rope_and_store(Tensor q, Tensor latent, const LatentShape& shape,
+                                           const RopeTable& rope, Vector norm, float eps,
+                                           std::span<const Slice> slices, KvCache& cache,
+                                           std::int64_t layer) {
+  timed(kRope, [&] {
+    device_.latent_rope_and_store(q, latent, shape, rope, norm, eps, slices, cache, layer);
+  });
+}
+
+void ProfiledDevice::latent_attention(Tensor q, const LatentShape& shape,
+                                      const LatentWeights& weights, std::span<const Slice> slices,
+                                      const KvCache& cache, std::int64_t layer, Tensor out) {
+  timed(kAttention,
+        [&] { device_.latent_attention(q, shape, weights, slices, cache, layer, out); });
+}
+
+void ProfiledDevice::route(Tensor logits, const RouterShape& shape, const float* bias,
+                           Routing routing) {
+  timed(kRoute, [&] { device_.route(logits, shape, bias, routing); });
+}
+
+void ProfiledDevice::run_experts(const Experts& experts, Tensor x, Routing routing, Tensor y) {
+  timed(kExperts, [&] { device_.run_experts(experts, x, routing, y); });
 }
 
 void ProfiledDevice::silu_mul(Tensor gate_up, Tensor out) {

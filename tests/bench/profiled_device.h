@@ -22,6 +22,9 @@ class ProfiledDevice final : public Device {
   Result<std::unique_ptr<Matrix>> pack(std::span<const WeightView> parts) override {
     return device_.pack(parts);
   }
+  Result<std::unique_ptr<Experts>> pack_experts(std::span<const ExpertView> experts) override {
+    return device_.pack_experts(experts);
+  }
   std::unique_ptr<Arena> make_arena() override { return device_.make_arena(); }
   Result<std::unique_ptr<KvCache>> make_kv_cache(const KvShape& shape,
                                                  std::int64_t blocks) override {
@@ -37,6 +40,15 @@ class ProfiledDevice final : public Device {
                       std::int64_t layer) override;
   void attention(Tensor qkv, const AttentionShape& shape, std::span<const Slice> slices,
                  const KvCache& cache, std::int64_t layer, Tensor out) override;
+  void latent_rope_and_store(Tensor q, Tensor latent, const LatentShape& shape,
+                             const RopeTable& rope, Vector norm, float eps,
+                             std::span<const Slice> slices, KvCache& cache,
+                             std::int64_t layer) override;
+  void latent_attention(Tensor q, const LatentShape& shape, const LatentWeights& weights,
+                        std::span<const Slice> slices, const KvCache& cache, std::int64_t layer,
+                        Tensor out) override;
+  void route(Tensor logits, const RouterShape& shape, const float* bias, Routing routing) override;
+  void run_experts(const Experts& experts, Tensor x, Routing routing, Tensor y) override;
   void silu_mul(Tensor gate_up, Tensor out) override;
   void gather_rows(Tensor x, std::span<const std::int64_t> rows, Tensor out) override;
   void read(Tensor x, float* out) override;
@@ -49,6 +61,8 @@ class ProfiledDevice final : public Device {
     kNormMatmul,
     kRope,
     kAttention,
+    kRoute,
+    kExperts,
     kSilu,
     kGather,
     kRead,

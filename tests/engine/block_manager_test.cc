@@ -54,16 +54,16 @@ TEST(BlockManager, SaltsKeepPrefixesApart) {
   b.salt = 1;
   fill(blocks, a, range(0, 9));
   EXPECT_EQ(fill(blocks, b, range(0, 9)), 0);
-  EXPECT_EQ(blocks.cached_tokens(range(0, 9), 1), 8);
-  EXPECT_EQ(blocks.cached_tokens(range(0, 9), 2), 0);
+  EXPECT_EQ(blocks.cached_tokens(range(0, 9), {.salt = 1}), 8);
+  EXPECT_EQ(blocks.cached_tokens(range(0, 9), {.salt = 2}), 0);
 }
 
 TEST(BlockManager, EqualBlocksAtOtherPlacesAreNotShared) {
   BlockManager blocks(10, 2, true);
   BlockTable a;
   fill(blocks, a, {1, 2, 3, 4, 9});
-  EXPECT_EQ(blocks.cached_tokens(Tokens{3, 4, 9}, 0), 0);
-  EXPECT_EQ(blocks.cached_tokens(Tokens{1, 2, 1, 2, 9}, 0), 2);
+  EXPECT_EQ(blocks.cached_tokens(Tokens{3, 4, 9}, {.salt = 0}), 0);
+  EXPECT_EQ(blocks.cached_tokens(Tokens{1, 2, 1, 2, 9}, {.salt = 0}), 2);
 }
 
 TEST(BlockManager, ReleasedPrefixesStayUntilTheirMemoryIsNeeded) {
@@ -78,7 +78,7 @@ TEST(BlockManager, ReleasedPrefixesStayUntilTheirMemoryIsNeeded) {
   EXPECT_EQ(fill(blocks, c, range(100, 12)), 0);
   EXPECT_EQ(blocks.audit(std::vector<const BlockTable*>{&c}), "");
   // Two blocks were free, one had to be taken: the end of the prefix, not its start.
-  EXPECT_EQ(blocks.cached_tokens(range(0, 9), 0), 4);
+  EXPECT_EQ(blocks.cached_tokens(range(0, 9), {.salt = 0}), 4);
 }
 
 TEST(BlockManager, TheLongestUnusedGoesFirst) {
@@ -91,8 +91,8 @@ TEST(BlockManager, TheLongestUnusedGoesFirst) {
   EXPECT_EQ(fill(blocks, a, {1, 1, 0}), 2);
   blocks.release(a);  // now b's block is the one unused for longest
   fill(blocks, c, {3, 3, 4, 4, 5});
-  EXPECT_EQ(blocks.cached_tokens(Tokens{1, 1, 0}, 0), 2);
-  EXPECT_EQ(blocks.cached_tokens(Tokens{2, 2, 0}, 0), 0);
+  EXPECT_EQ(blocks.cached_tokens(Tokens{1, 1, 0}, {.salt = 0}), 2);
+  EXPECT_EQ(blocks.cached_tokens(Tokens{2, 2, 0}, {.salt = 0}), 0);
 }
 
 TEST(BlockManager, AdmissionIsAllOrNothing) {

@@ -106,6 +106,10 @@ class FakeDevice final : public kernels::Device {
   Result<std::unique_ptr<Matrix>> pack(std::span<const kernels::WeightView>) override {
     return failed("not faked");
   }
+  Result<std::unique_ptr<kernels::Experts>> pack_experts(
+      std::span<const kernels::ExpertView>) override {
+    return failed("not faked");
+  }
   std::unique_ptr<kernels::Arena> make_arena() override { not_faked(); }
   void embed(const Matrix&, std::span<const std::int32_t>, Tensor) override { not_faked(); }
   void rms_norm(Tensor, Vector, float, Tensor) override { not_faked(); }
@@ -119,6 +123,20 @@ class FakeDevice final : public kernels::Device {
   }
   void attention(Tensor, const kernels::AttentionShape&, Slices, const kernels::KvCache&,
                  std::int64_t, Tensor) override {
+    not_faked();
+  }
+  void latent_rope_and_store(Tensor, Tensor, const kernels::LatentShape&, const kernels::RopeTable&,
+                             Vector, float, Slices, kernels::KvCache&, std::int64_t) override {
+    not_faked();
+  }
+  void latent_attention(Tensor, const kernels::LatentShape&, const kernels::LatentWeights&, Slices,
+                        const kernels::KvCache&, std::int64_t, Tensor) override {
+    not_faked();
+  }
+  void route(Tensor, const kernels::RouterShape&, const float*, kernels::Routing) override {
+    not_faked();
+  }
+  void run_experts(const kernels::Experts&, Tensor, kernels::Routing, Tensor) override {
     not_faked();
   }
   void silu_mul(Tensor, Tensor) override { not_faked(); }

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/sha256.h"
+#include "tests/golden/fp8_blocks.h"
 #include "tests/golden/safetensors_writer.h"
 
 namespace bundle::golden {
@@ -77,10 +78,14 @@ Result<TensorSpec> read_spec(std::string_view name, const Json& value) {
   if (!value.is_array() || value.get_array().size() != 2) return bad_input("no tensor", "tensors");
   const JsonArray& pair = value.get_array();
   const std::string_view type = pair[0].as_string();
-  if (type != "bfloat16" && type != "float32") {
+  TensorSpec spec{std::string(name), DType::kBF16, {}};
+  if (type == "float32") {
+    spec.type = DType::kF32;
+  } else if (type == "float8_e4m3fn") {
+    spec.type = DType::kF8E4M3;
+  } else if (type != "bfloat16") {
     return bad_input("no writer for tensors of type " + std::string(type), std::string(name));
   }
-  TensorSpec spec{std::string(name), type == "float32" ? DType::kF32 : DType::kBF16, {}};
   for (const Json& size : pair[1].as_array()) spec.shape.push_back(size.as_int64());
   return spec;
 }
@@ -161,7 +166,33 @@ std::uint16_t to_bf16(float value) {
   return static_cast<std::uint16_t>((bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16);
 }
 
+namespace {
+
+constexpr std::string_view kScaleSuffix = "_scale_inv";
+
+Fp8Blocks blocks_of(const Golden& golden, const TensorSpec& tensor) {
+  return to_fp8_blocks(tensor_values(golden, tensor), tensor.shape[0], tensor.shape[1]);
+}
+
+/// The scales belong to the matrix that their name is made of.
+Result<std::string> scale_bytes(const Golden& golden, const TensorSpec& scales) {
+  const std::string_view matrix =
+      std::string_view(scales.name).substr(0, scales.name.size() - kScaleSuffix.size());
+  for (const TensorSpec& tensor : golden.tensors) {
+    if (tensor.name != matrix) continue;
+    const Fp8Blocks blocks = blocks_of(golden, tensor);
+    std::string bytes(blocks.scales.size() * sizeof(float), '\0');
+    std::memcpy(bytes.data(), blocks.scales.data(), bytes.size());
+    return bytes;
+  }
+  return bad_input("scales of no matrix", scales.name);
+}
+
+}  // namespace
+
 Result<std::string> tensor_bytes(const Golden& golden, const TensorSpec& tensor) {
+  if (tensor.name.ends_with(kScaleSuffix)) return scale_bytes(golden, tensor);
+  if (tensor.type == DType::kF8E4M3) return blocks_of(golden, tensor).codes;
   const std::vector<float> values = tensor_values(golden, tensor);
   const auto width = static_cast<std::size_t>(dtype_info(tensor.type).bytes);
   std::string bytes(values.size() * width, '\0');

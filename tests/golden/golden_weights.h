@@ -55,7 +55,8 @@ Result<Golden> read_golden(const Path& folder);
 /// The values of one tensor before they are rounded to its type.
 std::vector<float> tensor_values(const Golden& golden, const TensorSpec& tensor);
 
-/// The tensor's bytes as published: bfloat16 or float32, rounded to nearest even.
+/// The tensor's bytes as published, rounded to nearest even: bfloat16, float32, or 8-bit floats in
+/// blocks, whose scales are the tensor of that name with "_scale_inv".
 Result<std::string> tensor_bytes(const Golden& golden, const TensorSpec& tensor);
 
 /// Writes config.json and model.safetensors into `folder`, which is made if need be, and gives the

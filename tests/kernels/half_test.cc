@@ -57,5 +57,24 @@ TEST(F8, KnownValues) {
   EXPECT_TRUE(std::isinf(f8e5m2_to_float(0xFC)));
 }
 
+TEST(F8, EveryValueSurvivesTheRoundTrip) {
+  for (int bits = 0; bits < 256; ++bits) {
+    const float value = f8e4m3_to_float(static_cast<std::uint8_t>(bits));
+    if (std::isnan(value)) continue;
+    ASSERT_EQ(float_to_f8e4m3(value), bits);
+  }
+}
+
+TEST(F8, RoundsToNearestEvenAndStaysFinite) {
+  EXPECT_EQ(float_to_f8e4m3(1.0f + 0x1p-4f), 0x38);  // tie, down to even
+  EXPECT_EQ(float_to_f8e4m3(1.0f + 3 * 0x1p-4f), 0x3A);
+  EXPECT_EQ(float_to_f8e4m3(0x1p-10f), 0x00);  // tie with zero
+  EXPECT_EQ(float_to_f8e4m3(0x1.8p-10f), 0x01);
+  EXPECT_EQ(float_to_f8e4m3(0x1.fp-7f), 0x08);  // rounds to the smallest normal value
+  EXPECT_EQ(float_to_f8e4m3(463.0f), 0x7E);
+  EXPECT_EQ(float_to_f8e4m3(-1e9f), 0xFE);
+  EXPECT_TRUE(std::isnan(f8e4m3_to_float(float_to_f8e4m3(std::nanf("")))));
+}
+
 }  // namespace
 }  // namespace bundle::kernels

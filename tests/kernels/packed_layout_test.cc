@@ -7,6 +7,16 @@
 namespace bundle::kernels::cpu {
 namespace {
 
+/// The block of the weights' rows.
+std::vector<std::byte> pack(const RandomWeights& weights, const PackedLayout& layout) {
+  std::vector<std::byte> block(static_cast<std::size_t>(layout.stride));
+  const auto rows = static_cast<int>(weights.rows);
+  pack_rows(layout, weights.bytes.data(), weights.row_bytes(), rows, block.data());
+  for (int row = 0; !weights.scales.empty() && row < rows; ++row)
+    pack_scales(layout, row, weights.view().scales_of(row), block.data());
+  return block;
+}
+
 class PackedRows : public testing::TestWithParam<DType> {};
 
 TEST_P(PackedRows, ComeBackAsPublished) {
@@ -15,8 +25,7 @@ TEST_P(PackedRows, ComeBackAsPublished) {
     for (const std::int64_t cols : {256, 768}) {
       const RandomWeights weights = random_weights(type, rows, cols, 7);
       const PackedLayout layout = packed_layout(type, cols);
-      std::vector<std::byte> block(static_cast<std::size_t>(layout.stride));
-      pack_rows(layout, weights.bytes.data(), weights.row_bytes(), rows, block.data());
+      const std::vector<std::byte> block = pack(weights, layout);
       std::vector<float> values(static_cast<std::size_t>(cols));
       for (int row = 0; row < rows; ++row) {
         unpack_row(layout, block.data(), row, values.data());
@@ -43,11 +52,10 @@ INSTANTIATE_TEST_SUITE_P(Types, PackedRows, testing::ValuesIn(kWeightTypes),
                          [](const auto& test) { return std::string(dtype_info(test.param).name); });
 
 TEST(PackedRows, FloatsOfOddWidth) {
-  for (const DType type : {DType::kF32, DType::kF16, DType::kBF16}) {
+  for (const DType type : {DType::kF32, DType::kF16, DType::kBF16, DType::kF8E4M3}) {
     const RandomWeights weights = random_weights(type, 5, 37, 3);
     const PackedLayout layout = packed_layout(type, 37);
-    std::vector<std::byte> block(static_cast<std::size_t>(layout.stride));
-    pack_rows(layout, weights.bytes.data(), weights.row_bytes(), 5, block.data());
+    const std::vector<std::byte> block = pack(weights, layout);
     std::vector<float> values(37);
     for (int row = 0; row < 5; ++row) {
       unpack_row(layout, block.data(), row, values.data());

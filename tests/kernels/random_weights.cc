@@ -69,11 +69,23 @@ void fill_blocks(RandomWeights& weights, std::mt19937& random, float scale) {
     }
 }
 
+/// Any code but the two of NaN.
+void fill_fp8(RandomWeights& weights, std::mt19937& random, float scale) {
+  for (std::byte& byte : weights.bytes) {
+    byte = static_cast<std::byte>(random());
+    if ((byte & std::byte{0x7F}) == std::byte{0x7F}) byte = std::byte{0x7E};
+  }
+  const auto blocks = [](std::int64_t size) { return (size + kScaleBlock - 1) / kScaleBlock; };
+  std::uniform_real_distribution<float> value(0.1f * scale / 448, scale / 448);
+  for (std::int64_t i = 0; i < blocks(weights.rows) * blocks(weights.cols); ++i)
+    weights.scales.push_back(value(random));
+}
+
 }  // namespace
 
 std::vector<float> RandomWeights::row(std::int64_t index) const {
   std::vector<float> values(static_cast<std::size_t>(cols));
-  dequantize_row(type, bytes.data() + index * row_bytes(), cols, values.data());
+  dequantize_row(view(), index, values.data());
   return values;
 }
 
@@ -84,6 +96,8 @@ RandomWeights random_weights(DType type, std::int64_t rows, std::int64_t cols, s
   std::mt19937 random(seed);
   if (is_quantized(type)) {
     fill_blocks(weights, random, scale);
+  } else if (type == DType::kF8E4M3) {
+    fill_fp8(weights, random, scale);
   } else {
     fill_float(weights, random, scale);
   }

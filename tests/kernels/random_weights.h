@@ -16,7 +16,7 @@ namespace bundle::kernels {
 inline constexpr DType kWeightTypes[] = {DType::kF32,  DType::kF16,   DType::kBF16, DType::kQ4_0,
                                          DType::kQ4_1, DType::kQ5_0,  DType::kQ5_1, DType::kQ8_0,
                                          DType::kQ2K,  DType::kQ3K,   DType::kQ4K,  DType::kQ5K,
-                                         DType::kQ6K,  DType::kIQ4NL, DType::kIQ4XS};
+                                         DType::kQ6K,  DType::kIQ4NL, DType::kIQ4XS, DType::kF8E4M3};
 
 /// A published matrix that owns its bytes.
 struct RandomWeights {
@@ -24,8 +24,12 @@ struct RandomWeights {
   std::int64_t rows;
   std::int64_t cols;
   std::vector<std::byte> bytes;
+  std::vector<float> scales = {};  // of 8-bit floats, one for each 128x128 block
 
-  WeightView view() const { return {type, bytes, rows, cols}; }
+  WeightView view() const {
+    if (scales.empty()) return {type, bytes, rows, cols};
+    return {type, bytes, rows, cols, scales.data(), (cols + kScaleBlock - 1) / kScaleBlock};
+  }
   std::int64_t row_bytes() const { return static_cast<std::int64_t>(bytes.size()) / rows; }
   /// One row as float.
   std::vector<float> row(std::int64_t index) const;

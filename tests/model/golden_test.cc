@@ -29,6 +29,7 @@ TEST_P(GoldenTest, GivesTheReferenceLogits) {
   for (const golden::Prompt& prompt : golden_.prompts) {
     const auto vocab = static_cast<std::size_t>(runner_->vocab_size());
     const auto rows = static_cast<std::int64_t>(prompt.tokens.size());
+    runner_->set_prompt(rows);
     const std::vector<float> logits = runner_->run(prompt.tokens, 0, rows);
     ASSERT_EQ(logits.size(), prompt.tokens.size() * vocab);
     const std::span<const float> all(logits);
@@ -61,7 +62,9 @@ TEST_P(GoldenTest, ContinuesAsTheReferenceDoes) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, GoldenTest,
-    testing::Combine(testing::Values("llama_tied", "llama3_rope", "qwen2_bias", "qwen3_qknorm"),
+    testing::Combine(testing::Values("llama_tied", "llama3_rope", "qwen2_bias", "qwen3_qknorm",
+                                     "qwen3_moe", "mixtral", "deepseek_v2_lite", "deepseek_v3",
+                                     "deepseek_v3_fp8"),
                      testing::ValuesIn(test_devices())),
     [](const auto& test) { return std::get<0>(test.param) + "_" + std::get<1>(test.param).name; });
 

@@ -51,13 +51,14 @@ std::vector<float> ModelRunner::step(std::span<const SequenceChunk> chunks) {
 
 std::vector<float> ModelRunner::run(std::span<const std::int32_t> tokens, std::int64_t position,
                                     std::int64_t rows) {
-  const SequenceChunk chunk{tokens, position, blocks_, rows};
+  const SequenceChunk chunk{tokens, position, blocks_, rows, prompt_};
   return step({&chunk, 1});
 }
 
 std::vector<std::int32_t> ModelRunner::greedy(std::vector<std::int32_t> prompt, std::size_t count) {
   std::vector<std::int32_t> output;
   std::int64_t position = 0;
+  set_prompt(static_cast<std::int64_t>(prompt.size()));
   while (output.size() < count) {
     const std::int32_t next = argmax(run(prompt, position, 1));
     position += static_cast<std::int64_t>(prompt.size());

@@ -52,6 +52,9 @@ class ModelRunner {
   std::vector<float> run(std::span<const std::int32_t> tokens, std::int64_t position,
                          std::int64_t rows);
 
+  /// What run() says of its tokens: those at positions below are a prompt's, the others generated.
+  void set_prompt(std::int64_t tokens) { prompt_ = tokens; }
+
   /// Greedy continuation; the prompt is run in one step.
   std::vector<std::int32_t> greedy(std::vector<std::int32_t> prompt, std::size_t count);
 
@@ -61,6 +64,7 @@ class ModelRunner {
   std::unique_ptr<Model> model_;
   std::unique_ptr<kernels::KvCache> cache_;
   std::vector<std::int32_t> blocks_;
+  std::int64_t prompt_ = 0;
 };
 
 /// Where `row` is largest; the lower index on a tie.

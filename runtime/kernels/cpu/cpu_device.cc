@@ -5,11 +5,17 @@
 #include <new>
 #include <string>
 
+#include "runtime/kernels/choose_experts.h"
 #include "runtime/kernels/cpu/attention.h"
 #include "runtime/kernels/cpu/cpu_features.h"
+#include "runtime/kernels/cpu/expert_runner.h"
+#include "runtime/kernels/cpu/growing_buffer.h"
 #include "runtime/kernels/cpu/huge_memory.h"
 #include "runtime/kernels/cpu/kernel_table.h"
 #include "runtime/kernels/cpu/kv_cache.h"
+#include "runtime/kernels/cpu/latent_runner.h"
+#include "runtime/kernels/cpu/matrix_inputs.h"
+#include "runtime/kernels/cpu/packed_experts.h"
 #include "runtime/kernels/cpu/packed_matrix.h"
 #include "runtime/kernels/cpu/rope.h"
 #include "runtime/kernels/cpu/thread_pool.h"
@@ -28,22 +34,6 @@ constexpr std::int64_t kPrepareTokens = 8;
 std::int64_t grain_rows(std::int64_t cols) {
   return std::max<std::int64_t>(1, kGrainElements / std::max<std::int64_t>(1, cols));
 }
-
-/// Memory that only grows, and forgets what it held when it does.
-class GrowingBuffer {
- public:
-  std::byte* at_least(std::int64_t bytes) {
-    const auto size = static_cast<std::size_t>(bytes);
-    if (memory_ == nullptr || memory_->size() < size) {
-      memory_ = std::make_unique<HugeMemory>(size);
-      if (memory_->data() == nullptr) throw std::bad_alloc();
-    }
-    return memory_->data();
-  }
-
- private:
-  std::unique_ptr<HugeMemory> memory_;
-};
 
 /// A list of maps, filled one after the other.
 class CpuArena : public Arena {
@@ -82,13 +72,23 @@ class CpuArena : public Arena {
 class CpuDevice : public Device {
  public:
   CpuDevice(const IsaName& isa, const KernelTable& table, int threads)
-      : name_(isa.device_name), table_(table), pool_(threads), attention_(table, pool_) {}
+      : name_(isa.device_name),
+        table_(table),
+        pool_(threads),
+        attention_(table, pool_),
+        latent_(table, pool_, attention_),
+        experts_(table, pool_) {}
 
   std::string_view name() const override { return name_; }
 
   Result<std::unique_ptr<Matrix>> pack(std::span<const WeightView> parts) override {
     BUNDLE_TRY(std::unique_ptr<Matrix> matrix, PackedMatrix::pack(parts, weights_, pool_));
     return matrix;
+  }
+
+  Result<std::unique_ptr<Experts>> pack_experts(std::span<const ExpertView> experts) override {
+    BUNDLE_TRY(auto packed, PackedExperts::pack(experts, weights_, pool_));
+    return std::unique_ptr<Experts>(std::move(packed));
   }
 
   std::unique_ptr<Arena> make_arena() override { return std::make_unique<CpuArena>(); }
@@ -129,6 +129,28 @@ class CpuDevice : public Device {
     attention_.run(qkv, shape, slices, static_cast<const CpuKvCache&>(cache), layer, out);
   }
 
+  void latent_rope_and_store(Tensor q, Tensor latent, const LatentShape& shape,
+                             const RopeTable& rope, Vector norm, float eps,
+                             std::span<const Slice> slices, KvCache& cache,
+                             std::int64_t layer) override;
+
+  void latent_attention(Tensor q, const LatentShape& shape, const LatentWeights& weights,
+                        std::span<const Slice> slices, const KvCache& cache, std::int64_t layer,
+                        Tensor out) override {
+    latent_.run(q, shape, weights, slices, static_cast<const CpuKvCache&>(cache), layer, out);
+  }
+
+  void route(Tensor logits, const RouterShape& shape, const float* bias, Routing routing) override {
+    each_row(logits.rows, logits.cols, [&](std::int64_t i, int) {
+      choose_experts(logits.f32() + i * logits.cols, shape, bias,
+                     routing.experts + i * routing.top_k, routing.weights + i * routing.top_k);
+    });
+  }
+
+  void run_experts(const Experts& experts, Tensor x, Routing routing, Tensor y) override {
+    experts_.run(static_cast<const PackedExperts&>(experts), x, routing, y);
+  }
+
   void silu_mul(Tensor gate_up, Tensor out) override {
     each_row(out.rows, out.cols, [&](std::int64_t i, int) {
       const float* gate = gate_up.f32() + i * gate_up.cols;
@@ -164,10 +186,8 @@ class CpuDevice : public Device {
 
   void multiply(const PackedMatrix& w, Tensor x, Vector norm, float eps, const float* bias,
                 bool accumulate, Tensor y);
-  ActivationKind kind_of(DType type) const;
   void prepare(Tensor x, Vector norm, float eps, const ActivationLayout& layout, std::byte* out);
-  void multiply_blocks(const PackedPart& part, std::int64_t begin, std::int64_t end,
-                       GemmArgs args) const;
+  void find_places(const RopeTable& rope, std::span<const Slice> slices);
   void store_position(const Place& place, const float* k, const float* v,
                       const AttentionShape& shape, CpuKvCache& cache, std::int64_t layer) const;
 
@@ -176,18 +196,14 @@ class CpuDevice : public Device {
   ThreadPool pool_;
   HugeAllocator weights_;
   AttentionRunner attention_;
+  LatentRunner latent_;
+  ExpertRunner experts_;
   RopeAngles angles_;
   GrowingBuffer activations_;
   GrowingBuffer norm_scratch_;
   std::vector<Place> places_;
   std::vector<std::int64_t> positions_;
 };
-
-ActivationKind CpuDevice::kind_of(DType type) const {
-  if (is_quantized(type)) return ActivationKind::kInt15;
-  if (type == DType::kBF16 && table_.bf16_dot) return ActivationKind::kBf16;
-  return ActivationKind::kF32;
-}
 
 void CpuDevice::prepare(Tensor x, Vector norm, float eps, const ActivationLayout& layout,
                         std::byte* out) {
@@ -212,60 +228,22 @@ void CpuDevice::prepare(Tensor x, Vector norm, float eps, const ActivationLayout
             });
 }
 
-void CpuDevice::multiply_blocks(const PackedPart& part, std::int64_t begin, std::int64_t end,
-                                GemmArgs args) const {
-  const std::int64_t first = std::max(begin - part.first_block, std::int64_t{0});
-  const std::int64_t last = std::min(end - part.first_block, part.blocks);
-  if (first >= last) return;
-  const std::int64_t row = first * kPackRows;
-  args.layout = &part.layout;
-  args.weights = part.data + first * part.layout.stride;
-  args.rows = std::min(part.rows, last * kPackRows) - row;
-  args.y += part.first_row + row;
-  if (args.bias != nullptr) args.bias += part.first_row + row;
-  table_.gemm[static_cast<int>(part.layout.type)](args);
-}
-
 void CpuDevice::multiply(const PackedMatrix& w, Tensor x, Vector norm, float eps, const float* bias,
                          bool accumulate, Tensor y) {
-  // Parts of different types may want different activations: one conversion for each kind.
-  struct Input {
-    ActivationLayout layout;
-    bool used = false;
-    std::int64_t at = 0;
-  };
-  Input inputs[3];
-  for (const PackedPart& part : w.parts()) {
-    Input& input = inputs[static_cast<int>(kind_of(part.layout.type))];
-    input.used = true;
-    input.layout.kind = kind_of(part.layout.type);
-    input.layout.cols = w.cols();
-    input.layout.sums16 |= needs_sums16(part.layout.type);
-  }
-  std::int64_t bytes = 0;
-  for (Input& input : inputs) {
-    input.at = bytes;
-    if (input.used) bytes += (x.rows * input.layout.token_bytes() + 63) / 64 * 64;
-  }
-  std::byte* memory = activations_.at_least(bytes);
-  for (const Input& input : inputs)
+  const MatrixInputs inputs(table_, w, x.rows);
+  std::byte* memory = activations_.at_least(inputs.bytes());
+  for (const MatrixInputs::Input& input : inputs.all())
     if (input.used) prepare(x, norm, eps, input.layout, memory + input.at);
-
+  GemmArgs args;
+  args.tokens = x.rows;
+  args.y = y.f32();
+  args.y_stride = y.cols;
+  args.bias = bias;
+  args.accumulate = accumulate;
   const std::int64_t stride = w.parts()[0].layout.stride;
   pool_.run(w.blocks(), std::max<std::int64_t>(1, kGrainWeightBytes / stride),
             [&](std::int64_t begin, std::int64_t end, int) {
-              for (const PackedPart& part : w.parts()) {
-                const Input& input = inputs[static_cast<int>(kind_of(part.layout.type))];
-                GemmArgs args;
-                args.activations = memory + input.at;
-                args.activation_layout = input.layout;
-                args.tokens = x.rows;
-                args.y = y.f32();
-                args.y_stride = y.cols;
-                args.bias = bias;
-                args.accumulate = accumulate;
-                multiply_blocks(part, begin, end, args);
-              }
+              multiply_blocks(table_, w, inputs, memory, begin, end, args);
             });
 }
 
@@ -286,9 +264,8 @@ void CpuDevice::store_position(const Place& place, const float* k, const float* 
   }
 }
 
-void CpuDevice::rope_and_store(Tensor qkv, const AttentionShape& shape, const RopeTable& rope,
-                               Vector q_norm, Vector k_norm, float eps,
-                               std::span<const Slice> slices, KvCache& cache, std::int64_t layer) {
+/// Lists the rows of the slices and makes their angles ready.
+void CpuDevice::find_places(const RopeTable& rope, std::span<const Slice> slices) {
   places_.clear();
   positions_.clear();
   for (const Slice& slice : slices)
@@ -297,6 +274,37 @@ void CpuDevice::rope_and_store(Tensor qkv, const AttentionShape& shape, const Ro
       positions_.push_back(slice.position + i);
     }
   angles_.update(rope, positions_);
+}
+
+void CpuDevice::latent_rope_and_store(Tensor q, Tensor latent, const LatentShape& shape,
+                                      const RopeTable& rope, Vector norm, float eps,
+                                      std::span<const Slice> slices, KvCache& cache,
+                                      std::int64_t layer) {
+  find_places(rope, slices);
+  auto& cpu_cache = static_cast<CpuKvCache&>(cache);
+  each_row(static_cast<std::int64_t>(places_.size()), q.cols, [&](std::int64_t i, int) {
+    const Place& place = places_[static_cast<std::size_t>(i)];
+    const auto turn = [&](float* part) {
+      table_.rotate(part, angles_.cos(i), angles_.sin(i), rope.rotary_dim, rope.interleaved);
+    };
+    float* heads = q.f32() + place.row * q.cols + shape.nope_dim;
+    for (std::int64_t h = 0; h < shape.heads; ++h) turn(heads + h * shape.query_dim());
+    float* row = latent.f32() + place.row * latent.cols;
+    table_.rms_norm(row, norm.data, eps, shape.rank, row);
+    turn(row + shape.rank);
+    const std::int64_t block_tokens = cpu_cache.shape().block_tokens;
+    const std::int64_t at = place.position % block_tokens;
+    std::byte* tile =
+        cpu_cache.tile(place.blocks[place.position / block_tokens], layer, 0, at / kTile);
+    table_.store[static_cast<int>(cpu_cache.type())](
+        row, shape.latent_dim(), 1, tile + at % kTile * cpu_cache.dim() * cpu_cache.element_bytes());
+  });
+}
+
+void CpuDevice::rope_and_store(Tensor qkv, const AttentionShape& shape, const RopeTable& rope,
+                               Vector q_norm, Vector k_norm, float eps,
+                               std::span<const Slice> slices, KvCache& cache, std::int64_t layer) {
+  find_places(rope, slices);
   auto& cpu_cache = static_cast<CpuKvCache&>(cache);
   each_row(static_cast<std::int64_t>(places_.size()), qkv.cols, [&](std::int64_t i, int) {
     const Place& place = places_[static_cast<std::size_t>(i)];

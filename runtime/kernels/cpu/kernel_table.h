@@ -14,6 +14,7 @@ namespace bundle::kernels::cpu {
 struct PrepareArgs {
   const float* x = nullptr;  // (tokens, layout.cols), rows x_stride floats apart
   std::int64_t x_stride = 0;
+  const float* const* rows = nullptr;  // not null: where each token's row lies, instead of x
   std::int64_t tokens = 0;
   const float* norm_weight = nullptr;  // not null: RMSNorm first
   float eps = 0.0f;
@@ -48,17 +49,19 @@ using Rotate = void (*)(float* head, const float* cos, const float* sin, std::in
 struct AttentionArgs {
   const float* q = nullptr;  // (rows, dim), scaled already
   std::int64_t rows = 0;
-  std::int64_t dim = 0;         // a multiple of 16
+  std::int64_t dim = 0;         // of queries and keys, a multiple of 16
+  std::int64_t value_dim = 0;   // of values, a multiple of 16
+  std::int64_t value_stride = 0;  // elements from one position's value to the next
   std::int64_t first_tile = 0;  // tiles of the chunk that any row sees: [first_tile, last_tile)
   std::int64_t last_tile = 0;
   const std::byte* const* k_tiles = nullptr;  // [last_tile] → (dim, 16)
-  const std::byte* const* v_tiles = nullptr;  // [last_tile] → (16, dim)
+  const std::byte* const* v_tiles = nullptr;  // [last_tile] → (16, value_stride)
   const std::int64_t* begin = nullptr;        // (rows) positions in the chunk that a row sees:
   const std::int64_t* end = nullptr;          // [begin, end); none when begin ≥ end
   float* scores = nullptr;                    // scratch (rows, kChunk)
   float* max = nullptr;                       // (rows) out: largest score
   float* sum = nullptr;                       // (rows) out: Σ exp(score − max)
-  float* out = nullptr;                       // (rows, dim) out: Σ exp(score − max) · v
+  float* out = nullptr;                       // (rows, value_dim) out: Σ exp(score − max) · v
 };
 
 /// One row of a chunk joins those before it: (max, sum, out) ← (max, sum, out) ⊕ the second.

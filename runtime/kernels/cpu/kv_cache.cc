@@ -29,7 +29,7 @@ Result<std::unique_ptr<KvCache>> CpuKvCache::create(const KvShape& shape, std::i
   cache->dim_ = (shape.head_dim + kTile - 1) / kTile * kTile;
   cache->element_bytes_ = dtype_info(shape.type).bytes;
   cache->tiles_ = (shape.block_tokens + kTile - 1) / kTile;
-  std::int64_t bytes = 2 * cache->tile_bytes();
+  std::int64_t bytes = shape.vectors() * cache->tile_bytes();
   for (const std::int64_t factor : {cache->tiles_, shape.kv_heads, shape.layers, blocks})
     if (__builtin_mul_overflow(bytes, factor, &bytes))
       return bad_input("the key/value cache is larger than memory can be");

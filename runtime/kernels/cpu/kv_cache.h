@@ -2,7 +2,8 @@
 //
 // A block holds, for each layer and each key/value head, tiles of sixteen positions: the keys
 // transposed, (dim, 16), then the values, (16, dim), with dim rounded up to a multiple of 16 by
-// zeros. All layers of a block lie together, so a short sequence touches little memory.
+// zeros. A latent serves as key and value: its tiles are (16, dim) alone. All layers of a block lie
+// together, so a short sequence touches little memory.
 #pragma once
 
 #include <memory>
@@ -29,11 +30,11 @@ class CpuKvCache : public KvCache {
   std::int64_t element_bytes() const { return element_bytes_; }
   /// Bytes of a tile of keys, and of one of values.
   std::int64_t tile_bytes() const { return kTile * dim_ * element_bytes_; }
-  /// Tile `tile` of a block: keys, followed by values.
+  /// Tile `tile` of a block: keys, followed by values; or latents.
   std::byte* tile(std::int32_t block, std::int64_t layer, std::int64_t head,
                   std::int64_t tile) const {
     const std::int64_t at = (block * shape_.layers + layer) * shape_.kv_heads + head;
-    return memory_->data() + (at * tiles_ + tile) * 2 * tile_bytes();
+    return memory_->data() + (at * tiles_ + tile) * shape_.vectors() * tile_bytes();
   }
 
  private:

@@ -1,8 +1,10 @@
 #include "runtime/kernels/cpu/packed_layout.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
+#include "runtime/kernels/device.h"
 #include "runtime/kernels/half.h"
 #include "runtime/kernels/quant_block.h"
 
@@ -191,8 +193,33 @@ void pack_bf16_row(const PackedLayout& layout, const std::byte* row, int lane, s
   if (layout.cols % 2 != 0) std::memcpy(out + (pairs * kPackRows + lane) * 4, row + pairs * 4, 2);
 }
 
+/// Bytes of four columns of sixteen rows.
+constexpr std::int64_t kQuadBytes = kVector;
+
+void pack_fp8_row(const PackedLayout& layout, const std::byte* row, int lane, std::byte* out) {
+  for (std::int64_t c = 0; c < layout.cols; c += kScaleBlock, out += layout.record_bytes) {
+    std::byte* word = out + layout.units + lane * kLaneBytes;
+    const std::int64_t count = std::min(kScaleBlock, layout.cols - c);
+    for (std::int64_t i = 0; i < count; i += 4, word += kQuadBytes)
+      std::memcpy(word, row + c + i, static_cast<std::size_t>(std::min<std::int64_t>(4, count - i)));
+  }
+}
+
+void unpack_fp8_row(const PackedLayout& layout, const std::byte* block, int lane, float* out) {
+  for (std::int64_t c = 0; c < layout.cols; ++c) {
+    const std::byte* record = block + c / kScaleBlock * layout.record_bytes;
+    float scale;
+    std::memcpy(&scale, record + layout.scales + lane * kLaneBytes, sizeof scale);
+    const std::int64_t i = c % kScaleBlock;
+    const std::byte code = record[layout.units + i / 4 * kQuadBytes + lane * kLaneBytes + i % 4];
+    out[c] = f8e4m3_to_float(static_cast<std::uint8_t>(code)) * scale;
+  }
+}
+
 void pack_row(const PackedLayout& layout, const std::byte* row, int lane, std::byte* out) {
   switch (layout.type) {
+    case DType::kF8E4M3:
+      return pack_fp8_row(layout, row, lane, out);
     case DType::kF32:
       return pack_column_row<float>(layout, row, lane, out);
     case DType::kF16:
@@ -279,7 +306,9 @@ bool is_float(DType type) {
 
 }  // namespace
 
-bool can_pack(DType type) { return is_float(type) || is_quantized(type); }
+bool can_pack(DType type) {
+  return is_float(type) || type == DType::kF8E4M3 || is_quantized(type);
+}
 
 bool needs_sums16(DType type) { return is_quantized(type) && quant_traits(type).group == 16; }
 
@@ -290,6 +319,16 @@ PackedLayout packed_layout(DType type, std::int64_t cols) {
   if (is_float(type)) {
     const std::int64_t padded = type == DType::kBF16 ? cols + cols % 2 : cols;
     layout.stride = padded * kPackRows * dtype_info(type).bytes;
+    return layout;
+  }
+  if (type == DType::kF8E4M3) {
+    const auto bytes = [](std::int64_t columns) {
+      return kPackRows * kLaneBytes + (columns + 3) / 4 * kQuadBytes;
+    };
+    const std::int64_t rest = cols % kScaleBlock;
+    layout.units = kPackRows * kLaneBytes;
+    layout.record_bytes = bytes(kScaleBlock);
+    layout.stride = cols / kScaleBlock * layout.record_bytes + (rest > 0 ? bytes(rest) : 0);
     return layout;
   }
   const QuantTraits traits = quant_traits(type);
@@ -310,7 +349,13 @@ void pack_rows(const PackedLayout& layout, const std::byte* published, std::int6
   for (int lane = 0; lane < rows; ++lane) pack_row(layout, published + lane * row_bytes, lane, out);
 }
 
+void pack_scales(const PackedLayout& layout, int lane, const float* scales, std::byte* block) {
+  for (std::int64_t c = 0; c < layout.cols; c += kScaleBlock, block += layout.record_bytes)
+    std::memcpy(block + layout.scales + lane * kLaneBytes, scales + c / kScaleBlock, sizeof *scales);
+}
+
 void unpack_row(const PackedLayout& layout, const std::byte* block, int lane, float* out) {
+  if (layout.type == DType::kF8E4M3) return unpack_fp8_row(layout, block, lane, out);
   if (is_float(layout.type)) return unpack_float_row(layout, block, lane, out);
   const int columns = dtype_info(layout.type).block;
   for (std::int64_t at = 0; at < layout.cols; at += columns, block += layout.record_bytes)

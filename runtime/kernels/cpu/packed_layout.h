@@ -19,7 +19,10 @@
 //   2 bits: 2 vectors, quad 4h + i is bits 2i, 2i+1 of each byte of vector h
 //   1 bit:  1 vector, quad i is bit i of each byte
 //
-// Float types have no records: float [column][16], half [column][16], bfloat16 [pair][16][2].
+// 8-bit floats have a record for 128 columns, the last one shorter: float [16], each row's scale of
+// the block, and the bytes as a plane of 8 bits, 32 columns after 32.
+//
+// Other float types have no records: float [column][16], half [column][16], bfloat16 [pair][16][2].
 // All this takes as much memory as the published bytes, at most 4 % more.
 #pragma once
 
@@ -44,7 +47,7 @@ struct PackedLayout {
   std::int64_t stride = 0;  // from one block of rows to the next
 };
 
-/// False for the types that have no packed form (integers, double, 8-bit floats).
+/// False for the types that have no packed form (integers, double, F8_E5M2).
 bool can_pack(DType type);
 
 /// Whether the type scales groups of 16 columns, so that products with it need sums of 16.
@@ -57,6 +60,9 @@ PackedLayout packed_layout(DType type, std::int64_t cols);
 /// zeroed memory: rows that are absent stay zero.
 void pack_rows(const PackedLayout& layout, const std::byte* published, std::int64_t row_bytes,
                int rows, std::byte* out);
+
+/// Stores the scales of row `lane`'s 8-bit floats, one for each 128 columns.
+void pack_scales(const PackedLayout& layout, int lane, const float* scales, std::byte* block);
 
 /// Row `lane` (0 … 15) of a packed block, as dequantize_row gives it: cols floats.
 void unpack_row(const PackedLayout& layout, const std::byte* block, int lane, float* out);

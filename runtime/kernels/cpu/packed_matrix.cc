@@ -17,6 +17,9 @@ Status check_view(const WeightView& view, std::int64_t cols) {
     return bad_input(std::to_string(view.cols) + " columns do not fill blocks of " + type);
   if (*row_bytes != 0 && view.data.size() / *row_bytes < static_cast<std::uint64_t>(view.rows))
     return bad_input("weights of type " + type + " have fewer bytes than rows");
+  if ((view.type == DType::kF8E4M3) != (view.block_scales != nullptr))
+    return bad_input("weights of type " + type + (view.block_scales ? " have" : " lack") +
+                     " scales of blocks");
   return {};
 }
 
@@ -26,8 +29,10 @@ void pack_part(const WeightView& view, const PackedPart& part, std::byte* out, T
     for (std::int64_t b = begin; b < end; ++b) {
       const std::int64_t row = b * kPackRows;
       const auto rows = static_cast<int>(std::min<std::int64_t>(kPackRows, part.rows - row));
-      pack_rows(part.layout, view.data.data() + row * row_bytes, row_bytes, rows,
-                out + b * part.layout.stride);
+      std::byte* block = out + b * part.layout.stride;
+      pack_rows(part.layout, view.data.data() + row * row_bytes, row_bytes, rows, block);
+      for (int lane = 0; view.block_scales != nullptr && lane < rows; ++lane)
+        pack_scales(part.layout, lane, view.scales_of(row + lane), block);
     }
   });
 }

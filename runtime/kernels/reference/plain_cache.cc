@@ -12,7 +12,7 @@ namespace {
 
 /// Bytes of the whole cache; false when they overflow.
 bool total_bytes(const KvShape& shape, std::int64_t blocks, std::size_t& total) {
-  std::int64_t elements = 2;
+  std::int64_t elements = shape.vectors();
   for (const std::int64_t factor :
        {shape.layers, blocks, shape.block_tokens, shape.kv_heads, shape.head_dim}) {
     if (factor <= 0 || __builtin_mul_overflow(elements, factor, &elements)) return false;
@@ -55,7 +55,7 @@ std::byte* PlainCache::at(std::int64_t layer, const Slice& slice, std::int64_t p
   const std::int64_t block = slice.blocks[position / shape_.block_tokens];
   std::int64_t index = layer * blocks_ + block;
   index = index * shape_.block_tokens + position % shape_.block_tokens;
-  index = (index * 2 + (value ? 1 : 0)) * shape_.kv_heads + kv_head;
+  index = (index * shape_.vectors() + (value ? 1 : 0)) * shape_.kv_heads + kv_head;
   return data_.get() + index * shape_.head_dim * dtype_info(shape_.type).bytes;
 }
 
@@ -64,6 +64,11 @@ void PlainCache::store(std::int64_t layer, const Slice& slice, std::int64_t posi
   const std::int64_t n = shape_.kv_heads * shape_.head_dim;
   narrow(shape_.type, k, n, at(layer, slice, position, false, 0));
   narrow(shape_.type, v, n, at(layer, slice, position, true, 0));
+}
+
+void PlainCache::store_latent(std::int64_t layer, const Slice& slice, std::int64_t position,
+                              const float* latent) {
+  narrow(shape_.type, latent, shape_.head_dim, at(layer, slice, position, false, 0));
 }
 
 void PlainCache::load_key(std::int64_t layer, const Slice& slice, std::int64_t position,

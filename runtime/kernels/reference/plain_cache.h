@@ -9,7 +9,8 @@
 
 namespace bundle::kernels::reference {
 
-/// Layout: (layers, blocks, block_tokens, key or value, kv_heads, head_dim) in the shape's type.
+/// Layout: (layers, blocks, block_tokens, key or value, kv_heads, head_dim) in the shape's type;
+/// a latent takes the place of both key and value.
 class PlainCache final : public KvCache {
  public:
   /// kBadInput for another type than F32, F16, BF16; kFailed when memory does not suffice.
@@ -21,6 +22,9 @@ class PlainCache final : public KvCache {
   /// Rounds one position's keys and values, each (kv_heads, head_dim), into the cache.
   void store(std::int64_t layer, const Slice& slice, std::int64_t position, const float* k,
              const float* v);
+  /// Rounds one position's latent (head_dim) into the cache; load_key gives it back.
+  void store_latent(std::int64_t layer, const Slice& slice, std::int64_t position,
+                    const float* latent);
   /// The key or value of one head at one position, widened; `out` has head_dim elements.
   void load_key(std::int64_t layer, const Slice& slice, std::int64_t position, std::int64_t kv_head,
                 float* out) const;

@@ -1,18 +1,17 @@
 #include "runtime/kernels/reference/plain_matrix.h"
 
 #include <algorithm>
-#include <array>
 #include <string>
 
 #include "runtime/kernels/dequantize.h"
+#include "runtime/kernels/reference/plain_dot.h"
 
 namespace bundle::kernels::reference {
 namespace {
 
-constexpr std::int64_t kLanes = 16;
-
 bool multiplies(DType type) {
-  return type == DType::kF32 || type == DType::kF16 || type == DType::kBF16 || is_quantized(type);
+  return type == DType::kF32 || type == DType::kF16 || type == DType::kBF16 ||
+         type == DType::kF8E4M3 || is_quantized(type);
 }
 
 Status check_part(const WeightView& part, std::int64_t cols) {
@@ -23,6 +22,9 @@ Status check_part(const WeightView& part, std::int64_t cols) {
   if (!row || part.rows < 0 || *row == 0 || part.data.size() % *row != 0 ||
       part.data.size() / *row != static_cast<std::uint64_t>(part.rows)) {
     return bad_input("a matrix of type " + type + " has not the bytes of its shape");
+  }
+  if (part.type == DType::kF8E4M3 && part.block_scales == nullptr) {
+    return bad_input("a matrix of type " + type + " has no scales");
   }
   return {};
 }
@@ -44,22 +46,13 @@ Result<PlainMatrix> PlainMatrix::make(std::span<const WeightView> parts) {
 void PlainMatrix::widen_row(std::int64_t r, float* out) const {
   auto part = parts_.begin();
   while (r >= part->rows) r -= (part++)->rows;
-  const std::size_t row_bytes = part->data.size() / static_cast<std::size_t>(part->rows);
-  dequantize_row(part->type, part->data.data() + static_cast<std::size_t>(r) * row_bytes, cols_,
-                 out);
+  dequantize_row(*part, r, out);
 }
 
-float dot(const float* a, const float* b, std::int64_t n) {
-  std::array<float, kLanes> sums{};
-  std::int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    for (std::int64_t k = 0; k < kLanes; ++k) sums[k] += a[i + k] * b[i + k];
-  }
-  for (std::int64_t k = 0; i < n; ++i, ++k) sums[k] += a[i] * b[i];
-  for (std::int64_t width = kLanes / 2; width > 0; width /= 2) {
-    for (std::int64_t k = 0; k < width; ++k) sums[k] += sums[k + width];
-  }
-  return sums[0];
+std::vector<float> PlainMatrix::widened() const {
+  std::vector<float> values(static_cast<std::size_t>(rows_ * cols_));
+  for (std::int64_t r = 0; r < rows_; ++r) widen_row(r, values.data() + r * cols_);
+  return values;
 }
 
 void multiply(const PlainMatrix& w, Tensor x, const float* bias, bool accumulate, Tensor y) {

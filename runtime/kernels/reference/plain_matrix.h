@@ -23,6 +23,8 @@ class PlainMatrix final : public Matrix {
 
   /// Row r in float; `out` has cols() elements.
   void widen_row(std::int64_t r, float* out) const;
+  /// All rows, (rows, cols).
+  std::vector<float> widened() const;
 
  private:
   PlainMatrix() = default;
@@ -31,9 +33,6 @@ class PlainMatrix final : public Matrix {
   std::int64_t rows_ = 0;
   std::int64_t cols_ = 0;
 };
-
-/// Σ a·b over n elements: sixteen running sums, added up in a fixed tree.
-float dot(const float* a, const float* b, std::int64_t n);
 
 /// y (n, w.rows) = x (n, w.cols) · wᵀ + bias, or y += … with `accumulate`.
 void multiply(const PlainMatrix& w, Tensor x, const float* bias, bool accumulate, Tensor y);

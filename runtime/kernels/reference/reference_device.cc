@@ -1,13 +1,14 @@
 // The yardstick: every function in the fewest steps that are plainly right. Weights are widened to
 // float32 element by element, sums run in a fixed order, there is one thread.
 #include <algorithm>
-#include <cmath>
-#include <cstring>
 
+#include "runtime/kernels/choose_experts.h"
 #include "runtime/kernels/cpu_device.h"
 #include "runtime/kernels/reference/plain_arena.h"
 #include "runtime/kernels/reference/plain_attention.h"
 #include "runtime/kernels/reference/plain_cache.h"
+#include "runtime/kernels/reference/plain_experts.h"
+#include "runtime/kernels/reference/plain_latent_attention.h"
 #include "runtime/kernels/reference/plain_matrix.h"
 
 namespace bundle::kernels {
@@ -25,6 +26,11 @@ class ReferenceDevice final : public Device {
   Result<std::unique_ptr<Matrix>> pack(std::span<const WeightView> parts) override {
     BUNDLE_TRY(PlainMatrix matrix, PlainMatrix::make(parts));
     return std::unique_ptr<Matrix>(std::make_unique<PlainMatrix>(std::move(matrix)));
+  }
+
+  Result<std::unique_ptr<Experts>> pack_experts(std::span<const ExpertView> experts) override {
+    BUNDLE_TRY(PlainExperts plain, PlainExperts::make(experts));
+    return std::unique_ptr<Experts>(std::make_unique<PlainExperts>(std::move(plain)));
   }
 
   std::unique_ptr<Arena> make_arena() override { return std::make_unique<PlainArena>(); }
@@ -71,16 +77,32 @@ class ReferenceDevice final : public Device {
     attend(qkv, shape, slices, static_cast<const PlainCache&>(cache), layer, out);
   }
 
-  void silu_mul(Tensor gate_up, Tensor out) override {
-    for (std::int64_t i = 0; i < out.rows; ++i) {
-      const float* gate = row_of(gate_up, i);
-      const float* up = gate + out.cols;
-      float* to = row_of(out, i);
-      for (std::int64_t j = 0; j < out.cols; ++j) {
-        to[j] = gate[j] / (1.0f + std::exp(-gate[j])) * up[j];
-      }
+  void latent_rope_and_store(Tensor q, Tensor latent, const LatentShape& shape,
+                             const RopeTable& rope, Vector norm, float eps,
+                             std::span<const Slice> slices, KvCache& cache,
+                             std::int64_t layer) override {
+    reference::latent_rope_and_store(q, latent, shape, rope, norm, eps, slices,
+                                     static_cast<PlainCache&>(cache), layer);
+  }
+
+  void latent_attention(Tensor q, const LatentShape& shape, const LatentWeights& weights,
+                        std::span<const Slice> slices, const KvCache& cache, std::int64_t layer,
+                        Tensor out) override {
+    latent_attend(q, shape, weights, slices, static_cast<const PlainCache&>(cache), layer, out);
+  }
+
+  void route(Tensor logits, const RouterShape& shape, const float* bias, Routing routing) override {
+    for (std::int64_t i = 0; i < logits.rows; ++i) {
+      choose_experts(row_of(logits, i), shape, bias, routing.experts + i * routing.top_k,
+                     routing.weights + i * routing.top_k);
     }
   }
+
+  void run_experts(const Experts& experts, Tensor x, Routing routing, Tensor y) override {
+    static_cast<const PlainExperts&>(experts).run(x, routing, y);
+  }
+
+  void silu_mul(Tensor gate_up, Tensor out) override { reference::silu_mul(gate_up, out); }
 
   void gather_rows(Tensor x, std::span<const std::int64_t> rows, Tensor out) override {
     for (std::size_t i = 0; i < rows.size(); ++i) {

@@ -103,7 +103,7 @@ BUNDLE_INLINE void mix_vectors(const AttentionArgs& args, std::int64_t row, std:
   for (int r = 0; r < R; ++r) BUNDLE_UNROLL
   for (int v = 0; v < V; ++v) sums[r][v] = zero();
   for (std::int64_t p = begin; p < end; ++p) {
-    const std::byte* values = args.v_tiles[p / kTile] + (p % kTile * args.dim + dim) * Kv::kBytes;
+    const std::byte* values = args.v_tiles[p / kTile] + (p % kTile * args.value_stride + dim) * Kv::kBytes;
     F32 w[R];
     BUNDLE_UNROLL
     for (int r = 0; r < R; ++r) w[r] = set(weights[r * kChunk + p]);
@@ -116,7 +116,7 @@ BUNDLE_INLINE void mix_vectors(const AttentionArgs& args, std::int64_t row, std:
   }
   BUNDLE_UNROLL
   for (int r = 0; r < R; ++r) BUNDLE_UNROLL
-  for (int v = 0; v < V; ++v) store(args.out + (row + r) * args.dim + dim + v * kLanes, sums[r][v]);
+  for (int v = 0; v < V; ++v) store(args.out + (row + r) * args.value_dim + dim + v * kLanes, sums[r][v]);
 }
 
 template <typename Kv, int R>
@@ -128,9 +128,9 @@ BUNDLE_INLINE void mix_rows(const AttentionArgs& args, std::int64_t row) {
     end = max_of(end, args.end[row + r]);
   }
   std::int64_t dim = 0;
-  for (; dim + 4 * kLanes <= args.dim; dim += 4 * kLanes)
+  for (; dim + 4 * kLanes <= args.value_dim; dim += 4 * kLanes)
     mix_vectors<Kv, R, 4>(args, row, dim, begin, end);
-  for (; dim < args.dim; dim += kLanes) mix_vectors<Kv, R, 1>(args, row, dim, begin, end);
+  for (; dim < args.value_dim; dim += kLanes) mix_vectors<Kv, R, 1>(args, row, dim, begin, end);
 }
 
 template <typename Kv, int R>

@@ -149,7 +149,7 @@ void interleave_bf16_row(const float* x, const ActivationLayout& layout, const S
 }
 
 void prepare_row(const PrepareArgs& args, std::int64_t token, const Slot& slot) {
-  const float* x = args.x + token * args.x_stride;
+  const float* x = args.rows != nullptr ? args.rows[token] : args.x + token * args.x_stride;
   if (args.norm_weight != nullptr) {
     rms_norm(x, args.norm_weight, args.eps, args.layout.cols, args.scratch);
     x = args.scratch;

@@ -1,0 +1,75 @@
+// 8-bit float weights (e4m3) in blocks of 128 columns that share a scale, with float32 activations.
+// A block's products are summed unscaled, and its scale is multiplied in once.
+#include "runtime/kernels/cpu/simd/gemm.h"
+#include "runtime/kernels/cpu/simd/table.h"
+
+namespace bundle::kernels::cpu::BUNDLE_ISA {
+namespace {
+
+constexpr std::int64_t kBlockColumns = 128;
+constexpr std::int64_t kScaleBytes = 4 * kPackRows;  // at the start of a record
+constexpr std::int64_t kQuadBytes = 4 * kPackRows;
+/// Tiles of up to so many tokens stream weights from memory.
+constexpr int kStreamingTokens = 4;
+constexpr std::int64_t kPrefetchBytes = 4096;
+
+/// Byte `i` of each lane as a float. Exponent and mantissa, shifted into a float's fields, make a
+/// value 2^120 too small, subnormals included: one product puts that right. The two codes of NaN,
+/// which no published weight is, come out as 480.
+template <int i>
+BUNDLE_INLINE F32 widen(I32 codes) {
+  const I32 top = shift_left<24 - 8 * i>(codes);
+  const I32 fields = and_int(shift_right_signed<4>(top), set_int(static_cast<std::int32_t>(0x87F00000u)));
+  return mul(as_float(fields), set(0x1p120f));
+}
+
+template <int T>
+BUNDLE_INLINE void add_column(F32 weights, const float* x, F32 (&sums)[T]) {
+  BUNDLE_UNROLL
+  for (int t = 0; t < T; ++t) sums[t] = fma(weights, set(x[t]), sums[t]);
+}
+
+struct Fp8Kernel {
+  /// Up to three columns that fill no quad.
+  template <int T>
+  BUNDLE_INLINE void add_rest(I32 codes, std::int64_t count, const float* x, F32 (&sums)[T]) {
+    if (count > 0) add_column<T>(widen<0>(codes), x, sums);
+    if (count > 1) add_column<T>(widen<1>(codes), x + T, sums);
+    if (count > 2) add_column<T>(widen<2>(codes), x + 2 * T, sums);
+  }
+
+  template <int T>
+  BUNDLE_INLINE void add_tile(const GemmArgs& args, const std::byte* block, int lane,
+                              const std::byte* activations, F32 (&sums)[T]) {
+    const auto* x = reinterpret_cast<const float*>(activations);
+    for (std::int64_t c = 0; c < args.layout->cols; c += kBlockColumns) {
+      const std::int64_t count = min_of(kBlockColumns, args.layout->cols - c);
+      const F32 scale = load(reinterpret_cast<const float*>(block) + lane);
+      const std::byte* codes = block + kScaleBytes + lane * 4;
+      F32 partial[T];
+      BUNDLE_UNROLL
+      for (int t = 0; t < T; ++t) partial[t] = zero();
+      std::int64_t i = 0;
+      for (; i + 4 <= count; i += 4, codes += kQuadBytes, x += 4 * T) {
+        if constexpr (T <= kStreamingTokens) prefetch_line(codes + kPrefetchBytes);
+        const I32 quad = load_bytes(codes);
+        add_column<T>(widen<0>(quad), x, partial);
+        add_column<T>(widen<1>(quad), x + T, partial);
+        add_column<T>(widen<2>(quad), x + 2 * T, partial);
+        add_column<T>(widen<3>(quad), x + 3 * T, partial);
+      }
+      if (i < count) add_rest<T>(load_bytes(codes), count - i, x, partial);
+      BUNDLE_UNROLL
+      for (int t = 0; t < T; ++t) sums[t] = fma(partial[t], scale, sums[t]);
+      block += args.layout->record_bytes;
+    }
+  }
+};
+
+}  // namespace
+
+void add_fp8_gemm(KernelTable& table) {
+  table.gemm[static_cast<int>(DType::kF8E4M3)] = gemm<Fp8Kernel>;
+}
+
+}  // namespace bundle::kernels::cpu::BUNDLE_ISA

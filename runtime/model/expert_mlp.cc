@@ -1,0 +1,120 @@
+#include "runtime/model/expert_mlp.h"
+
+#include <algorithm>
+
+namespace bundle::model {
+namespace {
+
+using kernels::Tensor;
+
+class ExpertMlp final : public FeedForwardLayer {
+ public:
+  float eps = 0.0f;
+  kernels::RouterShape shape;
+  std::vector<float> norm, bias;
+  Linear router;
+  std::unique_ptr<kernels::Experts> experts;
+  Linear shared_gate_up, shared_down;  // without weights: no shared experts
+
+  void forward(const Step& step, Tensor x) const override {
+    kernels::Device& device = step.device;
+    const Tensor normed = take(step.scratch, x.rows, x.cols);
+    const Tensor logits = take(step.scratch, x.rows, shape.experts);
+    device.rms_norm(x, {norm.data(), x.cols}, eps, normed);
+    device.matmul(*router.weight, normed, nullptr, false, logits);
+    const kernels::Routing routing = take_routing(step.scratch, x.rows);
+    device.route(logits, shape, bias.empty() ? nullptr : bias.data(), routing);
+    device.run_experts(*experts, normed, routing, x);
+    if (shared_down.weight) add_shared(step, normed, x);
+  }
+
+ private:
+  kernels::Routing take_routing(kernels::Arena& arena, std::int64_t rows) const {
+    const auto count = static_cast<std::size_t>(rows * shape.top_k);
+    return {static_cast<std::int32_t*>(arena.take(count * sizeof(std::int32_t))),
+            static_cast<float*>(arena.take(count * sizeof(float))), rows, shape.top_k};
+  }
+
+  void add_shared(const Step& step, Tensor normed, Tensor x) const {
+    const Tensor both = take(step.scratch, x.rows, shared_gate_up.weight->rows());
+    const Tensor active = take(step.scratch, x.rows, shared_down.weight->cols());
+    step.device.matmul(*shared_gate_up.weight, normed, nullptr, false, both);
+    step.device.silu_mul(both, active);
+    step.device.matmul(*shared_down.weight, active, nullptr, true, x);
+  }
+};
+
+kernels::RouterShape router_shape(const format::MoeConfig& moe) {
+  kernels::RouterShape shape;
+  shape.experts = moe.num_experts;
+  shape.top_k = moe.num_experts_per_token;
+  if (moe.topk_method != "greedy") {
+    shape.groups = moe.num_groups;
+    shape.top_groups = moe.top_groups;
+  }
+  const std::int64_t group_size = moe.num_experts / shape.groups;
+  if (moe.topk_method == "noaux_tc") shape.group_best = std::min<std::int64_t>(2, group_size);
+  shape.sigmoid = moe.scoring == "sigmoid";
+  shape.normalize = moe.norm_topk_prob;
+  shape.scale = static_cast<float>(moe.routed_scaling_factor);
+  return shape;
+}
+
+/// Mixtral names its mixture after the paper that it follows, the others after its place.
+struct MixtureNames {
+  std::string router;
+  std::string experts;
+  const char* gate;
+  const char* up;
+  const char* down;
+};
+
+MixtureNames names_of(const format::ModelConfig& config, const std::string& prefix) {
+  if (config.architecture == "MixtralForCausalLM") {
+    const std::string mixture = prefix + "block_sparse_moe.";
+    return {mixture + "gate", mixture + "experts.", ".w1", ".w3", ".w2"};
+  }
+  const std::string mixture = prefix + "mlp.";
+  return {mixture + "gate", mixture + "experts.", ".gate_proj", ".up_proj", ".down_proj"};
+}
+
+std::vector<ExpertNames> expert_names(const MixtureNames& names, std::int64_t count) {
+  std::vector<ExpertNames> all;
+  for (std::int64_t e = 0; e < count; ++e) {
+    const std::string expert = names.experts + std::to_string(e);
+    all.push_back({expert + names.gate, expert + names.up, expert + names.down});
+  }
+  return all;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<FeedForwardLayer>> load_expert_mlp(WeightLoader& weights,
+                                                          const format::ModelConfig& config,
+                                                          const std::string& prefix) {
+  const format::MoeConfig& moe = *config.moe;
+  const MixtureNames names = names_of(config, prefix);
+  auto mlp = std::make_unique<ExpertMlp>();
+  mlp->eps = static_cast<float>(config.rms_norm_eps);
+  mlp->shape = router_shape(moe);
+  BUNDLE_TRY(mlp->norm,
+             weights.vector(prefix + "post_attention_layernorm.weight", config.hidden_size));
+  // In float32, as the reference does: a rounded score may choose another expert.
+  BUNDLE_TRY(mlp->router, weights.wide_linear({names.router, moe.num_experts}, config.hidden_size));
+  if (moe.topk_method == "noaux_tc") {
+    BUNDLE_TRY(mlp->bias,
+               weights.vector(prefix + "mlp.gate.e_score_correction_bias", moe.num_experts));
+  }
+  BUNDLE_TRY(mlp->experts, weights.experts(expert_names(names, moe.num_experts),
+                                           config.hidden_size, moe.intermediate_size));
+  if (moe.num_shared_experts > 0) {
+    const std::int64_t width = moe.num_shared_experts * moe.intermediate_size;
+    const std::string shared = prefix + "mlp.shared_experts.";
+    const LinearPart gate_up[] = {{shared + "gate_proj", width}, {shared + "up_proj", width}};
+    BUNDLE_TRY(mlp->shared_gate_up, weights.linear(gate_up, config.hidden_size));
+    BUNDLE_TRY(mlp->shared_down, weights.linear({shared + "down_proj", config.hidden_size}, width));
+  }
+  return std::unique_ptr<FeedForwardLayer>(std::move(mlp));
+}
+
+}  // namespace bundle::model

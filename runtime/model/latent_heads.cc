@@ -1,0 +1,88 @@
+#include "runtime/model/latent_heads.h"
+
+namespace bundle::model {
+namespace {
+
+using kernels::WeightView;
+
+/// Rows first … first + count - 1 of a matrix.
+WeightView rows_of(const WeightView& matrix, std::int64_t first, std::int64_t count) {
+  const std::size_t row_bytes = matrix.data.size() / static_cast<std::size_t>(matrix.rows);
+  WeightView part = matrix;
+  part.rows = count;
+  part.data = matrix.data.subspan(static_cast<std::size_t>(first) * row_bytes,
+                                  static_cast<std::size_t>(count) * row_bytes);
+  part.scale_row = matrix.scale_row + first;
+  return part;
+}
+
+/// A tensor (heads, rows, cols) as one matrix a head.
+Result<std::vector<WeightView>> split_heads(const format::TensorView& tensor) {
+  if (tensor.type == DType::kF8E4M3) {
+    return bad_input("tensor '" + tensor.name + "' is of 8-bit floats without scales");
+  }
+  const WeightView all{tensor.type, tensor.data, tensor.shape[0] * tensor.shape[1],
+                       tensor.shape[2]};
+  std::vector<WeightView> heads;
+  for (std::int64_t h = 0; h < tensor.shape[0]; ++h) {
+    heads.push_back(rows_of(all, h * tensor.shape[1], tensor.shape[1]));
+  }
+  return heads;
+}
+
+}  // namespace
+
+Result<LatentHeads> LatentHeads::load(WeightLoader& weights, const kernels::LatentShape& shape,
+                                      const std::string& self) {
+  LatentHeads heads;
+  const bool split = !weights.has(self + "kv_b_proj.weight") && weights.has(self + "k_b_proj.weight");
+  BUNDLE_CHECK(split ? heads.load_split(weights, shape, self)
+                     : heads.load_joint(weights, shape, self));
+  return heads;
+}
+
+Status LatentHeads::load_joint(WeightLoader& weights, const kernels::LatentShape& shape,
+                               const std::string& self) {
+  const std::int64_t each = shape.nope_dim + shape.value_dim;
+  BUNDLE_TRY(const PublishedMatrix joint,
+             weights.matrix(self + "kv_b_proj.weight", shape.heads * each, shape.rank));
+  std::vector<WeightView> keys, values;
+  for (std::int64_t h = 0; h < shape.heads; ++h) {
+    keys.push_back(rows_of(joint.view, h * each, shape.nope_dim));
+    values.push_back(rows_of(joint.view, h * each + shape.nope_dim, shape.value_dim));
+  }
+  const std::string& name = joint.tensor->name;
+  BUNDLE_CHECK(pack_both(weights, keys, name, key_up_, key_absorb_));
+  BUNDLE_TRY(value_up_, weights.pack(values, name));
+  return weights.loaded(joint, key_up_->uses_source());
+}
+
+Status LatentHeads::load_split(WeightLoader& weights, const kernels::LatentShape& shape,
+                               const std::string& self) {
+  BUNDLE_TRY(const format::TensorView* key,
+             weights.tensor(self + "k_b_proj.weight", {shape.heads, shape.rank, shape.nope_dim}));
+  BUNDLE_TRY(const format::TensorView* value,
+             weights.tensor(self + "v_b_proj.weight", {shape.heads, shape.value_dim, shape.rank}));
+  BUNDLE_TRY(const std::vector<WeightView> keys, split_heads(*key));
+  BUNDLE_TRY(const std::vector<WeightView> values, split_heads(*value));
+  BUNDLE_CHECK(pack_both(weights, keys, key->name, key_absorb_, key_up_));
+  BUNDLE_TRY(value_up_, weights.pack(values, value->name));
+  BUNDLE_CHECK(weights.loaded({key, nullptr, {}}, key_absorb_->uses_source()));
+  return weights.loaded({value, nullptr, {}}, value_up_->uses_source());
+}
+
+Status LatentHeads::pack_both(WeightLoader& weights, const std::vector<WeightView>& published,
+                              const std::string& where, std::unique_ptr<kernels::Matrix>& straight,
+                              std::unique_ptr<kernels::Matrix>& turned) {
+  BUNDLE_TRY(straight, weights.pack(published, where));
+  std::vector<WeightView> views;
+  for (const WeightView& head : published) {
+    sources_.push_back(transpose(head));
+    views.push_back(sources_.back().view);
+  }
+  BUNDLE_TRY(turned, weights.pack(views, where));
+  if (!turned->uses_source()) sources_.clear();
+  return {};
+}
+
+}  // namespace bundle::model
