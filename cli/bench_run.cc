@@ -51,6 +51,7 @@ Result<std::unique_ptr<kernels::Device>> make_device(const BenchOptions& options
 }
 
 DType kv_dtype(const std::string& name) {
+  if (name == "fp8") return DType::kF8E4M3;
   return name == "f32" ? DType::kF32 : name == "bf16" ? DType::kBF16 : DType::kF16;
 }
 

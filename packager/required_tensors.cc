@@ -1,6 +1,5 @@
 #include "packager/required_tensors.h"
 
-#include <algorithm>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -25,27 +24,22 @@ class TensorCheck {
       prefix_ = fmt::format("model.layers.{}.", layer);
       BUNDLE_CHECK(need_in_layer("input_layernorm.weight", {hidden}));
       BUNDLE_CHECK(need_in_layer("post_attention_layernorm.weight", {hidden}));
-      if (!config_.mla) BUNDLE_CHECK(check_attention());
-      if (is_dense(layer)) BUNDLE_CHECK(check_mlp());
+      BUNDLE_CHECK(config_.mla ? check_latent_attention() : check_attention());
+      BUNDLE_CHECK(config_.has_experts(layer) ? check_experts()
+                                              : check_mlp("mlp.", config_.intermediate_size));
     }
     return {};
   }
 
  private:
-  bool is_dense(std::int64_t layer) const {
-    if (!config_.moe) return true;
-    return layer < config_.moe->first_dense_layers ||
-           std::ranges::find(config_.moe->dense_layers, layer) != config_.moe->dense_layers.end();
-  }
-
   Status check_attention() {
     const std::int64_t hidden = config_.hidden_size;
     const std::int64_t q_rows = config_.num_heads * config_.head_dim;
     const std::int64_t kv_rows = config_.num_kv_heads * config_.head_dim;
-    BUNDLE_CHECK(need_in_layer("self_attn.q_proj.weight", {q_rows, hidden}));
-    BUNDLE_CHECK(need_in_layer("self_attn.k_proj.weight", {kv_rows, hidden}));
-    BUNDLE_CHECK(need_in_layer("self_attn.v_proj.weight", {kv_rows, hidden}));
-    BUNDLE_CHECK(need_in_layer("self_attn.o_proj.weight", {hidden, q_rows}));
+    BUNDLE_CHECK(need_matrix("self_attn.q_proj", q_rows, hidden));
+    BUNDLE_CHECK(need_matrix("self_attn.k_proj", kv_rows, hidden));
+    BUNDLE_CHECK(need_matrix("self_attn.v_proj", kv_rows, hidden));
+    BUNDLE_CHECK(need_matrix("self_attn.o_proj", hidden, q_rows));
     if (config_.qk_norm) {
       BUNDLE_CHECK(need_in_layer("self_attn.q_norm.weight", {config_.head_dim}));
       BUNDLE_CHECK(need_in_layer("self_attn.k_norm.weight", {config_.head_dim}));
@@ -53,12 +47,67 @@ class TensorCheck {
     return {};
   }
 
-  Status check_mlp() {
+  Status check_latent_attention() {
+    const format::MlaConfig& mla = *config_.mla;
     const std::int64_t hidden = config_.hidden_size;
-    const std::int64_t wide = config_.intermediate_size;
-    BUNDLE_CHECK(need_in_layer("mlp.gate_proj.weight", {wide, hidden}));
-    BUNDLE_CHECK(need_in_layer("mlp.up_proj.weight", {wide, hidden}));
-    return need_in_layer("mlp.down_proj.weight", {hidden, wide});
+    const std::int64_t heads = config_.num_heads;
+    const std::int64_t q_rows = heads * config_.head_dim;
+    if (mla.q_lora_rank == 0) {
+      BUNDLE_CHECK(need_matrix("self_attn.q_proj", q_rows, hidden));
+    } else {
+      BUNDLE_CHECK(need_matrix("self_attn.q_a_proj", mla.q_lora_rank, hidden));
+      BUNDLE_CHECK(need_in_layer("self_attn.q_a_layernorm.weight", {mla.q_lora_rank}));
+      BUNDLE_CHECK(need_matrix("self_attn.q_b_proj", q_rows, mla.q_lora_rank));
+    }
+    BUNDLE_CHECK(need_matrix("self_attn.kv_a_proj_with_mqa",
+                             mla.kv_lora_rank + mla.qk_rope_head_dim, hidden));
+    BUNDLE_CHECK(need_in_layer("self_attn.kv_a_layernorm.weight", {mla.kv_lora_rank}));
+    BUNDLE_CHECK(need_matrix("self_attn.o_proj", hidden, heads * mla.v_head_dim));
+    // Newer GGUF files have the two halves of it, turned.
+    const std::string split = prefix_ + "self_attn.k_b_proj.weight";
+    if (format::find_optional_tensor(checkpoint_, split) == nullptr) {
+      return need_matrix("self_attn.kv_b_proj", heads * (mla.qk_nope_head_dim + mla.v_head_dim),
+                         mla.kv_lora_rank);
+    }
+    BUNDLE_CHECK(need(split, {heads, mla.kv_lora_rank, mla.qk_nope_head_dim}));
+    return need_in_layer("self_attn.v_b_proj.weight", {heads, mla.v_head_dim, mla.kv_lora_rank});
+  }
+
+  Status check_mlp(const std::string& name, std::int64_t wide) {
+    const std::int64_t hidden = config_.hidden_size;
+    BUNDLE_CHECK(need_matrix(name + "gate_proj", wide, hidden));
+    BUNDLE_CHECK(need_matrix(name + "up_proj", wide, hidden));
+    return need_matrix(name + "down_proj", hidden, wide);
+  }
+
+  Status check_experts() {
+    const format::MoeConfig& moe = *config_.moe;
+    const bool mixtral = config_.architecture == "MixtralForCausalLM";
+    const std::string mixture = mixtral ? "block_sparse_moe." : "mlp.";
+    BUNDLE_CHECK(need_in_layer(mixture + "gate.weight", {moe.num_experts, config_.hidden_size}));
+    if (moe.topk_method == "noaux_tc") {
+      BUNDLE_CHECK(need_in_layer("mlp.gate.e_score_correction_bias", {moe.num_experts}));
+    }
+    for (std::int64_t e = 0; e < moe.num_experts; ++e) {
+      const std::string expert = fmt::format("{}experts.{}.", mixture, e);
+      if (!mixtral) {
+        BUNDLE_CHECK(check_mlp(expert, moe.intermediate_size));
+        continue;
+      }
+      BUNDLE_CHECK(need_matrix(expert + "w1", moe.intermediate_size, config_.hidden_size));
+      BUNDLE_CHECK(need_matrix(expert + "w2", config_.hidden_size, moe.intermediate_size));
+      BUNDLE_CHECK(need_matrix(expert + "w3", moe.intermediate_size, config_.hidden_size));
+    }
+    if (moe.num_shared_experts == 0) return {};
+    return check_mlp("mlp.shared_experts.", moe.num_shared_experts * moe.intermediate_size);
+  }
+
+  /// An 8-bit matrix needs a scale for each block of 128x128 that it has part of.
+  Status need_matrix(const std::string& name, std::int64_t rows, std::int64_t cols) {
+    const std::string full = prefix_ + name + ".weight";
+    BUNDLE_CHECK(need(full, {rows, cols}));
+    if ((*format::find_tensor(checkpoint_, full))->type != DType::kF8E4M3) return {};
+    return need(full + "_scale_inv", {(rows + 127) / 128, (cols + 127) / 128});
   }
 
   Status need_in_layer(std::string_view name, const Shape& shape) {

@@ -23,7 +23,7 @@ struct BlockTable {
   /// Positions below it are computed otherwise than those from it on (Model::prompt_positions), a
   /// multiple of the block size: a block is shared only between tables that have it on one side.
   std::int64_t border = 0;
-  std::vector<std::int32_t> blocks;
+  std::vector<std::int32_t> blocks = {};
   std::size_t published = 0;  // so many of them, from the first, are nodes of the index
 };
 

@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "runtime/engine/kv_plan.h"
+#include "runtime/engine/prompt_lookup.h"
 #include "runtime/engine/random.h"
 #include "runtime/engine/sampler.h"
 #include "runtime/engine/scheduler.h"
@@ -44,6 +45,13 @@ bool contains(const std::vector<std::int32_t>& ids, std::int32_t id) {
   return std::find(ids.begin(), ids.end(), id) != ids.end();
 }
 
+/// A sequence's part of a step that was run: the rows of the step and the positions they are of.
+struct Computed {
+  std::uint64_t id = 0;
+  std::int64_t first_row = 0;
+  std::int64_t position = 0;
+};
+
 class ModelEngine final : public Engine {
  public:
   ModelEngine(std::unique_ptr<model::Model> model, std::unique_ptr<kernels::KvCache> cache,
@@ -56,7 +64,9 @@ class ModelEngine final : public Engine {
         seed_(options.seed != 0 ? options.seed : system_seed()),
         constraints_(options.constraints),
         blocks_(plan.blocks, options.block_tokens, options.prefix_cache),
-        scheduler_(blocks_, options.max_sequences) {}
+        scheduler_(blocks_, options.max_sequences),
+        speculation_(options.speculation),
+        draft_tokens_(options.draft_tokens) {}
 
   void submit(Request request) override;
   void abort(std::uint64_t id) override;
@@ -75,6 +85,10 @@ class ModelEngine final : public Engine {
   void take_logits(const Chunk& chunk, std::span<const float> logits, std::vector<Event>& events);
   void admit_compiled(std::vector<Event>& events);
   std::span<const std::int32_t> masked_ids(const Sequence& sequence) const;
+  void take_tokens(Sequence& sequence, std::span<const float> logits, std::vector<Event>& events);
+  void speculate(const std::vector<Computed>& computed);
+  void draft_by_model(const std::vector<Computed>& computed);
+  std::int64_t most_drafts(const Sequence& sequence) const;
   void fail(Sequence& sequence, const Error& error, std::vector<Event>& events);
   Status score_prompt(Sequence& sequence, std::int64_t position, std::span<const float> row);
   Status choose_token(Sequence& sequence, std::span<const float> row, Event& event);
@@ -91,6 +105,8 @@ class ModelEngine final : public Engine {
   std::shared_ptr<ConstraintCompiler> constraints_;
   BlockManager blocks_;
   Scheduler scheduler_;
+  Speculation speculation_;
+  std::int64_t draft_tokens_;
   Sampler sampler_;
   StepPacer pacer_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Sequence>> sequences_;
@@ -98,6 +114,7 @@ class ModelEngine final : public Engine {
   std::vector<Sequence*> compiling_;  // not yet with the scheduler
   std::uint64_t arrivals_ = 0;
   std::vector<float> logits_;
+  std::vector<float> draft_logits_;
   EngineStats counters_;
 };
 
@@ -205,6 +222,12 @@ bool ModelEngine::step(std::vector<Event>& events) {
     if (!compiling_.empty()) compiling_.front()->constraint->wait(kCompileWait);
     return had_pending || !events.empty() || !compiling_.empty();
   }
+  std::vector<Computed> computed;
+  std::int64_t rows = 0;
+  for (const Chunk& chunk : batch) {
+    computed.push_back({chunk.sequence->request.id, rows, chunk.sequence->computed});
+    rows += chunk.tokens + chunk.drafts;
+  }
   run(batch);
   scheduler_.commit(batch);
   ++counters_.steps;
@@ -214,6 +237,7 @@ bool ModelEngine::step(std::vector<Event>& events) {
     if (count > 0) take_logits(chunk, {row, count}, events);
     row += count;
   }
+  if (speculation_ != Speculation::kOff) speculate(computed);
   return true;
 }
 
@@ -224,10 +248,18 @@ StepBudget ModelEngine::budget() const {
 
 void ModelEngine::run(const Batch& batch) {
   std::vector<model::SequenceChunk> chunks;
+  std::vector<std::vector<std::int32_t>> guessed;  // a token with its guesses
+  guessed.reserve(batch.size());
   for (const Chunk& chunk : batch) {
     const Sequence& s = *chunk.sequence;
-    const auto tokens = std::span(s.tokens).subspan(static_cast<std::size_t>(s.computed),
-                                                    static_cast<std::size_t>(chunk.tokens));
+    auto tokens = std::span(s.tokens).subspan(static_cast<std::size_t>(s.computed),
+                                              static_cast<std::size_t>(chunk.tokens));
+    if (chunk.drafts > 0) {
+      guessed.emplace_back(tokens.begin(), tokens.end());
+      guessed.back().insert(guessed.back().end(), s.drafts.begin(),
+                            s.drafts.begin() + chunk.drafts);
+      tokens = guessed.back();
+    }
     chunks.push_back({tokens, s.computed, s.table.blocks, chunk.logits, s.prompt_size});
   }
   const auto start = std::chrono::steady_clock::now();
@@ -239,7 +271,7 @@ void ModelEngine::observe(const Batch& batch, double seconds) {
   std::int64_t decodes = 0;
   std::int64_t prompt_tokens = 0;
   for (const Chunk& chunk : batch) {
-    (chunk.tokens == 1 ? decodes : prompt_tokens) += chunk.tokens;
+    (chunk.tokens == 1 ? decodes : prompt_tokens) += chunk.tokens + chunk.drafts;
   }
   pacer_.observe(decodes, prompt_tokens, seconds);
 }
@@ -250,20 +282,92 @@ void ModelEngine::take_logits(const Chunk& chunk, std::span<const float> logits,
                               std::vector<Event>& events) {
   Sequence& sequence = *chunk.sequence;
   const auto width = static_cast<std::size_t>(vocab_size());
-  std::int64_t position = sequence.computed - chunk.logits;
+  std::int64_t position = sequence.computed - chunk.logits + chunk.drafts;
   for (; position + 1 < sequence.size(); ++position, logits = logits.subspan(width)) {
     if (Status scored = score_prompt(sequence, position, logits.first(width)); !scored) {
       return fail(sequence, scored.error(), events);
     }
     if (logits.size() == width) return;
   }
+  take_tokens(sequence, logits, events);
+}
+
+/// A row for the token to come, and one behind each guess: what is drawn from a row is the output,
+/// and the next row counts only if that was the guess. So guesses change no output.
+void ModelEngine::take_tokens(Sequence& sequence, std::span<const float> logits,
+                              std::vector<Event>& events) {
+  const auto width = static_cast<std::size_t>(vocab_size());
+  const std::size_t drafts = logits.size() / width - 1;
+  if (drafts > 0) ++counters_.drafts;
+  counters_.draft_tokens += static_cast<std::int64_t>(drafts);
   Event event = first_event(sequence);
-  if (Status chosen = choose_token(sequence, logits, event); !chosen) {
-    return fail(sequence, chosen.error(), events);
+  for (std::size_t i = 0; i <= drafts; ++i) {
+    if (Status chosen = choose_token(sequence, logits.subspan(i * width, width), event); !chosen) {
+      return fail(sequence, chosen.error(), events);
+    }
+    if (event.finish != FinishReason::kNone || i == drafts) break;
+    if (sequence.tokens.back() != sequence.drafts[i]) break;
+    ++sequence.computed;
+    ++counters_.accepted_tokens;
   }
+  sequence.drafts.clear();
   const bool over = event.finish != FinishReason::kNone;
   events.push_back(std::move(event));
   if (over) end(sequence);
+}
+
+/// Guesses that could still become output.
+std::int64_t ModelEngine::most_drafts(const Sequence& sequence) const {
+  const std::int64_t outputs = sequence.request.sampling.max_tokens - sequence.outputs() - 1;
+  const std::int64_t room = max_context_ - sequence.size() - 1;
+  const std::int64_t most = speculation_ == Speculation::kModel ? 1 : draft_tokens_;
+  return std::min({most, outputs, room});
+}
+
+/// Makes guesses for the sequences of this step that go on decoding.
+void ModelEngine::speculate(const std::vector<Computed>& computed) {
+  if (speculation_ == Speculation::kModel) return draft_by_model(computed);
+  for (const Computed& part : computed) {
+    const auto found = sequences_.find(part.id);
+    if (found == sequences_.end() || !found->second->decoding()) continue;
+    Sequence& sequence = *found->second;
+    sequence.drafts = look_up(sequence.tokens, most_drafts(sequence));
+  }
+}
+
+/// Runs the prediction layer over the step's rows that turned out right, so that its cache keeps
+/// up; those of a sequence that decodes give a guess. A shared block's last position may have been
+/// drafted from another token than this sequence's: such a guess may be worse, never wrong.
+void ModelEngine::draft_by_model(const std::vector<Computed>& computed) {
+  std::vector<model::DraftChunk> chunks;
+  std::vector<Sequence*> asking;
+  for (const Computed& part : computed) {
+    const auto found = sequences_.find(part.id);
+    if (found == sequences_.end()) continue;
+    Sequence& sequence = *found->second;
+    const std::int64_t rows = sequence.computed - part.position;
+    if (rows <= 0 || sequence.size() < sequence.computed + 1) continue;
+    const auto following =
+        std::span(sequence.tokens)
+            .subspan(static_cast<std::size_t>(part.position) + 1, static_cast<std::size_t>(rows));
+    const bool asks = sequence.decoding() && most_drafts(sequence) > 0;
+    if (asks) asking.push_back(&sequence);
+    chunks.push_back({part.first_row, following, part.position, sequence.table.blocks, asks,
+                      sequence.prompt_size});
+  }
+  model_->draft(chunks, *cache_, draft_logits_);
+  std::span<const float> row(draft_logits_);
+  for (Sequence* sequence : asking) {
+    // The draw that the next step will make, on the guessed distribution.
+    const SampleContext context{sequence->request.sampling,
+                                sequence->history,
+                                {},
+                                sequence->seed,
+                                static_cast<std::uint64_t>(sequence->outputs())};
+    const auto guess = sampler_.choose(row.first(static_cast<std::size_t>(vocab_size())), context);
+    if (guess) sequence->drafts = {*guess};
+    row = row.subspan(static_cast<std::size_t>(vocab_size()));
+  }
 }
 
 void ModelEngine::fail(Sequence& sequence, const Error& error, std::vector<Event>& events) {
@@ -369,6 +473,11 @@ std::string ModelEngine::audit() const {
 Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<model::Model> model,
                                                kernels::Device& device,
                                                const EngineOptions& options) {
+  if (options.speculation == Speculation::kModel && !model->can_draft()) {
+    return Error{ErrorCode::kUsage, "the model has no prediction layer to speculate with",
+                 "runtime.speculation", "Choose lookup or off."};
+  }
+  model->set_drafting(options.speculation == Speculation::kModel);
   const kernels::KvShape shape = model->kv_shape(options.kv_type, options.block_tokens);
   const KvNeeds needs{shape.bytes_per_token(), model->config().max_positions};
   BUNDLE_TRY(const KvPlan plan, plan_kv(needs, options, available_memory()));

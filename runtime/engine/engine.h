@@ -13,6 +13,14 @@
 
 namespace bundle::engine {
 
+/// Who guesses tokens ahead, which the next step then checks beside its own: several tokens a step
+/// where the guesses are right, and the same output, bit for bit, as without.
+enum class Speculation : std::uint8_t {
+  kOff,
+  kLookup,  // what followed the last tokens earlier in the sequence
+  kModel,   // the model's prediction layer (MTP), one token
+};
+
 struct EngineOptions {
   std::int64_t max_context = 0;  // tokens of prompt and output; 0: the model's own
   std::int64_t kv_tokens = 0;    // positions of cache in all; 0: planned from free memory
@@ -21,7 +29,9 @@ struct EngineOptions {
   std::int64_t max_step_tokens = 512;  // budget of one step over prefill chunks and decodes
   DType kv_type = DType::kF16;
   bool prefix_cache = true;
-  std::uint64_t seed = 0;  // of requests without one; 0: from the system
+  Speculation speculation = Speculation::kOff;
+  std::int64_t draft_tokens = 4;  // most guesses a step with kLookup
+  std::uint64_t seed = 0;         // of requests without one; 0: from the system
   /// Bytes of weights that stay in the page cache: planning leaves them room.
   std::uint64_t mapped_weight_bytes = 0;
   /// Null: requests with a constraint are refused.

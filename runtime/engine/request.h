@@ -90,8 +90,11 @@ struct EngineStats {
   std::int64_t prefix_hits = 0;     // tokens found there
   std::int64_t preemptions = 0;
   std::int64_t steps = 0;
-  std::int64_t max_context = 0;    // longest prompt + output that fits
-  std::int64_t max_sequences = 0;  // that run at once
+  std::int64_t max_context = 0;      // longest prompt + output that fits
+  std::int64_t max_sequences = 0;    // that run at once
+  std::int64_t drafts = 0;           // steps of a sequence that had guesses to check
+  std::int64_t draft_tokens = 0;     // guesses checked
+  std::int64_t accepted_tokens = 0;  // guesses that were right
 };
 
 }  // namespace bundle::engine

@@ -48,7 +48,8 @@ void Scheduler::remove(Sequence& sequence) {
 Batch Scheduler::next(const StepBudget& budget) {
   Batch batch;
   add_decodes(batch, budget.tokens);
-  const auto decodes = static_cast<std::int64_t>(batch.size());
+  std::int64_t decodes = 0;
+  for (const Chunk& chunk : batch) decodes += 1 + chunk.drafts;
   std::int64_t left =
       std::min(budget.tokens - decodes, decodes > 0 ? budget.interleaved : budget.prompt);
   add_prompts(batch, left, budget.logit_rows);
@@ -70,8 +71,19 @@ void Scheduler::add_decodes(Batch& batch, std::int64_t budget) {
     Sequence& sequence = *running_[i];
     if (!sequence.decoding() || !make_room(sequence)) continue;
     batch.push_back(make_chunk(sequence, 1, 1));
-    --budget;
+    Chunk& chunk = batch.back();
+    chunk.drafts = chunk.logits == 1 ? fit_drafts(sequence, budget - 1) : 0;
+    chunk.logits += chunk.drafts;
+    budget -= 1 + chunk.drafts;
   }
+}
+
+/// How many of a sequence's guesses are checked: as budget and free blocks allow. Nobody is put out
+/// for a guess.
+std::int64_t Scheduler::fit_drafts(Sequence& sequence, std::int64_t budget) {
+  auto drafts = std::min(budget, static_cast<std::int64_t>(sequence.drafts.size()));
+  if (drafts > 0 && !blocks_.grow(sequence.table, sequence.size() + drafts)) drafts = 0;
+  return drafts;
 }
 
 void Scheduler::add_prompts(Batch& batch, std::int64_t& budget, std::int64_t logit_rows) {
@@ -144,6 +156,7 @@ void Scheduler::preempt(Sequence& sequence) {
   std::erase(running_, &sequence);
   blocks_.release(sequence.table);
   sequence.computed = 0;
+  sequence.drafts.clear();
   add(sequence);
   ++preemptions_;
 }

@@ -17,11 +17,13 @@
 namespace bundle::engine {
 
 /// One sequence's share of a step: its tokens at positions computed … computed + tokens - 1, with
-/// logits for the last `logits` of them.
+/// logits for the last `logits` of them. A decode may have guesses to check: the sequence's drafts
+/// follow its token, each with logits of its own.
 struct Chunk {
   Sequence* sequence = nullptr;
   std::int64_t tokens = 0;
   std::int64_t logits = 0;
+  std::int64_t drafts = 0;
 };
 using Batch = std::vector<Chunk>;
 
@@ -54,6 +56,7 @@ class Scheduler {
 
  private:
   void add_decodes(Batch& batch, std::int64_t budget);
+  std::int64_t fit_drafts(Sequence& sequence, std::int64_t budget);
   void add_prompts(Batch& batch, std::int64_t& budget, std::int64_t logit_rows);
   void admit_waiting(Batch& batch, std::int64_t& budget, std::int64_t logit_rows);
   bool admit(Sequence& sequence);

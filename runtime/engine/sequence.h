@@ -34,7 +34,8 @@ struct Sequence {
 
   std::vector<std::int32_t> tokens;  // prompt, then output
   std::int64_t prompt_size = 0;
-  std::int64_t computed = 0;  // so many positions, from the first, are in the cache
+  std::int64_t computed = 0;         // so many positions, from the first, are in the cache
+  std::vector<std::int32_t> drafts;  // guesses at what follows, for the next step to check
   BlockTable table;
   TokenHistory history;                           // kept when the request has penalties
   std::unique_ptr<ConstrainedOutput> constraint;  // null: none

@@ -80,9 +80,9 @@ class Experts {
 ///   `group_best` largest choices is largest stay; of their experts the top_k of largest choice
 ///   weight[e] = score[e] · scale, divided by the sum of the chosen scores + 1e-20 if `normalize`
 ///
-/// Ties go to the lower number. So Mixtral and Qwen3-MoE (softmax, normalize), DeepSeek-V2 (softmax,
-/// groups by their best expert) and DeepSeek-V3 (sigmoid, bias, groups by their two best) are one
-/// rule.
+/// Ties go to the lower number. So Mixtral and Qwen3-MoE (softmax, normalize), DeepSeek-V2
+/// (softmax, groups by their best expert) and DeepSeek-V3 (sigmoid, bias, groups by their two best)
+/// are one rule.
 struct RouterShape {
   std::int64_t experts = 0;
   std::int64_t top_k = 0;
@@ -132,7 +132,7 @@ struct KvShape {
   std::int64_t kv_heads = 0;
   std::int64_t head_dim = 0;
   std::int64_t block_tokens = 16;
-  DType type = DType::kF16;  // kF32, kF16 or kBF16
+  DType type = DType::kF16;  // kF32, kF16, kBF16, or kF8E4M3: rounded to nearest, at most 448
   std::int64_t latent_rank = 0;
 
   /// Vectors of head_dim elements that a position holds for a head: key and value, or the latent.
@@ -229,6 +229,11 @@ class Device {
 
   /// out = x / sqrt(mean(x²) + eps) · weight, each row alone. out may be x.
   virtual void rms_norm(Tensor x, Vector weight, float eps, Tensor out) = 0;
+
+  /// out (n, 2 c): rms_norm of a (n, c) beside that of b (n, c); rows of a that `blank` lists count
+  /// as zero. For draft layers, which start from a token and a hidden state.
+  virtual void join_norms(Tensor a, Vector a_weight, Tensor b, Vector b_weight, float eps,
+                          std::span<const std::int64_t> blank, Tensor out) = 0;
 
   /// y = x Wᵀ + bias, or y += … with `accumulate`. x (n, W.cols), y (n, W.rows), bias (W.rows) or
   /// null.

@@ -15,18 +15,20 @@ namespace {
 constexpr std::uint64_t kMagic = 0x314C4E4843444E42;  // "BNDCHNL1"
 constexpr std::size_t kLeastRing = 4096;
 constexpr std::size_t kMostRing = 1u << 30;
-constexpr std::size_t kStats = 13;
+constexpr std::size_t kStats = 16;
 constexpr auto kOrder = std::memory_order_seq_cst;
 
 std::array<std::int64_t, kStats> flatten(const engine::EngineStats& s) {
   return {
-      s.running,       s.waiting,          s.kv_blocks_total, s.kv_blocks_used, s.kv_block_tokens,
-      s.prompt_tokens, s.generated_tokens, s.prefix_queries,  s.prefix_hits,    s.preemptions,
-      s.steps,         s.max_context,      s.max_sequences};
+      s.running,        s.waiting,          s.kv_blocks_total, s.kv_blocks_used, s.kv_block_tokens,
+      s.prompt_tokens,  s.generated_tokens, s.prefix_queries,  s.prefix_hits,    s.preemptions,
+      s.steps,          s.max_context,      s.max_sequences,   s.drafts,         s.draft_tokens,
+      s.accepted_tokens};
 }
 
 engine::EngineStats unflatten(const std::array<std::int64_t, kStats>& v) {
-  return {v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12]};
+  return {v[0], v[1], v[2],  v[3],  v[4],  v[5],  v[6],  v[7],
+          v[8], v[9], v[10], v[11], v[12], v[13], v[14], v[15]};
 }
 
 }  // namespace

@@ -11,6 +11,9 @@ void add_counters(engine::EngineStats& to, const engine::EngineStats& from) {
   to.generated_tokens += from.generated_tokens;
   to.prefix_queries += from.prefix_queries;
   to.prefix_hits += from.prefix_hits;
+  to.drafts += from.drafts;
+  to.draft_tokens += from.draft_tokens;
+  to.accepted_tokens += from.accepted_tokens;
   to.preemptions += from.preemptions;
   to.steps += from.steps;
 }

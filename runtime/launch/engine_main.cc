@@ -36,7 +36,8 @@ Result<LoadedEngine> load_engine(const std::string& spec, const Progress& progre
   BUNDLE_TRY(format::Checkpoint checkpoint, format::Checkpoint::open(std::move(launch.model)));
   BUNDLE_TRY(auto device, make_device(settings));
   auto ground = std::make_shared<Ground>(Ground{std::move(checkpoint), std::move(device)});
-  BUNDLE_TRY(auto model, model::load_model(ground->checkpoint, *ground->device, progress));
+  const bool draft = settings.engine.speculation == engine::Speculation::kModel;
+  BUNDLE_TRY(auto model, model::load_model(ground->checkpoint, *ground->device, progress, {draft}));
   // What was not repacked into private memory stays in the page cache.
   const std::uint64_t weights = ground->checkpoint.weight_bytes();
   settings.engine.mapped_weight_bytes = weights - std::min(weights, model->resident_bytes());

@@ -51,7 +51,13 @@ void set_text(const JsonObject& section, std::string_view key, std::string& targ
 }
 
 DType kv_type(std::string_view name) {
+  if (name == "fp8") return DType::kF8E4M3;
   return name == "f32" ? DType::kF32 : name == "bf16" ? DType::kBF16 : DType::kF16;
+}
+
+engine::Speculation speculation(std::string_view name) {
+  if (name == "mtp") return engine::Speculation::kModel;
+  return name == "lookup" ? engine::Speculation::kLookup : engine::Speculation::kOff;
 }
 
 void read_sampling(const JsonObject& section, RuntimeSettings& settings) {
@@ -86,6 +92,9 @@ Result<RuntimeSettings> read_runtime_settings(const JsonObject& runtime, std::st
   if (const Json* value = present(runtime, "prefix_cache")) engine.prefix_cache = value->get_bool();
   if (const Json* value = present(runtime, "kv_type"))
     engine.kv_type = kv_type(value->get_string());
+  if (const Json* value = present(runtime, "speculation"))
+    engine.speculation = speculation(value->get_string());
+  set_number<std::int64_t>(runtime, "draft_tokens", engine.draft_tokens);
   set_text(runtime, "backend", settings.backend);
   set_text(runtime, "chat_template", settings.chat_template);
   set_text(runtime, "reasoning_parser", settings.reasoning_parser);

@@ -105,8 +105,8 @@ Result<std::unique_ptr<FeedForwardLayer>> load_expert_mlp(WeightLoader& weights,
     BUNDLE_TRY(mlp->bias,
                weights.vector(prefix + "mlp.gate.e_score_correction_bias", moe.num_experts));
   }
-  BUNDLE_TRY(mlp->experts, weights.experts(expert_names(names, moe.num_experts),
-                                           config.hidden_size, moe.intermediate_size));
+  BUNDLE_TRY(mlp->experts, weights.experts(expert_names(names, moe.num_experts), config.hidden_size,
+                                           moe.intermediate_size));
   if (moe.num_shared_experts > 0) {
     const std::int64_t width = moe.num_shared_experts * moe.intermediate_size;
     const std::string shared = prefix + "mlp.shared_experts.";

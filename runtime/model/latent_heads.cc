@@ -35,7 +35,8 @@ Result<std::vector<WeightView>> split_heads(const format::TensorView& tensor) {
 Result<LatentHeads> LatentHeads::load(WeightLoader& weights, const kernels::LatentShape& shape,
                                       const std::string& self) {
   LatentHeads heads;
-  const bool split = !weights.has(self + "kv_b_proj.weight") && weights.has(self + "k_b_proj.weight");
+  const bool split =
+      !weights.has(self + "kv_b_proj.weight") && weights.has(self + "k_b_proj.weight");
   BUNDLE_CHECK(split ? heads.load_split(weights, shape, self)
                      : heads.load_joint(weights, shape, self));
   return heads;

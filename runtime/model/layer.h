@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 
 #include "runtime/kernels/device.h"
@@ -44,6 +45,11 @@ class FeedForwardLayer {
   virtual ~FeedForwardLayer() = default;
   /// x += feed_forward(norm(x)).
   virtual void forward(const Step& step, kernels::Tensor x) const = 0;
+};
+
+struct DecoderLayer {
+  std::unique_ptr<AttentionLayer> attention;
+  std::unique_ptr<FeedForwardLayer> feed_forward;
 };
 
 }  // namespace bundle::model

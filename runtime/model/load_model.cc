@@ -22,13 +22,23 @@ Result<std::unique_ptr<Rope>> load_rope(WeightLoader& weights, const ModelConfig
   return std::make_unique<Rope>(std::move(rope));
 }
 
+std::string layer_prefix(std::int64_t index) {
+  return "model.layers." + std::to_string(index) + ".";
+}
+
+/// Some converters leave the prediction layer out and keep its number in the configuration.
+bool has_draft(const format::Checkpoint& checkpoint, const ModelConfig& config) {
+  const std::string join = layer_prefix(config.num_layers) + "eh_proj.weight";
+  return config.num_mtp_layers > 0 && format::find_optional_tensor(checkpoint, join) != nullptr;
+}
+
 Result<DecoderLayer> load_layer(WeightLoader& weights, const ModelConfig& config, const Rope& rope,
                                 std::int64_t index) {
-  const std::string prefix = "model.layers." + std::to_string(index) + ".";
+  const std::string prefix = layer_prefix(index);
   DecoderLayer layer;
-  BUNDLE_TRY(layer.attention,
-             config.mla ? load_latent_attention(weights, config, rope, prefix, index)
-                        : load_grouped_attention(weights, config, rope, prefix, index));
+  BUNDLE_TRY(layer.attention, config.mla
+                                  ? load_latent_attention(weights, config, rope, prefix, index)
+                                  : load_grouped_attention(weights, config, rope, prefix, index));
   BUNDLE_TRY(layer.feed_forward, config.has_experts(index)
                                      ? load_expert_mlp(weights, config, prefix)
                                      : load_dense_mlp(weights, config, prefix));
@@ -38,11 +48,15 @@ Result<DecoderLayer> load_layer(WeightLoader& weights, const ModelConfig& config
 }  // namespace
 
 Result<std::unique_ptr<Model>> load_model(const format::Checkpoint& checkpoint,
-                                          kernels::Device& device, const Progress& progress) {
+                                          kernels::Device& device, const Progress& progress,
+                                          const LoadOptions& options) {
   TransformerParts parts;
   BUNDLE_TRY(parts.config, format::read_model_config(checkpoint));
   const ModelConfig& config = parts.config;
   WeightLoader weights(checkpoint, device, progress);
+  for (std::int64_t i = options.draft ? 1 : 0; i < config.num_mtp_layers; ++i) {
+    weights.leave_out(layer_prefix(config.num_layers + i));
+  }
   BUNDLE_TRY(parts.rope, load_rope(weights, config));
   BUNDLE_TRY(parts.embedding,
              weights.linear({"model.embed_tokens", config.vocab_size}, config.hidden_size));
@@ -53,6 +67,11 @@ Result<std::unique_ptr<Model>> load_model(const format::Checkpoint& checkpoint,
   BUNDLE_TRY(parts.norm, weights.vector("model.norm.weight", config.hidden_size));
   if (!config.tied_embeddings) {
     BUNDLE_TRY(parts.output, weights.linear({"lm_head", config.vocab_size}, config.hidden_size));
+  }
+  if (options.draft && has_draft(checkpoint, config)) {
+    BUNDLE_TRY(DecoderLayer decoder, load_layer(weights, config, *parts.rope, config.num_layers));
+    BUNDLE_TRY(parts.draft, DraftLayer::load(weights, config, layer_prefix(config.num_layers),
+                                             std::move(decoder)));
   }
   parts.resident_bytes = weights.resident_bytes();
   return std::unique_ptr<Model>(std::make_unique<Transformer>(std::move(parts), device));

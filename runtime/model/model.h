@@ -31,6 +31,17 @@ struct SequenceChunk {
   std::int64_t prompt = 0;
 };
 
+/// Rows of the last step for a draft layer: `following` are the tokens that come after the step's
+/// rows first_row … first_row + following.size() - 1, which are of one sequence, from `position`.
+struct DraftChunk {
+  std::int64_t first_row = 0;  // of the step: all chunks' tokens one after the other
+  std::span<const std::int32_t> following;
+  std::int64_t position = 0;
+  std::span<const std::int32_t> blocks;
+  bool logits = false;  // of the last row
+  std::int64_t prompt = 0;
+};
+
 /// Weights on a device. Thread-compatible: one step at a time.
 class Model {
  public:
@@ -48,14 +59,29 @@ class Model {
   virtual void forward(std::span<const SequenceChunk> chunks, kernels::KvCache& cache,
                        std::vector<float>& logits) = 0;
 
+  /// Whether a layer was loaded that predicts one token further (DeepSeek-V3's MTP).
+  virtual bool can_draft() const { return false; }
+  /// With drafts, every forward() keeps what draft() starts from, and kv_shape() has a layer more.
+  /// Logits of forward() are the same, bit for bit. Call it before kv_shape(), if at all.
+  virtual void set_drafting(bool /*on*/) {}
+  /// Runs the draft layer over rows of the last forward(), writing its own keys and values.
+  /// `logits` receives a row for each chunk that asks: of the token after its last following one.
+  virtual void draft(std::span<const DraftChunk> /*chunks*/, kernels::KvCache& /*cache*/,
+                     std::vector<float>& /*logits*/) {}
+
   /// Private memory of the weights, in bytes (beside what stays mapped).
   virtual std::uint64_t resident_bytes() const = 0;
+};
+
+struct LoadOptions {
+  bool draft = false;  // the prediction layer too, where there is one
 };
 
 /// Loads the model of a checkpoint onto a device, which must outlive it; so must the checkpoint
 /// (its maps). kBadInput names an unknown architecture, a missing tensor, or one whose shape is
 /// not what the configuration says.
 Result<std::unique_ptr<Model>> load_model(const format::Checkpoint& checkpoint,
-                                          kernels::Device& device, const Progress& progress = {});
+                                          kernels::Device& device, const Progress& progress = {},
+                                          const LoadOptions& options = {});
 
 }  // namespace bundle::model

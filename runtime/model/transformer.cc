@@ -10,15 +10,17 @@ Transformer::Transformer(TransformerParts parts, kernels::Device& device)
     : parts_(std::move(parts)),
       device_(device),
       lasting_(device.make_arena()),
-      scratch_(device.make_arena()) {}
+      scratch_(device.make_arena()),
+      kept_(device.make_arena()) {}
 
 kernels::KvShape Transformer::kv_shape(DType type, std::int64_t block_tokens) const {
   const format::ModelConfig& config = parts_.config;
+  const std::int64_t layers = config.num_layers + (drafting_ ? 1 : 0);
   if (!config.mla) {
-    return {config.num_layers, config.num_kv_heads, config.head_dim, block_tokens, type, 0};
+    return {layers, config.num_kv_heads, config.head_dim, block_tokens, type, 0};
   }
   const std::int64_t rank = config.mla->kv_lora_rank;
-  return {config.num_layers, 1, rank + config.mla->qk_rope_head_dim, block_tokens, type, rank};
+  return {layers, 1, rank + config.mla->qk_rope_head_dim, block_tokens, type, rank};
 }
 
 std::int64_t Transformer::prompt_positions(std::int64_t prompt) const {
@@ -62,7 +64,8 @@ Tensor Transformer::run_layers(kernels::KvCache& cache) {
   Tensor x = take(*lasting_, static_cast<std::int64_t>(ids_.size()), parts_.config.hidden_size);
   device_.embed(*parts_.embedding.weight, ids_, x);
   for (const DecoderLayer& layer : parts_.layers) {
-    const bool narrows = &layer == &parts_.layers.back() && kept_rows_.size() != ids_.size();
+    const bool last = &layer == &parts_.layers.back();
+    const bool narrows = last && !drafting_ && kept_rows_.size() != ids_.size();
     x = layer.attention->forward(step, x, narrows ? &kept : nullptr);
     scratch_->reset();
     if (x.rows > 0) layer.feed_forward->forward(step, x);
@@ -71,19 +74,74 @@ Tensor Transformer::run_layers(kernels::KvCache& cache) {
   return x;
 }
 
+kernels::Vector Transformer::norm() const {
+  return {parts_.norm.data(), static_cast<std::int64_t>(parts_.norm.size())};
+}
+
+const kernels::Matrix& Transformer::output() const {
+  return parts_.output.weight ? *parts_.output.weight : *parts_.embedding.weight;
+}
+
+/// Logits of the hidden states x, before the last norm.
+void Transformer::write_logits(Tensor x, std::vector<float>& logits) {
+  if (x.rows == 0) return;
+  const Tensor scores = take(*scratch_, x.rows, output().rows());
+  device_.norm_matmul(x, norm(), eps(), output(), parts_.output.bias_data(), scores);
+  device_.read(scores, logits.data());
+  scratch_->reset();
+}
+
 void Transformer::forward(std::span<const SequenceChunk> chunks, kernels::KvCache& cache,
                           std::vector<float>& logits) {
   lay_out(chunks);
   logits.resize(kept_rows_.size() * static_cast<std::size_t>(parts_.config.vocab_size));
   if (ids_.empty()) return;
-  const Tensor x = run_layers(cache);
+  Tensor x = run_layers(cache);
+  if (drafting_) {
+    kept_->reset();
+    hidden_ = take(*kept_, x.rows, x.cols);
+    device_.rms_norm(x, norm(), eps(), hidden_);
+    if (kept_rows_.size() != ids_.size()) {
+      const Tensor asked = take(*lasting_, static_cast<std::int64_t>(kept_rows_.size()), x.cols);
+      device_.gather_rows(x, kept_rows_, asked);
+      x = asked;
+    }
+  }
+  write_logits(x, logits);
+  lasting_->reset();
+}
+
+void Transformer::draft(std::span<const DraftChunk> chunks, kernels::KvCache& cache,
+                        std::vector<float>& logits) {
+  if (!drafting_) return;
+  ids_.clear();
+  slices_.clear();
+  kept_rows_.clear();
+  kept_slices_.clear();
+  std::vector<std::int64_t> rows, blank;
+  for (const DraftChunk& chunk : chunks) {
+    const auto first = static_cast<std::int64_t>(ids_.size());
+    const auto count = static_cast<std::int64_t>(chunk.following.size());
+    ids_.insert(ids_.end(), chunk.following.begin(), chunk.following.end());
+    for (std::int64_t i = 0; i < count; ++i) rows.push_back(chunk.first_row + i);
+    if (chunk.position == 0 && count > 0) blank.push_back(first);
+    const SequenceChunk part{chunk.following, chunk.position, chunk.blocks, 0, chunk.prompt};
+    add_slices(part, 0, first, slices_);
+    if (!chunk.logits || count == 0) continue;
+    add_slices(part, count - 1, static_cast<std::int64_t>(kept_rows_.size()), kept_slices_);
+    kept_rows_.push_back(first + count - 1);
+  }
+  logits.resize(kept_rows_.size() * static_cast<std::size_t>(parts_.config.vocab_size));
+  if (ids_.empty()) return;
+  const Step step{device_, cache, *lasting_, *scratch_, slices_};
+  const Tensor hidden = take(*lasting_, static_cast<std::int64_t>(ids_.size()), hidden_.cols);
+  device_.gather_rows(hidden_, rows, hidden);
+  const kernels::Matrix* embedding = parts_.embedding.weight.get();
+  const Tensor x =
+      parts_.draft->forward(step, *embedding, ids_, hidden, blank, {kept_rows_, kept_slices_});
   if (x.rows > 0) {
-    const kernels::Matrix& output =
-        parts_.output.weight ? *parts_.output.weight : *parts_.embedding.weight;
-    const Tensor scores = take(*scratch_, x.rows, output.rows());
-    device_.norm_matmul(x, {parts_.norm.data(), x.cols},
-                        static_cast<float>(parts_.config.rms_norm_eps), output,
-                        parts_.output.bias_data(), scores);
+    const Tensor scores = take(*scratch_, x.rows, output().rows());
+    parts_.draft->score(step, x, output(), scores);
     device_.read(scores, logits.data());
     scratch_->reset();
   }

@@ -4,17 +4,13 @@
 #include <memory>
 #include <vector>
 
+#include "runtime/model/draft_layer.h"
 #include "runtime/model/layer.h"
 #include "runtime/model/model.h"
 #include "runtime/model/rope.h"
 #include "runtime/model/weights.h"
 
 namespace bundle::model {
-
-struct DecoderLayer {
-  std::unique_ptr<AttentionLayer> attention;
-  std::unique_ptr<FeedForwardLayer> feed_forward;
-};
 
 /// The parts of a model, loaded and of matching shapes.
 struct TransformerParts {
@@ -23,7 +19,8 @@ struct TransformerParts {
   Linear embedding;
   std::vector<DecoderLayer> layers;
   std::vector<float> norm;
-  Linear output;  // without a weight: tied to the embedding
+  Linear output;                      // without a weight: tied to the embedding
+  std::unique_ptr<DraftLayer> draft;  // null: the checkpoint has none
   std::uint64_t resident_bytes = 0;
 };
 
@@ -37,6 +34,10 @@ class Transformer final : public Model {
   std::int64_t prompt_positions(std::int64_t prompt) const override;
   void forward(std::span<const SequenceChunk> chunks, kernels::KvCache& cache,
                std::vector<float>& logits) override;
+  bool can_draft() const override { return parts_.draft != nullptr; }
+  void set_drafting(bool on) override { drafting_ = on && can_draft(); }
+  void draft(std::span<const DraftChunk> chunks, kernels::KvCache& cache,
+             std::vector<float>& logits) override;
   std::uint64_t resident_bytes() const override { return parts_.resident_bytes; }
 
  private:
@@ -44,11 +45,18 @@ class Transformer final : public Model {
                   std::vector<kernels::Slice>& slices) const;
   void lay_out(std::span<const SequenceChunk> chunks);
   kernels::Tensor run_layers(kernels::KvCache& cache);
+  void write_logits(kernels::Tensor x, std::vector<float>& logits);
+  kernels::Vector norm() const;
+  float eps() const { return static_cast<float>(parts_.config.rms_norm_eps); }
+  const kernels::Matrix& output() const;
 
   TransformerParts parts_;
   kernels::Device& device_;
   std::unique_ptr<kernels::Arena> lasting_;
   std::unique_ptr<kernels::Arena> scratch_;
+  std::unique_ptr<kernels::Arena> kept_;
+  bool drafting_ = false;
+  kernels::Tensor hidden_;  // of the last step, behind the last norm; while drafting, in kept_
 
   // Of the current step; members so that their memory is taken once.
   std::vector<std::int32_t> ids_;

@@ -1,5 +1,7 @@
 #include "runtime/model/weights.h"
 
+#include <cstring>
+
 #include "runtime/format/model_config.h"
 #include "runtime/kernels/dequantize.h"
 
@@ -40,6 +42,16 @@ WeightLoader::WeightLoader(const format::Checkpoint& checkpoint, kernels::Device
       device_(device),
       progress_(progress),
       total_(checkpoint.weight_bytes()) {}
+
+void WeightLoader::leave_out(std::string_view layer) {
+  std::string prefix(layer);
+  if (checkpoint_.is_gguf()) prefix.replace(0, sizeof("model.layers") - 1, "blk");
+  const auto& tensors = checkpoint_.tensors();
+  for (auto at = tensors.lower_bound(prefix); at != tensors.end(); ++at) {
+    if (!at->first.starts_with(prefix)) return;
+    total_ -= at->second.data.size();
+  }
+}
 
 Status WeightLoader::tell(std::uint64_t bytes) {
   done_ += bytes;
@@ -91,6 +103,17 @@ Result<std::vector<float>> WeightLoader::bias_of(std::span<const LinearPart> par
 
 bool WeightLoader::has(std::string_view name) const {
   return format::find_optional_tensor(checkpoint_, name) != nullptr;
+}
+
+Result<bool> WeightLoader::same_or_absent(std::string_view name, std::string_view other) {
+  const TensorView* own = format::find_optional_tensor(checkpoint_, name);
+  if (own == nullptr) return true;
+  const TensorView* main = format::find_optional_tensor(checkpoint_, other);
+  if (main == nullptr || main->type != own->type || main->shape != own->shape) return false;
+  if (std::memcmp(main->data.data(), own->data.data(), own->data.size()) != 0) return false;
+  checkpoint_.drop(*own);
+  BUNDLE_CHECK(tell(own->data.size()));
+  return true;
 }
 
 Result<const TensorView*> WeightLoader::tensor(std::string_view name,
@@ -181,8 +204,9 @@ Result<Linear> WeightLoader::wide_linear(const LinearPart& part, std::int64_t co
   return linear;
 }
 
-Result<std::unique_ptr<kernels::Experts>> WeightLoader::experts(
-    std::span<const ExpertNames> names, std::int64_t hidden, std::int64_t width) {
+Result<std::unique_ptr<kernels::Experts>> WeightLoader::experts(std::span<const ExpertNames> names,
+                                                                std::int64_t hidden,
+                                                                std::int64_t width) {
   std::vector<PublishedMatrix> published;
   std::vector<kernels::ExpertView> views;
   for (const ExpertNames& expert : names) {

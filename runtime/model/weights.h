@@ -53,6 +53,9 @@ class WeightLoader {
   WeightLoader(const format::Checkpoint& checkpoint, kernels::Device& device,
                const Progress& progress);
 
+  /// Tensors of this layer ("model.layers.61.") will not be loaded: progress does not count them.
+  void leave_out(std::string_view layer);
+
   /// The published vector `name`, in float. kBadInput when it is missing or has another shape.
   Result<std::vector<float>> vector(std::string_view name, std::int64_t size);
   /// The same; empty when it is not published.
@@ -80,6 +83,8 @@ class WeightLoader {
   Result<PublishedMatrix> matrix(const std::string& name, std::int64_t rows, std::int64_t cols);
   /// Whether the checkpoint has a tensor of this name.
   bool has(std::string_view name) const;
+  /// Whether `name` is missing, or its bytes are those of `other`; then it counts as loaded.
+  Result<bool> same_or_absent(std::string_view name, std::string_view other);
   /// The published tensor of that very shape.
   Result<const format::TensorView*> tensor(std::string_view name,
                                            const std::vector<std::int64_t>& shape);

@@ -80,6 +80,12 @@ void add_engine(Families& out, const Labels& labels, const engine::EngineStats& 
                   stats.prefix_queries);
   samples.counter("vllm:prefix_cache_hits_total", "Tokens found in the prefix cache.",
                   stats.prefix_hits);
+  samples.counter("vllm:spec_decode_num_drafts_total", "Steps that had guessed tokens to check.",
+                  stats.drafts);
+  samples.counter("vllm:spec_decode_num_draft_tokens_total", "Guessed tokens that were checked.",
+                  stats.draft_tokens);
+  samples.counter("vllm:spec_decode_num_accepted_tokens_total", "Guessed tokens that were right.",
+                  stats.accepted_tokens);
   samples.counter("bundle_engine_steps_total", "Steps the engine took.", stats.steps);
 }
 

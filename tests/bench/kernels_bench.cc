@@ -6,60 +6,21 @@
 // a matrix far larger than the caches: its limit is the memory, read by the same threads in the
 // same run. "prefill" multiplies 512 tokens with a matrix of a small model: its limit is
 // arithmetic.
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <numeric>
 #include <vector>
 
 #include "runtime/kernels/cpu/cpu_features.h"
-#include "runtime/kernels/cpu/huge_memory.h"
-#include "runtime/kernels/cpu/thread_pool.h"
 #include "runtime/kernels/cpu_device.h"
+#include "tests/bench/machine_speed.h"
 #include "tests/kernels/random_weights.h"
 
 namespace bundle::kernels {
 namespace {
 
-double seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-/// The shortest of several runs that together take about a third of a second.
-template <typename Body>
-double best_time(const Body& body) {
-  double best = 1e9;
-  const double end = seconds() + 0.3;
-  for (int i = 0; i < 3 || seconds() < end; ++i) {
-    const double start = seconds();
-    body();
-    best = std::min(best, seconds() - start);
-  }
-  return best;
-}
-
-/// Bytes a second that `threads` read from huge pages.
-double memory_bandwidth(int threads) {
-  const std::size_t bytes = std::size_t{128} << 20;
-  const cpu::HugeMemory memory(bytes);
-  auto* words = reinterpret_cast<std::uint64_t*>(memory.data());
-  const auto count = static_cast<std::int64_t>(bytes / 8);
-  std::iota(words, words + count, 0);
-  cpu::ThreadPool pool(threads);
-  std::vector<std::uint64_t> sums(static_cast<std::size_t>(threads));
-  const double time = best_time([&] {
-    pool.run(count, 1 << 18, [&](std::int64_t begin, std::int64_t end, int thread) {
-      std::uint64_t lanes[32] = {};
-      for (std::int64_t i = begin; i < end; i += 32)
-        for (int k = 0; k < 32; ++k) lanes[k] += words[i + k];
-      sums[static_cast<std::size_t>(thread)] +=
-          std::accumulate(lanes, lanes + 32, std::uint64_t{0});
-    });
-  });
-  if (std::accumulate(sums.begin(), sums.end(), std::uint64_t{0}) == 1) std::printf(" ");
-  return static_cast<double>(bytes) / time;
-}
+using bench::best_time;
+using bench::memory_bandwidth;
 
 /// Largest error of y against double, relative to Σ|w·x|.
 double worst_error(const RandomWeights& w, const std::vector<float>& x,

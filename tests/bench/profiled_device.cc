@@ -27,9 +27,10 @@ void ProfiledDevice::reset() {
 }
 
 JsonObject ProfiledDevice::percent() const {
-  constexpr std::string_view names[kParts] = {"embed",       "rms_norm",       "matmul",
-                                              "norm_matmul", "rope_and_store", "attention", "route", "run_experts",
-                                              "silu_mul",    "gather_rows",    "read"};
+  constexpr std::string_view names[kParts] = {
+      "embed",          "rms_norm",    "matmul", "norm_matmul",
+      "rope_and_store", "attention",   "route",  "run_experts",
+      "silu_mul",       "gather_rows", "read"};
   const double whole = seconds() - since_;
   double rest = whole;
   JsonObject shares;
@@ -47,6 +48,11 @@ void ProfiledDevice::embed(const Matrix& table, std::span<const std::int32_t> id
 
 void ProfiledDevice::rms_norm(Tensor x, Vector weight, float eps, Tensor out) {
   timed(kNorm, [&] { device_.rms_norm(x, weight, eps, out); });
+}
+
+void ProfiledDevice::join_norms(Tensor a, Vector a_weight, Tensor b, Vector b_weight, float eps,
+                                std::span<const std::int64_t> blank, Tensor out) {
+  timed(kNorm, [&] { device_.join_norms(a, a_weight, b, b_weight, eps, blank, out); });
 }
 
 void ProfiledDevice::matmul(const Matrix& w, Tensor x, const float* bias, bool accumulate,

@@ -32,6 +32,8 @@ class ProfiledDevice final : public Device {
   }
   void embed(const Matrix& table, std::span<const std::int32_t> ids, Tensor out) override;
   void rms_norm(Tensor x, Vector weight, float eps, Tensor out) override;
+  void join_norms(Tensor a, Vector a_weight, Tensor b, Vector b_weight, float eps,
+                  std::span<const std::int64_t> blank, Tensor out) override;
   void matmul(const Matrix& w, Tensor x, const float* bias, bool accumulate, Tensor y) override;
   void norm_matmul(Tensor x, Vector weight, float eps, const Matrix& w, const float* bias,
                    Tensor y) override;

@@ -61,9 +61,33 @@ class FakeModel final : public model::Model {
     auto& fake_cache = dynamic_cast<FakeCache&>(cache);
     if (fake_.on_step) fake_.on_step(chunks);
     // As on a real device: all of a step's keys are stored before any are read.
-    for (const auto& chunk : chunks) store(chunk, fake_cache);
+    step_tokens_.clear();
+    for (const auto& chunk : chunks) {
+      store(chunk, fake_cache);
+      step_tokens_.insert(step_tokens_.end(), chunk.tokens.begin(), chunk.tokens.end());
+    }
     logits.clear();
     for (const auto& chunk : chunks) read(chunk, fake_cache, logits);
+  }
+
+  bool can_draft() const override { return true; }
+  void draft(std::span<const model::DraftChunk> chunks, kernels::KvCache& cache,
+             std::vector<float>& logits) override {
+    auto& fake_cache = dynamic_cast<FakeCache&>(cache);
+    logits.clear();
+    for (const auto& chunk : chunks) {
+      const auto end = chunk.position + static_cast<std::int64_t>(chunk.following.size());
+      std::vector<std::int32_t> seen;
+      for (std::int64_t p = 0; p < end; ++p) seen.push_back(fake_cache.at(chunk.blocks, p));
+      for (std::size_t i = 0; i < chunk.following.size(); ++i) {
+        EXPECT_EQ(step_tokens_[static_cast<std::size_t>(chunk.first_row) + i],
+                  seen[static_cast<std::size_t>(chunk.position) + i]);
+      }
+      seen.push_back(chunk.following.back());
+      if (fake_.wrong_drafts > 0 && ++drafts_ % fake_.wrong_drafts == 0) seen.push_back(0);
+      const auto row = fake_logits(seen, config_.vocab_size);
+      if (chunk.logits) logits.insert(logits.end(), row.begin(), row.end());
+    }
   }
 
  private:
@@ -87,6 +111,8 @@ class FakeModel final : public model::Model {
 
   FakeConfig fake_;
   format::ModelConfig config_;
+  std::vector<std::int32_t> step_tokens_;
+  int drafts_ = 0;
 };
 
 [[noreturn]] void not_faked() { std::abort(); }
@@ -113,6 +139,10 @@ class FakeDevice final : public kernels::Device {
   std::unique_ptr<kernels::Arena> make_arena() override { not_faked(); }
   void embed(const Matrix&, std::span<const std::int32_t>, Tensor) override { not_faked(); }
   void rms_norm(Tensor, Vector, float, Tensor) override { not_faked(); }
+  void join_norms(Tensor, Vector, Tensor, Vector, float, std::span<const std::int64_t>,
+                  Tensor) override {
+    not_faked();
+  }
   void matmul(const Matrix&, Tensor, const float*, bool, Tensor) override { not_faked(); }
   void norm_matmul(Tensor, Vector, float, const Matrix&, const float*, Tensor) override {
     not_faked();

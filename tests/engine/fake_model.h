@@ -20,6 +20,8 @@ struct FakeConfig {
   std::function<void(std::span<const model::SequenceChunk>)> on_step = {};
   /// Logits are not numbers after this token.
   std::int32_t poison = -1;
+  /// Its prediction layer guesses what the model will say, but every so many times (0: never).
+  int wrong_drafts = 3;
 };
 
 std::unique_ptr<model::Model> make_fake_model(const FakeConfig& config);

@@ -69,6 +69,9 @@ Result<Prompt> read_prompt(const Json& object) {
   BUNDLE_TRY(prompt.last, read_floats(object, "last"));
   BUNDLE_TRY(prompt.greedy, read_ids(object, "greedy"));
   BUNDLE_TRY(prompt.greedy_margin, read_floats(object, "greedy_margin"));
+  if (find(object, "mtp_last") != nullptr) {
+    BUNDLE_TRY(prompt.mtp_last, read_floats(object, "mtp_last"));
+  }
   const Json* logprob = find(object, "logprob");
   if (logprob != nullptr && logprob->is_number()) prompt.logprob = logprob->to_number<double>();
   return prompt;
@@ -149,9 +152,15 @@ Result<Golden> read_golden(const Path& folder) {
 }
 
 std::vector<float> tensor_values(const Golden& golden, const TensorSpec& tensor) {
-  const std::uint64_t start = fnv1a64(std::to_string(golden.seed) + ":" + tensor.name);
+  return tensor_values(golden, tensor, 0, tensor.elements());
+}
+
+std::vector<float> tensor_values(const Golden& golden, const TensorSpec& tensor, std::int64_t first,
+                                 std::int64_t count) {
+  const std::uint64_t start =
+      fnv1a64(std::to_string(golden.seed) + ":" + tensor.name) + static_cast<std::uint64_t>(first);
   const Spread spread = spread_of(golden, tensor);
-  std::vector<float> values(static_cast<std::size_t>(tensor.elements()));
+  std::vector<float> values(static_cast<std::size_t>(count));
   for (std::size_t i = 0; i < values.size(); ++i) {
     const float u = static_cast<float>(splitmix64(start + i) >> 40) / 8388608.0f - 1.0f;
     // Rounded between product and sum, whatever the compiler would like to fuse.
@@ -193,19 +202,33 @@ Result<std::string> scale_bytes(const Golden& golden, const TensorSpec& scales) 
 Result<std::string> tensor_bytes(const Golden& golden, const TensorSpec& tensor) {
   if (tensor.name.ends_with(kScaleSuffix)) return scale_bytes(golden, tensor);
   if (tensor.type == DType::kF8E4M3) return blocks_of(golden, tensor).codes;
-  const std::vector<float> values = tensor_values(golden, tensor);
-  const auto width = static_cast<std::size_t>(dtype_info(tensor.type).bytes);
+  if (tensor.type != DType::kBF16 && tensor.type != DType::kF32) {
+    return bad_input("no writer for this type", tensor.name);
+  }
+  return narrow(tensor.type, tensor_values(golden, tensor));
+}
+
+std::string narrow(DType type, const std::vector<float>& values) {
+  const auto width = static_cast<std::size_t>(dtype_info(type).bytes);
   std::string bytes(values.size() * width, '\0');
-  if (tensor.type == DType::kF32) {
+  if (type == DType::kF32) {
     std::memcpy(bytes.data(), values.data(), bytes.size());
     return bytes;
   }
-  if (tensor.type != DType::kBF16) return bad_input("no writer for this type", tensor.name);
   for (std::size_t i = 0; i < values.size(); ++i) {
     const std::uint16_t rounded = to_bf16(values[i]);
     std::memcpy(bytes.data() + i * width, &rounded, width);
   }
   return bytes;
+}
+
+std::string safetensors_header(const std::vector<TensorSpec>& tensors) {
+  std::vector<TensorPlace> places;
+  for (const TensorSpec& tensor : tensors) {
+    places.push_back(
+        {tensor.name, tensor.type, tensor.shape, *storage_bytes(tensor.type, tensor.elements())});
+  }
+  return safetensors_header(places);
 }
 
 Result<std::string> write_checkpoint(const Golden& golden, const Path& folder) {

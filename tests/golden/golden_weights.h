@@ -36,6 +36,7 @@ struct Prompt {
   std::vector<std::int32_t> greedy;  // generated ids
   std::vector<float> greedy_margin;  // at every generated step
   std::optional<double> logprob;     // mean of tokens[1:], teacher forced
+  std::vector<float> mtp_last;       // the draft layer's, behind the prompt and greedy[0]; or none
 };
 
 /// A checkpoint's description.
@@ -52,8 +53,16 @@ struct Golden {
 /// Reads config.json and expected.json of a folder; the folder's name is the golden's.
 Result<Golden> read_golden(const Path& folder);
 
-/// The values of one tensor before they are rounded to its type.
+/// The values of one tensor before they are rounded to its type; or `count` of them from `first`.
 std::vector<float> tensor_values(const Golden& golden, const TensorSpec& tensor);
+std::vector<float> tensor_values(const Golden& golden, const TensorSpec& tensor, std::int64_t first,
+                                 std::int64_t count);
+
+/// Values as bfloat16 (rounded to nearest even) or float32.
+std::string narrow(DType type, const std::vector<float>& values);
+
+/// The head of a safetensors file that holds the tensors in that order.
+std::string safetensors_header(const std::vector<TensorSpec>& tensors);
 
 /// The tensor's bytes as published, rounded to nearest even: bfloat16, float32, or 8-bit floats in
 /// blocks, whose scales are the tensor of that name with "_scale_inv".

@@ -1,4 +1,5 @@
-// Every published routing rule on small cases worked out by hand, and the rule's laws on random ones.
+// Every published routing rule on small cases worked out by hand, and the rule's laws on random
+// ones.
 #include "runtime/kernels/choose_experts.h"
 
 #include <algorithm>
@@ -25,8 +26,8 @@ Choice choose(const std::vector<float>& logits, RouterShape shape,
   shape.experts = static_cast<std::int64_t>(logits.size());
   Choice choice{std::vector<std::int32_t>(static_cast<std::size_t>(shape.top_k)),
                 std::vector<float>(static_cast<std::size_t>(shape.top_k))};
-  choose_experts(logits.data(), shape, bias.empty() ? nullptr : bias.data(),
-                 choice.experts.data(), choice.weights.data());
+  choose_experts(logits.data(), shape, bias.empty() ? nullptr : bias.data(), choice.experts.data(),
+                 choice.weights.data());
   return choice;
 }
 
@@ -105,11 +106,14 @@ TEST(ChooseExpertsTest, RandomChoicesAreDistinctOrderedAndWithinTheirGroups) {
   for (std::uint64_t seed = 0; seed < 200; ++seed) {
     const std::vector<float> logits = random_floats(64, seed);
     const std::vector<float> bias = random_floats(64, seed + 1000);
-    const Choice choice = choose(
-        logits,
-        {.top_k = 6, .groups = 8, .top_groups = 3, .group_best = 2, .sigmoid = true,
-         .normalize = true},
-        bias);
+    const Choice choice = choose(logits,
+                                 {.top_k = 6,
+                                  .groups = 8,
+                                  .top_groups = 3,
+                                  .group_best = 2,
+                                  .sigmoid = true,
+                                  .normalize = true},
+                                 bias);
     std::vector<std::int32_t> sorted = choice.experts;
     std::sort(sorted.begin(), sorted.end());
     EXPECT_EQ(std::adjacent_find(sorted.begin(), sorted.end()), sorted.end());

@@ -1,11 +1,12 @@
 // Experts of every instruction set against the reference device, with every kind of weights, and
 // their independence of the batch.
-#include <cstring>
+#include <algorithm>
+#include <cmath>
 #include <gtest/gtest.h>
+#include <numeric>
 #include <random>
 
 #include "runtime/kernels/cpu_device.h"
-#include "runtime/kernels/half.h"
 #include "tests/golden/fp8_blocks.h"
 #include "tests/golden/gguf_writer.h"
 #include "tests/kernels/random_weights.h"
@@ -102,7 +103,8 @@ TEST_P(ExpertsTest, GiveTheReferenceAndDoNotDependOnTheBatch) {
   RandomRouting routing(sizes, kRows);
   const auto wanted =
       run(*reference, *plain, sizes, x, routing.experts.data(), routing.weights.data());
-  const auto given = run(*machine, *packed, sizes, x, routing.experts.data(), routing.weights.data());
+  const auto given =
+      run(*machine, *packed, sizes, x, routing.experts.data(), routing.weights.data());
   float largest = 0.0f;
   for (const float value : wanted) largest = std::max(largest, std::abs(value));
   const bool rounds = type == DType::kBF16 && isa == "avx512bf16";

@@ -13,10 +13,10 @@
 namespace bundle::kernels {
 
 /// Every type that a CPU device multiplies.
-inline constexpr DType kWeightTypes[] = {DType::kF32,  DType::kF16,   DType::kBF16, DType::kQ4_0,
-                                         DType::kQ4_1, DType::kQ5_0,  DType::kQ5_1, DType::kQ8_0,
-                                         DType::kQ2K,  DType::kQ3K,   DType::kQ4K,  DType::kQ5K,
-                                         DType::kQ6K,  DType::kIQ4NL, DType::kIQ4XS, DType::kF8E4M3};
+inline constexpr DType kWeightTypes[] = {
+    DType::kF32,  DType::kF16,   DType::kBF16,  DType::kQ4_0,  DType::kQ4_1, DType::kQ5_0,
+    DType::kQ5_1, DType::kQ8_0,  DType::kQ2K,   DType::kQ3K,   DType::kQ4K,  DType::kQ5K,
+    DType::kQ6K,  DType::kIQ4NL, DType::kIQ4XS, DType::kF8E4M3};
 
 /// A published matrix that owns its bytes.
 struct RandomWeights {

@@ -128,7 +128,8 @@ void expect_greedy(const RunningServer& server, const golden::Prompt& prompt, do
 }
 
 TEST_F(ServerProgram, AnswersWhatTheReferenceImplementationAnswers) {
-  for (const char* name : {"llama_tied", "llama3_rope", "qwen2_bias", "qwen3_qknorm"}) {
+  for (const char* name : {"llama_tied", "llama3_rope", "qwen2_bias", "qwen3_qknorm", "qwen3_moe",
+                           "mixtral", "deepseek_v2_lite", "deepseek_v3", "deepseek_v3_fp8"}) {
     SCOPED_TRACE(name);
     const golden::Golden golden = make(name);
     RunningServer server({"--model", model(name).string(), "--port", "0", "--name", "golden",

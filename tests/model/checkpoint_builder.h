@@ -1,13 +1,10 @@
-// Checkpoints of any dense shape for tests, as safetensors and as GGUF, from golden's formula.
+// Checkpoints of any dense shape for tests, from golden's formula.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <vector>
 
-#include "base/file.h"
-#include "tests/golden/gguf_writer.h"
 #include "tests/golden/golden_weights.h"
 
 namespace bundle::model {
@@ -28,17 +25,5 @@ struct DenseShape {
 
 /// The golden description of a model that has no reference answers: config and tensors.
 golden::Golden dense_golden(const DenseShape& shape, std::uint64_t seed = 1);
-
-/// Bytes of one tensor of a GGUF: told its Hugging Face name and its values.
-using Encode = std::function<golden::StoredTensor(const std::string& name,
-                                                  const std::vector<std::int64_t>& shape,
-                                                  const std::vector<float>& values)>;
-
-/// Every matrix in `type`, vectors in F32.
-Encode encode_as(DType type);
-
-/// A GGUF file of the golden's weights: rounded to bfloat16 as published, rows of q and k turned to
-/// interleaved pairs for Llama, then encoded.
-std::string golden_gguf(const golden::Golden& golden, const Encode& encode);
 
 }  // namespace bundle::model

@@ -6,6 +6,7 @@
 
 #include "tests/golden/temp_folder.h"
 #include "tests/model/checkpoint_builder.h"
+#include "tests/model/gguf_checkpoint.h"
 #include "tests/model/model_runner.h"
 
 namespace bundle::model {
@@ -40,9 +41,26 @@ TEST_P(GgufGoldenTest, GivesTheReferenceLogits) {
   }
 }
 
+// DeepSeek's heads may lie in one tensor or in two.
+TEST_P(GgufGoldenTest, GivesTheReferenceLogitsWithSplitHeads) {
+  const auto& [name, type, device] = GetParam();
+  if (!name.starts_with("deepseek")) return;
+  const golden::Golden golden = load_golden(name);
+  const golden::TempFolder folder;
+  const Path path = folder.path() / "model.gguf";
+  write_file_atomic(path, golden_gguf(golden, encode_as(type), {.split_latent_heads = true}))
+      .value();
+  ModelRunner runner(path, device);
+  for (const golden::Prompt& prompt : golden.prompts) {
+    runner.set_prompt(static_cast<std::int64_t>(prompt.tokens.size()));
+    EXPECT_LE(largest_difference(runner.run(prompt.tokens, 0, 1), prompt.last), device.tolerance);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(
     All, GgufGoldenTest,
-    testing::Combine(testing::Values("llama_tied", "qwen2_bias", "qwen3_qknorm"),
+    testing::Combine(testing::Values("llama_tied", "qwen2_bias", "qwen3_qknorm", "qwen3_moe",
+                                     "mixtral", "deepseek_v2_lite", "deepseek_v3"),
                      testing::Values(DType::kF32, DType::kBF16), testing::ValuesIn(test_devices())),
     [](const auto& test) {
       return std::get<0>(test.param) + "_" + std::string(dtype_info(std::get<1>(test.param)).name) +
@@ -195,6 +213,21 @@ TEST(GgufModelTest, PartsOfOneMatrixMayDifferInType) {
     const auto [low, high] = std::minmax_element(wanted.begin(), wanted.end());
     EXPECT_LE(largest_difference(given, wanted), device.quantized_tolerance * (*high - *low))
         << device.name;
+  }
+}
+
+// Experts of a published GGUF are quantized in stacks.
+TEST(GgufModelTest, QuantizedExpertsStayNearTheReference) {
+  for (const char* name : {"qwen3_moe", "deepseek_v3"}) {
+    const golden::Golden golden = load_golden(name);
+    const golden::TempFolder folder;
+    const Path path = write_gguf(folder, golden, encode_as(DType::kQ8_0));
+    const golden::Prompt& prompt = golden.prompts.back();
+    for (const TestDevice& device : test_devices()) {
+      ModelRunner runner(path, device);
+      EXPECT_NEAR(mean_log_probability(runner, prompt), *prompt.logprob, 0.03)
+          << name << " on " << device.name;
+    }
   }
 }
 

@@ -64,7 +64,7 @@ INSTANTIATE_TEST_SUITE_P(
     All, GoldenTest,
     testing::Combine(testing::Values("llama_tied", "llama3_rope", "qwen2_bias", "qwen3_qknorm",
                                      "qwen3_moe", "mixtral", "deepseek_v2_lite", "deepseek_v3",
-                                     "deepseek_v3_fp8"),
+                                     "deepseek_v3_fp8", "deepseek_v3_mtp"),
                      testing::ValuesIn(test_devices())),
     [](const auto& test) { return std::get<0>(test.param) + "_" + std::get<1>(test.param).name; });
 

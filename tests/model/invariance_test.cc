@@ -45,6 +45,26 @@ TEST_P(InvarianceTest, ChunkedPrefillEqualsOneShot) {
   }
 }
 
+// Latent attention changes its form within this prompt, and again where the output begins.
+TEST_P(InvarianceTest, CutsAcrossAPromptsTilesDoNotShow) {
+  const auto tokens = random_tokens(kPromptTile + 60, 1);
+  runner_->set_prompt(kPromptTile + 30);
+  const auto whole = runner_->run(tokens, 0, 80);
+  for (const std::size_t size : {1u, 100u, 250u}) {
+    std::vector<float> pieces;
+    for (std::size_t at = 0; at < tokens.size(); at += size) {
+      const auto piece = std::span(tokens).subspan(at, std::min(size, tokens.size() - at));
+      const auto logits = runner_->run(piece, static_cast<std::int64_t>(at),
+                                       static_cast<std::int64_t>(piece.size()));
+      pieces.insert(pieces.end(), logits.begin(), logits.end());
+    }
+    ASSERT_GE(pieces.size(), whole.size());
+    EXPECT_TRUE(
+        std::equal(whole.begin(), whole.end(), pieces.end() - static_cast<long>(whole.size())))
+        << "in pieces of " << size;
+  }
+}
+
 TEST_P(InvarianceTest, LogitsOfTheLastRowsEqualThoseOfAllRows) {
   const auto tokens = random_tokens(50, 2);
   const auto all = runner_->run(tokens, 0, 50);
@@ -111,15 +131,30 @@ TEST_P(InvarianceTest, StaleCacheContentIsNotSeen) {
   EXPECT_EQ(runner_->run(tokens, 0, 40), fresh);
 }
 
+std::string name_of(const testing::TestParamInfo<InvarianceTest::ParamType>& test) {
+  return std::get<0>(test.param) + "_" + std::get<1>(test.param).name + "_" +
+         std::string(dtype_info(std::get<2>(test.param)).name);
+}
+
 INSTANTIATE_TEST_SUITE_P(All, InvarianceTest,
                          testing::Combine(testing::Values("llama_tied", "qwen2_bias",
                                                           "qwen3_qknorm"),
                                           testing::ValuesIn(test_devices()),
                                           testing::Values(DType::kF32, DType::kF16, DType::kBF16)),
-                         [](const auto& test) {
-                           return std::get<0>(test.param) + "_" + std::get<1>(test.param).name +
-                                  "_" + std::string(dtype_info(std::get<2>(test.param)).name);
-                         });
+                         name_of);
+
+/// The devices that serve: the reference takes minutes for these.
+std::vector<TestDevice> fast_devices() {
+  std::vector<TestDevice> devices = test_devices();
+  std::erase_if(devices, [](const TestDevice& device) { return device.name == "reference"; });
+  return devices;
+}
+
+INSTANTIATE_TEST_SUITE_P(Experts, InvarianceTest,
+                         testing::Combine(testing::Values("qwen3_moe", "deepseek_v3_fp8"),
+                                          testing::ValuesIn(fast_devices()),
+                                          testing::Values(DType::kF16, DType::kF8E4M3)),
+                         name_of);
 
 }  // namespace
 }  // namespace bundle::model

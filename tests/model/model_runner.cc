@@ -34,10 +34,10 @@ format::Checkpoint open(const Path& path) {
 }  // namespace
 
 ModelRunner::ModelRunner(const Path& path, const TestDevice& device, DType kv_type,
-                         std::int64_t blocks)
+                         std::int64_t blocks, const LoadOptions& options)
     : checkpoint_(open(path)),
       device_(device.make()),
-      model_(load_model(checkpoint_, *device_).value()),
+      model_(load_model(checkpoint_, *device_, {}, options).value()),
       cache_(device_->make_kv_cache(model_->kv_shape(kv_type, 16), blocks).value()),
       blocks_(static_cast<std::size_t>(blocks)) {
   std::iota(blocks_.begin(), blocks_.end(), 0);

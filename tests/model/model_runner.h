@@ -37,7 +37,7 @@ class ModelRunner {
  public:
   /// A cache of `blocks` blocks of 16 tokens.
   ModelRunner(const Path& path, const TestDevice& device, DType kv_type = DType::kF32,
-              std::int64_t blocks = 64);
+              std::int64_t blocks = 64, const LoadOptions& options = {});
 
   Model& model() { return *model_; }
   kernels::Device& device() { return *device_; }

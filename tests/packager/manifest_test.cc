@@ -36,6 +36,8 @@ runtime:
   max_sequences: 8
   max_step_tokens: 512
   prefix_cache: false
+  speculation: lookup
+  draft_tokens: 6
   threads: 2
   chat_template: |
     {{ messages }}

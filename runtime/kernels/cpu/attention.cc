@@ -172,8 +172,8 @@ void AttentionRunner::attend_chunk(const Step& step, const Piece& piece, std::in
 }
 
 /// Rows that see nothing of the chunk stay as they are.
-void AttentionRunner::merge_chunk(const AttentionTask& task, const Piece& piece,
-                                  std::int64_t chunk, Result part, Result total) const {
+void AttentionRunner::merge_chunk(const AttentionTask& task, const Piece& piece, std::int64_t chunk,
+                                  Result part, Result total) const {
   const std::int64_t dim = task.value_dim;
   const std::int64_t group = task.group();
   for (std::int64_t row = 0; row < piece.positions * group; ++row) {

@@ -64,7 +64,7 @@ struct AttentionTask {
   std::int64_t value_stride = 0;
   float scale = 0.0f;
   std::int64_t sliding_window = 0;
-  KvType type = KvType::kF32;  // of the tiles
+  KvType type = KvType::kF32;   // of the tiles
   std::int64_t piece_rows = 0;  // query rows of a piece, at least
   Tensor out;                   // (n, heads · value_head_dim)
 

@@ -111,6 +111,16 @@ class CpuDevice : public Device {
     });
   }
 
+  void join_norms(Tensor a, Vector a_weight, Tensor b, Vector b_weight, float eps,
+                  std::span<const std::int64_t> blank, Tensor out) override {
+    each_row(a.rows, out.cols, [&](std::int64_t i, int) {
+      float* joined = out.f32() + i * out.cols;
+      table_.rms_norm(a.f32() + i * a.cols, a_weight.data, eps, a.cols, joined);
+      table_.rms_norm(b.f32() + i * b.cols, b_weight.data, eps, b.cols, joined + a.cols);
+    });
+    for (const std::int64_t i : blank) std::fill_n(out.f32() + i * out.cols, a.cols, 0.0f);
+  }
+
   void matmul(const Matrix& w, Tensor x, const float* bias, bool accumulate, Tensor y) override {
     multiply(static_cast<const PackedMatrix&>(w), x, {}, 0.0f, bias, accumulate, y);
   }
@@ -297,7 +307,8 @@ void CpuDevice::latent_rope_and_store(Tensor q, Tensor latent, const LatentShape
     std::byte* tile =
         cpu_cache.tile(place.blocks[place.position / block_tokens], layer, 0, at / kTile);
     table_.store[static_cast<int>(cpu_cache.type())](
-        row, shape.latent_dim(), 1, tile + at % kTile * cpu_cache.dim() * cpu_cache.element_bytes());
+        row, shape.latent_dim(), 1,
+        tile + at % kTile * cpu_cache.dim() * cpu_cache.element_bytes());
   });
 }
 

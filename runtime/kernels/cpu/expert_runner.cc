@@ -116,8 +116,8 @@ void ExpertRunner::multiply(const PackedExperts& experts, std::span<const Group>
                 args.tokens = group.count;
                 args.y = out + (group.first - origin) * model.rows();
                 args.y_stride = model.rows();
-                multiply_blocks(table_, (experts.*matrix)(group.expert),
-                                inputs, memory, first, last, args, group.first - origin);
+                multiply_blocks(table_, (experts.*matrix)(group.expert), inputs, memory, first,
+                                last, args, group.first - origin);
                 begin += last - first;
               }
             });

@@ -1,6 +1,6 @@
-// A mixture's experts: rows are sorted by expert, and each expert that was chosen is multiplied once
-// with all its rows. All experts of a wave are one loop for the threads, so that a single row with
-// eight experts keeps them as busy as a large matrix would.
+// A mixture's experts: rows are sorted by expert, and each expert that was chosen is multiplied
+// once with all its rows. All experts of a wave are one loop for the threads, so that a single row
+// with eight experts keeps them as busy as a large matrix would.
 //
 // A row's results are added up by expert number, and no product depends on the rows beside it: so
 // the result does not depend on the batch.

@@ -49,10 +49,10 @@ using Rotate = void (*)(float* head, const float* cos, const float* sin, std::in
 struct AttentionArgs {
   const float* q = nullptr;  // (rows, dim), scaled already
   std::int64_t rows = 0;
-  std::int64_t dim = 0;         // of queries and keys, a multiple of 16
-  std::int64_t value_dim = 0;   // of values, a multiple of 16
+  std::int64_t dim = 0;           // of queries and keys, a multiple of 16
+  std::int64_t value_dim = 0;     // of values, a multiple of 16
   std::int64_t value_stride = 0;  // elements from one position's value to the next
-  std::int64_t first_tile = 0;  // tiles of the chunk that any row sees: [first_tile, last_tile)
+  std::int64_t first_tile = 0;    // tiles of the chunk that any row sees: [first_tile, last_tile)
   std::int64_t last_tile = 0;
   const std::byte* const* k_tiles = nullptr;  // [last_tile] → (dim, 16)
   const std::byte* const* v_tiles = nullptr;  // [last_tile] → (16, value_stride)
@@ -74,7 +74,7 @@ inline constexpr std::int64_t kChunk = 256;
 /// Positions of a tile of the cache.
 inline constexpr std::int64_t kTile = 16;
 
-enum class KvType { kF32, kF16, kBf16 };
+enum class KvType { kF32, kF16, kBf16, kF8 };
 
 /// Writes one position's head, as the cache stores it. `stride` counts elements.
 using StoreElements = void (*)(const float* values, std::int64_t n, std::int64_t stride,
@@ -88,8 +88,8 @@ struct KernelTable {
   RmsNorm rms_norm;
   Rotate rotate;
   void (*silu_mul)(const float* gate, const float* up, std::int64_t n, float* out);
-  StoreElements store[3];                        // by KvType
-  void (*attend[3])(const AttentionArgs& args);  // by KvType
+  StoreElements store[4];                        // by KvType
+  void (*attend[4])(const AttentionArgs& args);  // by KvType
   MergeAttention merge_attention;
 };
 

@@ -9,6 +9,7 @@ std::optional<KvType> kv_type(DType type) {
   if (type == DType::kF32) return KvType::kF32;
   if (type == DType::kF16) return KvType::kF16;
   if (type == DType::kBF16) return KvType::kBf16;
+  if (type == DType::kF8E4M3) return KvType::kF8;
   return std::nullopt;
 }
 
@@ -18,7 +19,7 @@ Result<std::unique_ptr<KvCache>> CpuKvCache::create(const KvShape& shape, std::i
   const auto type = kv_type(shape.type);
   if (!type)
     return bad_input("the key/value cache can not hold " + std::string(dtype_info(shape.type).name),
-                     {}, "Choose F16, BF16 or F32.");
+                     {}, "Choose F16, BF16, F32 or F8_E4M3.");
   if (shape.layers <= 0 || shape.kv_heads <= 0 || shape.head_dim <= 0 || shape.block_tokens <= 0 ||
       blocks <= 0)
     return bad_input("a key/value cache needs positive sizes");

@@ -17,8 +17,8 @@ namespace bundle::kernels::cpu {
 /// Thread-safe for different positions.
 class CpuKvCache : public KvCache {
  public:
-  /// kBadInput for an element type other than F32, F16 and BF16, or sizes that are not positive;
-  /// kFailed when memory runs out.
+  /// kBadInput for an element type other than F32, F16, BF16 and F8_E4M3, or sizes that are not
+  /// positive; kFailed when memory runs out.
   static Result<std::unique_ptr<KvCache>> create(const KvShape& shape, std::int64_t blocks);
 
   const KvShape& shape() const override { return shape_; }

@@ -37,7 +37,7 @@ class LatentRunner {
   AttentionRunner& attention_;
   std::vector<std::vector<std::byte>> activations_;  // one a thread
   std::vector<Slice> expanded_;
-  std::vector<Slice> absorbed_;  // rows numbered from 0
+  std::vector<Slice> absorbed_;     // rows numbered from 0
   std::vector<std::int64_t> rows_;  // of the batch, in order of absorbed_
   GrowingBuffer queries_;
   GrowingBuffer mixed_;

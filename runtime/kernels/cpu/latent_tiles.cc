@@ -64,10 +64,15 @@ void AbsorbedTiles::find(const ChunkPlace& place, TileScratch& scratch) const {
         rows[i] = row;
       }
     }
-    if (cache_.element_bytes() == 4) {
-      turn_tile<std::uint32_t>(rows, cache_.dim(), keys);
-    } else {
-      turn_tile<std::uint16_t>(rows, cache_.dim(), keys);
+    switch (cache_.element_bytes()) {
+      case 4:
+        turn_tile<std::uint32_t>(rows, cache_.dim(), keys);
+        break;
+      case 2:
+        turn_tile<std::uint16_t>(rows, cache_.dim(), keys);
+        break;
+      default:
+        turn_tile<std::uint8_t>(rows, cache_.dim(), keys);
     }
     scratch.k_tiles[static_cast<std::size_t>(t)] = keys;
     scratch.v_tiles[static_cast<std::size_t>(t)] = rows[0];

@@ -52,9 +52,9 @@ class MatrixInputs {
   std::int64_t bytes_ = 0;
 };
 
-/// Multiplies blocks begin … end − 1, counted over the whole matrix. `args` has tokens, y, y_stride,
-/// bias and accumulate for all rows; `activations` is what `inputs` describes, of which the tokens
-/// from `first_token` on are meant.
+/// Multiplies blocks begin … end − 1, counted over the whole matrix. `args` has tokens, y,
+/// y_stride, bias and accumulate for all rows; `activations` is what `inputs` describes, of which
+/// the tokens from `first_token` on are meant.
 void multiply_blocks(const KernelTable& table, const PackedMatrix& matrix,
                      const MatrixInputs& inputs, const std::byte* activations, std::int64_t begin,
                      std::int64_t end, GemmArgs args, std::int64_t first_token = 0);

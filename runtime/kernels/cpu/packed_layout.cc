@@ -201,7 +201,8 @@ void pack_fp8_row(const PackedLayout& layout, const std::byte* row, int lane, st
     std::byte* word = out + layout.units + lane * kLaneBytes;
     const std::int64_t count = std::min(kScaleBlock, layout.cols - c);
     for (std::int64_t i = 0; i < count; i += 4, word += kQuadBytes)
-      std::memcpy(word, row + c + i, static_cast<std::size_t>(std::min<std::int64_t>(4, count - i)));
+      std::memcpy(word, row + c + i,
+                  static_cast<std::size_t>(std::min<std::int64_t>(4, count - i)));
   }
 }
 
@@ -306,9 +307,7 @@ bool is_float(DType type) {
 
 }  // namespace
 
-bool can_pack(DType type) {
-  return is_float(type) || type == DType::kF8E4M3 || is_quantized(type);
-}
+bool can_pack(DType type) { return is_float(type) || type == DType::kF8E4M3 || is_quantized(type); }
 
 bool needs_sums16(DType type) { return is_quantized(type) && quant_traits(type).group == 16; }
 
@@ -351,7 +350,8 @@ void pack_rows(const PackedLayout& layout, const std::byte* published, std::int6
 
 void pack_scales(const PackedLayout& layout, int lane, const float* scales, std::byte* block) {
   for (std::int64_t c = 0; c < layout.cols; c += kScaleBlock, block += layout.record_bytes)
-    std::memcpy(block + layout.scales + lane * kLaneBytes, scales + c / kScaleBlock, sizeof *scales);
+    std::memcpy(block + layout.scales + lane * kLaneBytes, scales + c / kScaleBlock,
+                sizeof *scales);
 }
 
 void unpack_row(const PackedLayout& layout, const std::byte* block, int lane, float* out) {

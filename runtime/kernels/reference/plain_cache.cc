@@ -26,7 +26,10 @@ void narrow(DType type, const float* from, std::int64_t n, std::byte* to) {
     std::memcpy(to, from, static_cast<std::size_t>(n) * sizeof(float));
     return;
   }
-  for (std::int64_t i = 0; i < n; ++i) {
+  for (std::int64_t i = 0; i < n && type == DType::kF8E4M3; ++i) {
+    to[i] = static_cast<std::byte>(float_to_f8e4m3(from[i]));
+  }
+  for (std::int64_t i = 0; i < n && type != DType::kF8E4M3; ++i) {
     const std::uint16_t half =
         type == DType::kF16 ? float_to_half(from[i]) : float_to_bf16(from[i]);
     std::memcpy(to + i * 2, &half, sizeof(half));
@@ -36,9 +39,10 @@ void narrow(DType type, const float* from, std::int64_t n, std::byte* to) {
 }  // namespace
 
 Result<std::unique_ptr<PlainCache>> PlainCache::make(const KvShape& shape, std::int64_t blocks) {
-  if (shape.type != DType::kF32 && shape.type != DType::kF16 && shape.type != DType::kBF16) {
+  if (shape.type != DType::kF32 && shape.type != DType::kF16 && shape.type != DType::kBF16 &&
+      shape.type != DType::kF8E4M3) {
     return bad_input("the cache cannot be of type " + std::string(dtype_info(shape.type).name), "",
-                     "Use F32, F16 or BF16.");
+                     "Use F32, F16, BF16 or F8_E4M3.");
   }
   std::size_t bytes = 0;
   if (!total_bytes(shape, blocks, bytes)) return bad_input("the cache has no or too many elements");

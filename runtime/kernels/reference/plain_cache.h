@@ -13,7 +13,7 @@ namespace bundle::kernels::reference {
 /// a latent takes the place of both key and value.
 class PlainCache final : public KvCache {
  public:
-  /// kBadInput for another type than F32, F16, BF16; kFailed when memory does not suffice.
+  /// kBadInput for another type than F32, F16, BF16, F8_E4M3; kFailed when memory does not suffice.
   static Result<std::unique_ptr<PlainCache>> make(const KvShape& shape, std::int64_t blocks);
 
   const KvShape& shape() const override { return shape_; }

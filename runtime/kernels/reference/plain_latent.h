@@ -1,5 +1,6 @@
-// Latent attention of one row and one head in its two forms, in any precision. With U_k (nope, rank)
-// and U_v (value, rank) of the head, and a position's latent c (rank) beside its rotated key r:
+// Latent attention of one row and one head in its two forms, in any precision. With U_k (nope,
+// rank) and U_v (value, rank) of the head, and a position's latent c (rank) beside its rotated key
+// r:
 //
 //   expanded: score = q_nope·(U_k c) + q_rope·r,    out = Σ w · (U_v c)
 //   absorbed: score = (U_kᵀ q_nope)·c + q_rope·r,   out = U_v (Σ w · c)

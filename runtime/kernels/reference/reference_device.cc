@@ -53,6 +53,15 @@ class ReferenceDevice final : public Device {
     }
   }
 
+  void join_norms(Tensor a, Vector a_weight, Tensor b, Vector b_weight, float eps,
+                  std::span<const std::int64_t> blank, Tensor out) override {
+    for (std::int64_t i = 0; i < a.rows; ++i) {
+      rms_norm_row(row_of(a, i), a_weight.data, a.cols, eps, row_of(out, i));
+      rms_norm_row(row_of(b, i), b_weight.data, b.cols, eps, row_of(out, i) + a.cols);
+    }
+    for (const std::int64_t i : blank) std::fill_n(row_of(out, i), a.cols, 0.0f);
+  }
+
   void matmul(const Matrix& w, Tensor x, const float* bias, bool accumulate, Tensor y) override {
     multiply(plain(w), x, bias, accumulate, y);
   }

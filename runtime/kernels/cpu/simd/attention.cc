@@ -30,6 +30,11 @@ struct KvBf16 {
   BUNDLE_INLINE F32 get(const std::byte* p) { return load_bf16(p); }
 };
 
+struct KvF8 {
+  static constexpr std::int64_t kBytes = 1;
+  BUNDLE_INLINE F32 get(const std::byte* p) { return load_f8(p); }
+};
+
 /// Scores of R rows for V vectors of positions, the first of them at vector `first` of the chunk.
 template <typename Kv, int R, int V>
 BUNDLE_INLINE void score_vectors(const AttentionArgs& args, std::int64_t row, std::int64_t first) {
@@ -103,7 +108,8 @@ BUNDLE_INLINE void mix_vectors(const AttentionArgs& args, std::int64_t row, std:
   for (int r = 0; r < R; ++r) BUNDLE_UNROLL
   for (int v = 0; v < V; ++v) sums[r][v] = zero();
   for (std::int64_t p = begin; p < end; ++p) {
-    const std::byte* values = args.v_tiles[p / kTile] + (p % kTile * args.value_stride + dim) * Kv::kBytes;
+    const std::byte* values =
+        args.v_tiles[p / kTile] + (p % kTile * args.value_stride + dim) * Kv::kBytes;
     F32 w[R];
     BUNDLE_UNROLL
     for (int r = 0; r < R; ++r) w[r] = set(weights[r * kChunk + p]);
@@ -116,7 +122,8 @@ BUNDLE_INLINE void mix_vectors(const AttentionArgs& args, std::int64_t row, std:
   }
   BUNDLE_UNROLL
   for (int r = 0; r < R; ++r) BUNDLE_UNROLL
-  for (int v = 0; v < V; ++v) store(args.out + (row + r) * args.value_dim + dim + v * kLanes, sums[r][v]);
+  for (int v = 0; v < V; ++v)
+    store(args.out + (row + r) * args.value_dim + dim + v * kLanes, sums[r][v]);
 }
 
 template <typename Kv, int R>
@@ -193,15 +200,40 @@ void store_bf16(const float* values, std::int64_t n, std::int64_t stride, std::b
   }
 }
 
+/// As float_to_f8e4m3: to nearest even, at most 448.
+std::uint8_t to_f8(float value) {
+  std::uint32_t bits;
+  __builtin_memcpy(&bits, &value, sizeof bits);
+  const std::uint32_t sign = bits >> 24 & 0x80u;
+  const std::uint32_t magnitude = bits & 0x7FFFFFFFu;
+  if (magnitude > 0x7F800000u) return static_cast<std::uint8_t>(sign | 0x7Fu);
+  if (magnitude >= 0x43E80000u) return static_cast<std::uint8_t>(sign | 0x7Eu);
+  if (magnitude < 0x3C800000u) {
+    float shifted;
+    __builtin_memcpy(&shifted, &magnitude, sizeof shifted);
+    shifted += 0x1p14f;
+    __builtin_memcpy(&bits, &shifted, sizeof bits);
+    return static_cast<std::uint8_t>(sign | (bits - 0x46800000u));
+  }
+  const std::uint32_t odd = magnitude >> 20 & 1u;
+  return static_cast<std::uint8_t>(sign | (magnitude - 0x3C000000u + 0x7FFFFu + odd) >> 20);
+}
+
+void store_f8(const float* values, std::int64_t n, std::int64_t stride, std::byte* out) {
+  for (std::int64_t i = 0; i < n; ++i) out[i * stride] = static_cast<std::byte>(to_f8(values[i]));
+}
+
 }  // namespace
 
 void add_attention(KernelTable& table) {
   table.store[static_cast<int>(KvType::kF32)] = store_f32;
   table.store[static_cast<int>(KvType::kF16)] = store_f16;
   table.store[static_cast<int>(KvType::kBf16)] = store_bf16;
+  table.store[static_cast<int>(KvType::kF8)] = store_f8;
   table.attend[static_cast<int>(KvType::kF32)] = attend<KvF32>;
   table.attend[static_cast<int>(KvType::kF16)] = attend<KvF16>;
   table.attend[static_cast<int>(KvType::kBf16)] = attend<KvBf16>;
+  table.attend[static_cast<int>(KvType::kF8)] = attend<KvF8>;
   table.merge_attention = merge_attention;
 }
 

@@ -13,14 +13,10 @@ constexpr std::int64_t kQuadBytes = 4 * kPackRows;
 constexpr int kStreamingTokens = 4;
 constexpr std::int64_t kPrefetchBytes = 4096;
 
-/// Byte `i` of each lane as a float. Exponent and mantissa, shifted into a float's fields, make a
-/// value 2^120 too small, subnormals included: one product puts that right. The two codes of NaN,
-/// which no published weight is, come out as 480.
+/// Byte `i` of each lane. The codes of NaN, which no published weight is, come out as 480.
 template <int i>
 BUNDLE_INLINE F32 widen(I32 codes) {
-  const I32 top = shift_left<24 - 8 * i>(codes);
-  const I32 fields = and_int(shift_right_signed<4>(top), set_int(static_cast<std::int32_t>(0x87F00000u)));
-  return mul(as_float(fields), set(0x1p120f));
+  return widen_f8(shift_left<24 - 8 * i>(codes));
 }
 
 template <int T>
