@@ -11,6 +11,7 @@
 #include "runtime/engine/sampler.h"
 #include "runtime/engine/scheduler.h"
 #include "runtime/engine/step_pacer.h"
+#include "runtime/sizing/memory_plan.h"
 
 namespace bundle::engine {
 namespace {
@@ -479,7 +480,9 @@ Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<model::Model> mod
   }
   model->set_drafting(options.speculation == Speculation::kModel);
   const kernels::KvShape shape = model->kv_shape(options.kv_type, options.block_tokens);
-  const KvNeeds needs{shape.bytes_per_token(), model->config().max_positions};
+  const KvNeeds needs{shape.bytes_per_token(), model->config().max_positions,
+                      sizing::host_activation_bytes(model->config(), options.max_step_tokens,
+                                                    options.max_sequences)};
   BUNDLE_TRY(const KvPlan plan, plan_kv(needs, options, available_memory()));
   BUNDLE_TRY(auto cache, device.make_kv_cache(shape, plan.blocks));
   return std::unique_ptr<Engine>(

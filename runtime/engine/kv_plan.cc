@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/text.h"
+#include "runtime/sizing/memory_plan.h"
 
 namespace bundle::engine {
 namespace {
@@ -36,15 +37,17 @@ std::int64_t most_tokens(std::int64_t context, std::int64_t sequences) {
 Result<std::int64_t> planned_tokens(const KvNeeds& needs, const EngineOptions& options,
                                     std::int64_t context, std::optional<std::uint64_t> available) {
   const std::uint64_t room = available.value_or(4 * kUsefulBytes);
-  const std::uint64_t beside = room - std::min(room, options.mapped_weight_bytes);
-  const auto tokens_of = [&](std::uint64_t bytes) {
-    return static_cast<std::int64_t>(bytes / std::max<std::uint64_t>(1, needs.bytes_per_token));
-  };
-  const std::int64_t useful = std::max(context, tokens_of(kUsefulBytes));
+  const std::uint64_t each = std::max<std::uint64_t>(1, needs.bytes_per_token);
+  const auto plan =
+      sizing::plan_memory({options.mapped_weight_bytes, needs.activation_bytes, each}, room);
+  const std::int64_t useful = std::max(context, static_cast<std::int64_t>(kUsefulBytes / each));
+  const std::int64_t beside = plan ? plan->kv_tokens : 0;
   const std::int64_t tokens =
-      std::min({tokens_of(beside / 2), useful, most_tokens(context, options.max_sequences)});
+      std::min({beside / 2, useful, most_tokens(context, options.max_sequences)});
   if (tokens < std::min(context, kLeastTokens)) {
-    return failed("only " + human_bytes(beside) + " of memory are left for the key/value cache", "",
+    return failed("only " + human_bytes(plan ? plan->left_for_kv : 0) +
+                      " of memory are left for the key/value cache",
+                  "",
                   "Free some memory, or set runtime.kv_tokens to what you can spare (" +
                       human_bytes(needs.bytes_per_token) + " a token).");
   }

@@ -18,7 +18,8 @@ std::optional<std::uint64_t> available_memory(const Path& root = "/");
 /// Sizes of one model's cache.
 struct KvNeeds {
   std::uint64_t bytes_per_token = 0;
-  std::int64_t model_context = 0;  // positions
+  std::int64_t model_context = 0;      // positions
+  std::uint64_t activation_bytes = 0;  // of the largest step
 };
 
 struct KvPlan {

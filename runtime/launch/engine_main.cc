@@ -1,14 +1,19 @@
 #include "runtime/launch/engine_main.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "runtime/format/checkpoint.h"
 #include "runtime/kernels/cpu_device.h"
 #include "runtime/launch/constraint_vocabulary.h"
 #include "runtime/launch/contract.h"
 #include "runtime/launch/runtime_settings.h"
 #include "runtime/model/model.h"
+#include "runtime/sizing/memory_plan.h"
 
 namespace bundle::launch {
 namespace {
@@ -25,6 +30,31 @@ Result<std::unique_ptr<kernels::Device>> make_device(const RuntimeSettings& sett
   if (device || settings.backend == "cpu") return device;
   log_warning("running on the slow reference device: " + device.error().message());
   return kernels::make_reference_device();
+}
+
+/// Memory that this process has in use, in bytes: its own, and of mapped files what is in RAM. 0
+/// when it cannot be told.
+std::uint64_t resident_bytes() {
+  const auto text = read_file("/proc/self/statm", 4096);
+  unsigned long long size = 0;
+  unsigned long long resident = 0;
+  if (!text || std::sscanf(text->c_str(), "%llu %llu", &size, &resident) != 2) return 0;
+  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+/// What sizing predicts for this engine, beside what it takes.
+void log_memory(const engine::Engine& engine, const engine::EngineOptions& options,
+                std::uint64_t weights) {
+  const format::ModelConfig& config = engine.config();
+  const engine::EngineStats stats = engine.stats();
+  const auto tokens = static_cast<std::uint64_t>(stats.kv_blocks_total) *
+                      static_cast<std::uint64_t>(stats.kv_block_tokens);
+  const std::uint64_t cache = tokens * sizing::kv_bytes_per_token(config, options.kv_type);
+  const std::uint64_t activations =
+      sizing::host_activation_bytes(config, options.max_step_tokens, options.max_sequences);
+  log_info("memory predicted: " + human_bytes(weights) + " weights, " + human_bytes(activations) +
+           " activations, cache up to " + human_bytes(cache) + " (" + std::to_string(tokens) +
+           " tokens); in use after loading: " + human_bytes(resident_bytes()));
 }
 
 }  // namespace
@@ -46,6 +76,7 @@ Result<LoadedEngine> load_engine(const std::string& spec, const Progress& progre
        ends = model->config().eos_ids] { return constraint_vocabulary(*checkpoint, size, ends); });
   BUNDLE_TRY(auto engine,
              engine::Engine::create(std::move(model), *ground->device, settings.engine));
+  log_memory(*engine, settings.engine, weights);
   return LoadedEngine{std::move(ground), std::move(engine)};
 }
 

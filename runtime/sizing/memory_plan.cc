@@ -41,21 +41,33 @@ Result<std::uint64_t> weight_bytes(const format::ModelConfig& config, DType type
   return bytes;
 }
 
-Result<MemoryPlan> plan_memory(const format::ModelConfig& config, std::uint64_t weights,
-                               DType kv_type, std::uint64_t memory, std::uint64_t reserve) {
+std::uint64_t host_activation_bytes(const format::ModelConfig& config, std::int64_t step_tokens,
+                                    std::int64_t rows) {
+  const std::int64_t heads = config.num_heads * config.head_dim;
+  const std::int64_t attention = 2 * heads + 2 * config.num_kv_heads * config.head_dim;
+  const std::int64_t mlp = 3 * config.intermediate_size;
+  const auto floats = static_cast<double>(step_tokens) *
+                          static_cast<double>(config.hidden_size + std::max(attention, mlp)) +
+                      2.0 * static_cast<double>(std::min(rows, step_tokens)) *
+                          static_cast<double>(config.vocab_size);
+  constexpr double kMost = 9e18;
+  return static_cast<std::uint64_t>(std::min(floats * sizeof(float), kMost));
+}
+
+Result<MemoryPlan> plan_memory(const HostNeeds& needs, std::uint64_t memory) {
   MemoryPlan plan;
-  plan.weights = weights;
-  plan.kv_per_token = kv_bytes_per_token(config, kv_type);
-  const bool holds_weights = weights <= memory && reserve <= memory - weights;
-  plan.left_for_kv = holds_weights ? memory - weights - reserve : 0;
-  if (plan.kv_per_token == 0 || plan.left_for_kv < plan.kv_per_token) {
-    const auto least = saturating_add(saturating_add(weights, reserve), plan.kv_per_token);
+  plan.weights = needs.weights;
+  plan.activations = needs.activations;
+  const std::uint64_t fixed = saturating_add(needs.weights, needs.activations);
+  plan.left_for_kv = memory - std::min(memory, fixed);
+  if (needs.kv_per_token == 0 || plan.left_for_kv < needs.kv_per_token) {
+    const std::uint64_t least = saturating_add(fixed, needs.kv_per_token);
     return failed("the model does not fit: it needs at least " + human_bytes(least) + ", and " +
                       human_bytes(memory) + " are there",
                   {}, "Use a machine with more memory, or a smaller quantization.");
   }
   plan.kv_tokens =
-      static_cast<std::int64_t>(std::min(plan.left_for_kv / plan.kv_per_token, kMaxTokens));
+      static_cast<std::int64_t>(std::min(plan.left_for_kv / needs.kv_per_token, kMaxTokens));
   return plan;
 }
 

@@ -22,17 +22,29 @@ std::uint64_t kv_bytes_per_token(const format::ModelConfig& config, DType kv_typ
 /// is. An error when the sizes multiply beyond 63 bits.
 Result<std::uint64_t> weight_bytes(const format::ModelConfig& config, DType type);
 
+/// What an engine needs on its host, whatever the cache gets. Bytes.
+struct HostNeeds {
+  std::uint64_t weights = 0;      // mapped and private
+  std::uint64_t activations = 0;  // of the largest step
+  std::uint64_t kv_per_token = 0;
+};
+
+/// Buffers of one step of `step_tokens` tokens that keeps `rows` rows of logits, in float: the
+/// residual, the wider of attention (q, k, v and its output) and MLP (gate, up and their product),
+/// and the logits twice (the device's and the sampler's).
+std::uint64_t host_activation_bytes(const format::ModelConfig& config, std::int64_t step_tokens,
+                                    std::int64_t rows);
+
 /// Bytes, but for the last.
 struct MemoryPlan {
   std::uint64_t weights = 0;
-  std::uint64_t kv_per_token = 0;
+  std::uint64_t activations = 0;
   std::uint64_t left_for_kv = 0;
   std::int64_t kv_tokens = 0;  // positions that fit into left_for_kv
 };
 
-/// Divides `memory` bytes: `weights` and `reserve` (activations, the program itself) come off, the
-/// rest is cache. kFailed, saying how much is lacking, when not even one position is left.
-Result<MemoryPlan> plan_memory(const format::ModelConfig& config, std::uint64_t weights,
-                               DType kv_type, std::uint64_t memory, std::uint64_t reserve = 0);
+/// Divides `memory` bytes: weights and activations come off, the rest is cache. kFailed, saying how
+/// much is lacking, when not even one position is left.
+Result<MemoryPlan> plan_memory(const HostNeeds& needs, std::uint64_t memory);
 
 }  // namespace bundle::sizing

@@ -38,25 +38,27 @@ TEST(WeightBytes, OfSmollm2AreItsCheckpoint) {
 }
 
 TEST(MemoryPlan, FillsWhatTheWeightsLeave) {
-  const format::ModelConfig config = model_named("SmolLM2-135M").config;
-  const std::uint64_t per_token = kv_bytes_per_token(config, DType::kF16);
-  const auto plan = plan_memory(config, 1000, DType::kF16, 1000 + 50 + 7 * per_token + 1, 50);
+  const auto plan = plan_memory({1000, 50, 100}, 1000 + 50 + 7 * 100 + 1);
   ASSERT_TRUE(plan) << plan.error().message();
-  EXPECT_EQ(plan->weights, 1000u);
-  EXPECT_EQ(plan->kv_per_token, per_token);
-  EXPECT_EQ(plan->left_for_kv, 7 * per_token + 1);
+  EXPECT_EQ(plan->left_for_kv, 701u);
   EXPECT_EQ(plan->kv_tokens, 7);
 }
 
 TEST(MemoryPlan, SaysWhatIsLacking) {
-  const format::ModelConfig config = model_named("SmolLM2-135M").config;
-  const auto plan = plan_memory(config, 269030016, DType::kF16, 1000000);
+  const auto plan = plan_memory({269030016, 0, 23040}, 1000000);
   ASSERT_FALSE(plan);
   EXPECT_EQ(plan.error().code, ErrorCode::kFailed);
   EXPECT_THAT(plan.error().message(), testing::HasSubstr("269 MB"));
   const std::uint64_t most = std::numeric_limits<std::uint64_t>::max();
-  EXPECT_FALSE(plan_memory(config, most, DType::kF16, most, most));
-  EXPECT_TRUE(plan_memory(config, 0, DType::kF16, most));
+  EXPECT_FALSE(plan_memory({most, most, 1}, most));
+  EXPECT_TRUE(plan_memory({0, 0, 1}, most));
+}
+
+TEST(HostActivations, AreTheBuffersOfAStep) {
+  const format::ModelConfig config = model_named("SmolLM2-135M").config;
+  // 576 + 3 x 1536 floats a token, and 64 rows of 49152 logits twice.
+  EXPECT_EQ(host_activation_bytes(config, 512, 64), (512u * 5184 + 2 * 64u * 49152) * 4);
+  EXPECT_EQ(host_activation_bytes(config, 1, 64), (5184u + 2 * 49152) * 4);
 }
 
 }  // namespace

@@ -36,20 +36,23 @@ const Allowed& allowed() {
       {"templates", {}},
       {"packager", {"runtime/format", "templates"}},
       {"cloud", {"templates"}},
+      {"cloud/catalog", {"runtime/sizing", "runtime/format"}},
       {"cli",
-       {"packager", "cloud", "templates", "runtime/launch", "runtime/server", "runtime/engine",
-        "runtime/model", "runtime/kernels", "runtime/chat", "runtime/tokenizer", "runtime/sizing",
-        "runtime/format"}},
+       {"packager", "cloud", "cloud/catalog", "templates", "runtime/launch", "runtime/server",
+        "runtime/engine", "runtime/model", "runtime/kernels", "runtime/chat", "runtime/tokenizer",
+        "runtime/sizing", "runtime/format"}},
   };
   return table;
 }
 
-/// The folder of the table that a path relative to the root lies in.
+/// The innermost folder of the table that a path relative to the root lies in.
 std::optional<std::string> folder_of(const std::string& path) {
+  std::optional<std::string> found;
   for (const auto& [folder, unused] : allowed()) {
-    if (path.rfind(folder + "/", 0) == 0) return folder;
+    const bool longer = !found || folder.size() > found->size();
+    if (longer && path.rfind(folder + "/", 0) == 0) found = folder;
   }
-  return std::nullopt;
+  return found;
 }
 
 bool is_source(const fs::path& path) {
