@@ -7,6 +7,7 @@ namespace bundle::cli {
 
 void add_bench(CLI::App& app, Session& session);
 void add_build(CLI::App& app, Session& session);
+void add_catalog(CLI::App& app, Session& session);
 void add_chat(CLI::App& app, Session& session);
 void add_completion(CLI::App& app, Session& session);
 void add_delete(CLI::App& app, Session& session);
@@ -22,6 +23,7 @@ void add_prompt(CLI::App& app, Session& session);
 void add_rm(CLI::App& app, Session& session);
 void add_rollback(CLI::App& app, Session& session);
 void add_serve(CLI::App& app, Session& session);
+void add_size(CLI::App& app, Session& session);
 void add_status(CLI::App& app, Session& session);
 void add_tokenize(CLI::App& app, Session& session);
 void add_version(CLI::App& app, Session& session);

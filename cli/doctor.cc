@@ -1,7 +1,6 @@
 // bundle doctor: can this machine build and serve?
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <sys/statvfs.h>
 #include <thread>
 #include <unistd.h>
@@ -11,6 +10,7 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/display/table.h"
+#include "cli/gpu_probe.h"
 #include "cli/memory_bandwidth.h"
 #include "cli/server_command.h"
 #include "packager/store.h"
@@ -91,10 +91,17 @@ Check check_server() {
 }
 
 Check check_gpu() {
-  std::ifstream version("/proc/driver/nvidia/version");
-  std::string line;
-  if (std::getline(version, line)) return {"gpu", "ok", line};
-  return {"gpu", "ok", "no NVIDIA driver: models run on the CPU"};
+  const LocalGpus local = local_gpus();
+  if (!local.problem.empty()) {
+    return {"gpu", "warning", local.problem,
+            "Is the driver's kernel module loaded? See nvidia-smi."};
+  }
+  if (local.gpus.empty()) return {"gpu", "ok", "no NVIDIA GPU: models run on the CPU"};
+  std::string finding;
+  for (const LocalGpu& gpu : local.gpus) {
+    finding += (finding.empty() ? "" : ", ") + gpu.name + " (" + human_bytes(gpu.memory) + ")";
+  }
+  return {"gpu", "ok", finding + "; driver " + local.driver};
 }
 
 Result<Outcome> doctor() {

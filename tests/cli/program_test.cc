@@ -62,9 +62,9 @@ TEST_F(Program, WithoutArgumentsShowsHelpAndFails) {
 
 TEST_F(Program, EveryCommandHasHelp) {
   for (const char* command :
-       {"bench", "build",    "chat",    "completion", "delete",   "deploy", "doctor",
-        "gc",    "init",     "inspect", "key",        "list",     "logs",   "prompt",
-        "rm",    "rollback", "serve",   "status",     "tokenize", "version"}) {
+       {"bench", "build",   "chat",     "completion", "delete", "deploy", "doctor", "gc",
+        "init",  "inspect", "key",      "list",       "logs",   "prompt", "rm",     "rollback",
+        "serve", "status",  "tokenize", "version",    "size",   "catalog"}) {
     const Ran ran = run(std::string(command) + " --help");
     EXPECT_EQ(ran.code, 0) << command;
     EXPECT_NE(ran.out.find("Usage: bundle " + std::string(command)), std::string::npos) << ran.out;
