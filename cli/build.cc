@@ -7,15 +7,21 @@
 
 #include "base/text.h"
 #include "cli/commands.h"
+#include "packager/attestations.h"
+#include "packager/sources/fetch.h"
 
 namespace bundle::cli {
 namespace {
+
+namespace sources = packager::sources;
 
 struct BuildArguments {
   std::string source = ".";
   std::string name;
   std::string server;
   bool no_runtime = false;
+  bool keep_download = false;
+  int parallel = 8;
 };
 
 std::string build_text(const packager::BuildResult& result) {
@@ -29,14 +35,61 @@ std::string build_text(const packager::BuildResult& result) {
   return text + result.digest + "\n";
 }
 
+/// Fetches models for one build, and deletes them when they are in the store.
+class ModelFetcher {
+ public:
+  ModelFetcher(const BuildArguments& arguments, const Session& session)
+      : arguments_(arguments), session_(session) {}
+
+  Result<sources::FetchedModel> fetch(const std::string& text, const packager::Manifest& manifest) {
+    BUNDLE_TRY(const auto uri, sources::parse_source_uri(text));
+    const sources::FetchOptions options{manifest.include, manifest.exclude, arguments_.parallel};
+    BUNDLE_TRY(auto fetched, sources::fetch_model(uri, bundle_home() / "downloads", options,
+                                                  session_.progress()));
+    folders_.push_back(fetched.folder);
+    return fetched;
+  }
+
+  void clear() const {
+    std::error_code ignored;
+    for (const Path& folder : folders_) std::filesystem::remove_all(folder, ignored);
+  }
+
+ private:
+  const BuildArguments& arguments_;
+  const Session& session_;
+  std::vector<Path> folders_;
+};
+
+/// The folder's or file's own name: a path would tell of this host.
+std::string source_name(const Path& source) {
+  std::error_code error;
+  Path absolute = std::filesystem::absolute(source, error).lexically_normal();
+  if (!absolute.has_filename()) absolute = absolute.parent_path();
+  return absolute.filename().string();
+}
+
 Result<Outcome> build(const BuildArguments& arguments, const Session& session) {
   BUNDLE_TRY(packager::Store store, packager::Store::open());
+  ModelFetcher fetcher(arguments, session);
   packager::BuildOptions options;
   options.name = arguments.name;
   options.server = arguments.server;
   options.with_runtime = !arguments.no_runtime;
-  BUNDLE_TRY(const auto result,
-             packager::build(arguments.source, store, options, session.progress()));
+  Path source = arguments.source;
+  Json origin = JsonObject{{"uri", source_name(source)}};
+  options.fetch = [&](const std::string& text, const packager::Manifest& manifest) -> Result<Path> {
+    BUNDLE_TRY(const auto fetched, fetcher.fetch(text, manifest));
+    origin = fetched.provenance;
+    return fetched.path;
+  };
+  if (sources::is_source_uri(arguments.source)) {
+    BUNDLE_TRY(source, options.fetch(arguments.source, {}));
+  }
+  BUNDLE_TRY(const auto result, packager::build(source, store, options, session.progress()));
+  BUNDLE_TRY(const auto bundle, store.resolve(result.name + ':' + result.tag));
+  BUNDLE_CHECK(packager::attach_attestations(store, bundle, origin, BUNDLE_VERSION));
+  if (!arguments.keep_download) fetcher.clear();
   return Outcome{packager::to_json(result), build_text(result)};
 }
 
@@ -46,18 +99,27 @@ void add_build(CLI::App& app, Session& session) {
   auto arguments = std::make_shared<BuildArguments>();
   CLI::App* command = add_command(
       app, "build", "Pack a model into a bundle in the local store",
-      "SOURCE is a folder with bundle.yaml, a Hugging Face model folder, or a .gguf file. The\n"
-      "model is checked whole before anything is written. The last line is the bundle's digest;\n"
-      "the same input gives the same digest everywhere.\n\n"
+      "SOURCE is a folder with bundle.yaml, a Hugging Face model folder, a .gguf file, or a model\n"
+      "elsewhere: hf://ORG/NAME[@REVISION][/FILE.gguf], https://HOST/FILE.gguf#sha256=HEX,\n"
+      "s3://BUCKET/FOLDER. The model is checked whole before anything is written. The last line "
+      "is\n"
+      "the bundle's digest; the same input gives the same digest everywhere.\n\n"
+      "HF_TOKEN opens gated models, HF_ENDPOINT names a mirror; S3 takes AWS's variables.\n\n"
       "Examples:\n"
       "  bundle build examples/smollm2\n"
-      "  bundle build ./SmolLM2.Q4_1.gguf --name smollm2:q4");
+      "  bundle build ./SmolLM2.Q4_1.gguf --name smollm2:q4\n"
+      "  bundle build hf://Qwen/Qwen3-0.6B");
   command->add_option("SOURCE", arguments->source, "What to pack (default: this folder)");
   command->add_option("--name", arguments->name, "Name in the store, instead of bundle.yaml's")
       ->type_name("NAME[:TAG]");
   command->add_option("--server", arguments->server, "Runtime to pack, instead of this program's")
       ->type_name("FILE");
   command->add_flag("--no-runtime", arguments->no_runtime, "Pack weights and configuration alone");
+  command->add_flag("--keep-download", arguments->keep_download,
+                    "Keep the files of a model from elsewhere after they are packed");
+  command->add_option("--parallel", arguments->parallel, "Downloads at the same time")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 64));
   on_run(command, session, [arguments, &session] { return build(*arguments, session); });
 }
 

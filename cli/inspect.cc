@@ -48,10 +48,15 @@ void append_value(std::string& out, const Json& value, int depth) {
   }
 }
 
-Result<Outcome> inspect(const std::string& reference) {
+Result<Outcome> inspect(const std::string& reference, bool with_tensors) {
   BUNDLE_TRY(const packager::Store store, packager::Store::open());
   BUNDLE_TRY(const auto bundle, store.resolve(reference));
   Json document = packager::inspect_bundle(bundle);
+  BUNDLE_TRY(document.get_object()["referrers"],
+             packager::inspect_referrers(packager::StorePaths{store.root()}, bundle));
+  if (with_tensors) {
+    BUNDLE_TRY(document.get_object()["tensors"], packager::inspect_tensors(bundle));
+  }
   std::string text;
   append_value(text, document, 0);
   return Outcome{std::move(document), std::move(text)};
@@ -66,7 +71,9 @@ void add_inspect(CLI::App& app, Session& session) {
                   "REF is NAME, NAME:TAG, NAME@sha256:DIGEST or the first digits of a digest.\n\n"
                   "Example:\n  bundle inspect smollm2 --output json");
   command->add_option("REF", *reference, "The bundle")->required();
-  on_run(command, session, [reference] { return inspect(*reference); });
+  auto tensors = std::make_shared<bool>(false);
+  command->add_flag("--tensors", *tensors, "List every tensor: name, type, shape, bytes");
+  on_run(command, session, [reference, tensors] { return inspect(*reference, *tensors); });
 }
 
 }  // namespace bundle::cli

@@ -1,9 +1,12 @@
 // bundle list: what the store holds.
+#include <memory>
+
 #include <CLI/CLI.hpp>
 
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/display/table.h"
+#include "packager/disk_usage.h"
 #include "packager/inspect.h"
 
 namespace bundle::cli {
@@ -31,6 +34,19 @@ std::vector<std::string> row(const packager::BundleSummary& bundle) {
           bundle.damage.empty() ? "" : "DAMAGED: " + bundle.damage};
 }
 
+/// One digest a line: what 'bundle export --have' reads.
+Result<Outcome> list_blobs() {
+  BUNDLE_TRY(const packager::Store store, packager::Store::open());
+  BUNDLE_TRY(const auto usage, packager::disk_usage(packager::StorePaths{store.root()}));
+  JsonArray blobs;
+  std::string text;
+  for (const std::string& digest : usage.blobs) {
+    blobs.emplace_back(digest);
+    text += digest + "\n";
+  }
+  return Outcome{JsonObject{{"blobs", std::move(blobs)}}, std::move(text)};
+}
+
 Result<Outcome> list() {
   BUNDLE_TRY(const packager::Store store, packager::Store::open());
   BUNDLE_TRY(const auto bundles, store.list());
@@ -47,7 +63,9 @@ Result<Outcome> list() {
 void add_list(CLI::App& app, Session& session) {
   CLI::App* command = add_command(app, "list", "List the bundles in the local store",
                                   "Example:\n  bundle list --output json");
-  on_run(command, session, list);
+  auto blobs = std::make_shared<bool>(false);
+  command->add_flag("--blobs", *blobs, "The digests of all blobs, for 'bundle export --have'");
+  on_run(command, session, [blobs] { return *blobs ? list_blobs() : list(); });
 }
 
 }  // namespace bundle::cli

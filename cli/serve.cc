@@ -8,6 +8,7 @@
 
 #include "cli/commands.h"
 #include "cli/server_command.h"
+#include "cli/trust_options.h"
 
 namespace bundle::cli {
 namespace {
@@ -24,6 +25,7 @@ struct ServeArguments {
   std::string tls_client_ca;
   std::string access_log;
   std::vector<std::string> settings;
+  std::shared_ptr<packager::signing::TrustOptions> trust;
 };
 
 std::vector<std::string> command_line(const ServeArguments& arguments, const ServerCommand& command,
@@ -60,7 +62,7 @@ Error become(std::vector<std::string> argv) {
 
 Result<Outcome> serve(const ServeArguments& arguments) {
   BUNDLE_TRY(const ServerCommand command,
-             server_command(arguments.reference, {}, arguments.settings));
+             server_command(arguments.reference, {}, arguments.settings, *arguments.trust));
   const Path folder = bundle_home() / "launch";
   BUNDLE_CHECK(make_directories(folder));
   const Path launch = folder / ("serve-" + std::to_string(::getpid()) + ".json");
@@ -120,6 +122,7 @@ void add_serve(CLI::App& app, Session& session) {
   command->add_option("--set", arguments->settings, "Override a setting of bundle.yaml")
       ->type_name("KEY.PATH=VALUE")
       ->allow_extra_args(false);
+  arguments->trust = add_trust_options(command);
   on_run(command, session, [arguments] { return serve(*arguments); });
 }
 

@@ -8,9 +8,21 @@
 namespace bundle::cli {
 namespace {
 
-Result<ServerCommand> from_store(const std::string& reference) {
+Result<packager::StoredBundle> admitted(const std::string& reference,
+                                        const packager::signing::TrustOptions& options) {
   BUNDLE_TRY(const packager::Store store, packager::Store::open());
-  BUNDLE_TRY(const packager::StoredBundle stored, store.resolve(reference));
+  BUNDLE_TRY(const auto trust, packager::signing::Trust::load(options));
+  BUNDLE_TRY(const packager::FoundBundle found, store.find(reference));
+  BUNDLE_CHECK(packager::signing::admit_digest(packager::StorePaths{store.root()}, {found.name},
+                                               found.digest, trust));
+  BUNDLE_TRY(packager::StoredBundle stored, store.resolve(reference));
+  BUNDLE_CHECK(packager::signing::admit(store, stored, trust, {}));
+  return stored;
+}
+
+Result<ServerCommand> from_store(const std::string& reference,
+                                 const packager::signing::TrustOptions& trust) {
+  BUNDLE_TRY(const packager::StoredBundle stored, admitted(reference, trust));
   ServerCommand command;
   command.launch.name = stored.name;
   command.launch.content_digest = stored.content_digest;
@@ -56,9 +68,10 @@ Path sibling_program(const std::string& name) {
 }
 
 Result<ServerCommand> server_command(const std::string& reference, const JsonObject& overrides,
-                                     const std::vector<std::string>& settings) {
+                                     const std::vector<std::string>& settings,
+                                     const packager::signing::TrustOptions& trust) {
   BUNDLE_TRY(ServerCommand command,
-             names_a_path(reference) ? from_path(reference) : from_store(reference));
+             names_a_path(reference) ? from_path(reference) : from_store(reference, trust));
   JsonObject document{{"runtime", command.launch.runtime}};
   merge(document, overrides);
   for (const std::string& assignment : settings) {

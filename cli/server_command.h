@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "packager/signing/trust.h"
 #include "runtime/launch/contract.h"
 
 namespace bundle::cli {
@@ -20,9 +21,11 @@ struct ServerCommand {
 
 /// `reference` is a bundle of the store, or the path of a model folder or .gguf file (which the
 /// server beside this program then serves). `settings` are --set assignments in order, which win
-/// over `overrides` (a deployment file's), which wins over the bundle's own.
+/// over `overrides` (a deployment file's), which wins over the bundle's own. A bundle that the
+/// trust policy or `trust` does not admit is refused before anything of it is read.
 Result<ServerCommand> server_command(const std::string& reference, const JsonObject& overrides,
-                                     const std::vector<std::string>& settings);
+                                     const std::vector<std::string>& settings,
+                                     const packager::signing::TrustOptions& trust = {});
 
 /// Path of a program beside the running one ("bundle-server").
 Path sibling_program(const std::string& name);

@@ -89,7 +89,7 @@ Result<BundleName> choose_name(const BuildSource& source, const ModelFacts& fact
 /// Opens and checks everything that the bundle will hold. Writes nothing.
 Result<Plan> make_plan(const Path& path, const BuildOptions& options) {
   Plan plan;
-  BUNDLE_TRY(plan.source, open_source(path));
+  BUNDLE_TRY(plan.source, open_source(path, options.fetch));
   BUNDLE_TRY(const auto checkpoint, format::Checkpoint::open(plan.source.model()));
   BUNDLE_TRY(auto config, format::read_model_config(checkpoint));
   BUNDLE_CHECK(check_required_tensors(checkpoint, config));
@@ -101,15 +101,6 @@ Result<Plan> make_plan(const Path& path, const BuildOptions& options) {
       BUNDLE_TRY(server, default_server());
     }
     BUNDLE_TRY(plan.runtime, collect_runtime(server));
-  }
-  return plan;
-}
-
-Result<LayerPlan> runtime_plan(const std::vector<PackFile>& files) {
-  LayerPlan plan{LayerRole::kRuntime, {}};
-  for (const PackFile& file : files) {
-    BUNDLE_TRY(const FileStamp stamp, stamp_file(file.host));
-    plan.members.push_back({file.image, kProgramMode, {}, file.host, stamp});
   }
   return plan;
 }

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/progress.h"
 #include "base/result.h"
+#include "packager/source_files.h"
 #include "packager/store.h"
 
 namespace bundle::packager {
@@ -17,6 +18,7 @@ struct BuildOptions {
   std::string name;          // "NAME[:TAG]"; "" takes bundle.yaml's, else the source's own
   Path server;               // the runtime to pack; "" takes bundle-server beside this program
   bool with_runtime = true;  // false: weights and config alone, served by an installed server
+  FetchSource fetch = {};    // for a model that is not on this host; empty refuses such
 };
 
 struct BuiltLayer {

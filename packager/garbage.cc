@@ -2,51 +2,11 @@
 
 #include <set>
 
-#include "packager/oci.h"
+#include "packager/reach.h"
 #include "packager/store_index.h"
-#include "packager/stored_bundle.h"
 
 namespace bundle::packager {
 namespace {
-
-constexpr int kMostNesting = 8;
-
-/// Everything that the entries reach: indexes lead to manifests, manifests to configs and layers.
-class Reach {
- public:
-  explicit Reach(const StorePaths& paths) : paths_(paths) {}
-
-  Status add(const Descriptor& blob, int depth = 0) {
-    if (!digests_.insert(blob.digest).second) return {};
-    const bool is_index = blob.media_type == oci::kIndexType;
-    const bool is_manifest = blob.media_type == oci::kManifestType;
-    if (!is_index && !is_manifest) return {};
-    if (depth == kMostNesting) return bad_input("indexes are nested too deeply", blob.digest);
-    auto document = read_document(paths_, blob);
-    if (!document) {
-      Error error = std::move(document).error();
-      error.remedy = "Nothing was freed: remove the damaged bundle first (bundle list names it).";
-      return error;
-    }
-    return add_children(*document, is_index ? "manifests" : "layers", blob.digest, depth);
-  }
-
-  bool contains(const std::string& digest) const { return digests_.contains(digest); }
-
- private:
-  Status add_children(const Json& document, std::string_view key, const std::string& where,
-                      int depth) {
-    BUNDLE_TRY(const auto children, oci::read_descriptors(document, key, where));
-    for (const Descriptor& child : children) BUNDLE_CHECK(add(child, depth + 1));
-    const Json* config = find(document, "config");
-    if (config == nullptr) return {};
-    BUNDLE_TRY(const Descriptor descriptor, oci::read_descriptor(*config, where));
-    return add(descriptor, depth + 1);
-  }
-
-  const StorePaths& paths_;
-  std::set<std::string> digests_;
-};
 
 Status remove_unreached(const StorePaths& paths, const Reach& reach, RemoveReport& report) {
   std::error_code error;
@@ -65,9 +25,47 @@ Status remove_unreached(const StorePaths& paths, const Reach& reach, RemoveRepor
   return {};
 }
 
+/// Referrers live as long as their subjects, which may be referrers themselves.
+Status add_referrers(const StorePaths& paths, const std::vector<IndexEntry>& entries,
+                     Reach& reach) {
+  std::vector<const IndexEntry*> waiting;
+  for (const IndexEntry& entry : entries) {
+    if (!entry.subject.empty()) waiting.push_back(&entry);
+  }
+  for (std::size_t before = waiting.size() + 1; waiting.size() < before;) {
+    before = waiting.size();
+    std::vector<const IndexEntry*> rest;
+    for (const IndexEntry* entry : waiting) {
+      if (!reach.contains(entry->subject)) {
+        rest.push_back(entry);
+      } else {
+        BUNDLE_CHECK(reach.add(entry->descriptor));
+      }
+    }
+    waiting = std::move(rest);
+  }
+  std::set<std::string> orphans;
+  for (const IndexEntry* entry : waiting) orphans.insert(entry->descriptor.digest);
+  if (orphans.empty()) return {};
+  return drop_from_index(paths, [&](const IndexEntry& entry) {
+    return !entry.subject.empty() && !reach.contains(entry.subject) &&
+           orphans.contains(entry.descriptor.digest);
+  });
+}
+
+/// Files directly in a folder that only helps to go on with something.
+void remove_files(const Path& folder, RemoveReport& report) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    std::error_code failure;
+    const std::uint64_t size = entry.file_size(failure);
+    if (std::filesystem::remove(entry.path(), failure)) report.freed_bytes += size;
+  }
+}
+
 }  // namespace
 
-Result<RemoveReport> collect_garbage(const StorePaths& paths) {
+Result<RemoveReport> collect_garbage(const StorePaths& paths, bool with_partials) {
   RemoveReport report;
   std::error_code error;
   if (!std::filesystem::exists(paths.own(), error)) return report;  // nothing was written yet
@@ -78,8 +76,15 @@ Result<RemoveReport> collect_garbage(const StorePaths& paths) {
   }
   BUNDLE_TRY(const std::vector<IndexEntry> entries, read_index(paths));
   Reach reach(paths);
-  for (const IndexEntry& entry : entries) BUNDLE_CHECK(reach.add(entry.descriptor));
+  for (const IndexEntry& entry : entries) {
+    if (entry.subject.empty()) BUNDLE_CHECK(reach.add(entry.descriptor));
+  }
+  BUNDLE_CHECK(add_referrers(paths, entries, reach));
   BUNDLE_CHECK(remove_unreached(paths, reach, report));
+  if (with_partials) {
+    remove_files(paths.partials(), report);
+    remove_files(paths.uploads(), report);
+  }
   return report;
 }
 

@@ -9,7 +9,8 @@ namespace bundle::packager {
 
 /// Deletes unreachable blobs. While a writer lives, nothing is deleted and the report says
 /// deferred. kBadInput when a reachable document cannot be read: what it needs is not known, so
-/// nothing may go.
-Result<RemoveReport> collect_garbage(const StorePaths& paths);
+/// nothing may go. `with_partials` also deletes what unfinished downloads and uploads keep for the
+/// next time.
+Result<RemoveReport> collect_garbage(const StorePaths& paths, bool with_partials);
 
 }  // namespace bundle::packager

@@ -1,9 +1,15 @@
 #include "packager/inspect.h"
 
+#include <initializer_list>
+
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 
+#include "packager/attestations.h"
 #include "packager/oci.h"
+#include "packager/referrers.h"
+#include "packager/stored_bundle.h"
+#include "runtime/format/checkpoint.h"
 
 namespace bundle::packager {
 namespace {
@@ -64,6 +70,22 @@ Json variants_document(const StoredBundle& bundle) {
   return variants;
 }
 
+std::string kind_of(std::string_view artifact_type) {
+  if (artifact_type == kSbomType) return "sbom";
+  if (artifact_type == kProvenanceType) return "provenance";
+  const bool is_signature = artifact_type.find("sigstore.bundle") != std::string_view::npos ||
+                            artifact_type.find("cosign") != std::string_view::npos;
+  return is_signature ? "signature" : "other";
+}
+
+const Json* find_path(const Json& value, std::initializer_list<std::string_view> path) {
+  const Json* at = &value;
+  for (const std::string_view key : path) {
+    if (at != nullptr) at = find(*at, key);
+  }
+  return at;
+}
+
 }  // namespace
 
 Json inspect_bundle(const StoredBundle& bundle) {
@@ -89,6 +111,39 @@ Json inspect_bundle(const StoredBundle& bundle) {
     document["image"] = *config;
   }
   return document;
+}
+
+Result<Json> inspect_referrers(const StorePaths& paths, const StoredBundle& bundle) {
+  BUNDLE_TRY(const auto referrers, referrers_of(paths, bundle.digest));
+  JsonArray list;
+  for (const Referrer& referrer : referrers) {
+    JsonObject entry{{"kind", kind_of(referrer.artifact_type)},
+                     {"digest", referrer.manifest.digest},
+                     {"artifact_type", referrer.artifact_type}};
+    if (referrer.artifact_type == kProvenanceType && !referrer.layers.empty()) {
+      BUNDLE_TRY(const Json statement, read_document(paths, referrer.layers.front()));
+      if (const Json* source = find_path(
+              statement, {"predicate", "buildDefinition", "externalParameters", "source"})) {
+        entry["source"] = *source;
+      }
+    }
+    list.push_back(std::move(entry));
+  }
+  return Json(std::move(list));
+}
+
+Result<Json> inspect_tensors(const StoredBundle& bundle) {
+  BUNDLE_TRY(const auto checkpoint, format::Checkpoint::open(bundle.model));
+  JsonArray tensors;
+  for (const auto& [name, tensor] : checkpoint.tensors()) {
+    JsonArray shape;
+    for (const std::int64_t dimension : tensor.shape) shape.emplace_back(dimension);
+    tensors.push_back(JsonObject{{"name", name},
+                                 {"type", dtype_info(tensor.type).name},
+                                 {"shape", std::move(shape)},
+                                 {"bytes", tensor.data.size()}});
+  }
+  return Json(std::move(tensors));
 }
 
 Json list_bundles(const std::vector<BundleSummary>& bundles) {

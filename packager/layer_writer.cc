@@ -168,6 +168,15 @@ std::uint64_t LayerPlan::data_size() const {
   return size;
 }
 
+Result<LayerPlan> runtime_plan(const std::vector<PackFile>& files) {
+  LayerPlan plan{LayerRole::kRuntime, {}};
+  for (const PackFile& file : files) {
+    BUNDLE_TRY(const FileStamp stamp, stamp_file(file.host));
+    plan.members.push_back({file.image, kProgramMode, {}, file.host, stamp});
+  }
+  return plan;
+}
+
 Result<WrittenLayer> write_layer(const LayerPlan& plan, WriteSession& session, HashCache& cache,
                                  const ByteMeter& meter) {
   if (auto known = recall(plan, session, cache)) {

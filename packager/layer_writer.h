@@ -10,6 +10,7 @@
 #include "base/progress.h"
 #include "base/result.h"
 #include "packager/hash_cache.h"
+#include "packager/runtime_pack.h"
 #include "packager/store.h"
 #include "packager/tar_layer.h"
 #include "packager/write_session.h"
@@ -34,6 +35,9 @@ struct LayerPlan {
 
   std::uint64_t data_size() const;
 };
+
+/// The layer of a runtime pack (runtime_pack.h).
+Result<LayerPlan> runtime_plan(const std::vector<PackFile>& files);
 
 struct WrittenLayer {
   Descriptor descriptor;

@@ -56,7 +56,13 @@ Status check_link(const Path& file, const Path& folder) {
                    file.string(), "Put the file itself there, or leave it out with 'exclude'.");
 }
 
-Result<Path> model_path(const Path& folder, const Manifest& manifest, const Path& manifest_file) {
+Result<Path> model_path(const Path& folder, const Manifest& manifest, const Path& manifest_file,
+                        const FetchSource& fetch) {
+  if (manifest.model.find("://") != std::string::npos) {
+    if (fetch) return fetch(manifest.model, manifest);
+    return Error{ErrorCode::kUsage, "the model must be fetched first: " + manifest.model,
+                 manifest_file.string()};
+  }
   const Path path = manifest.model.empty() ? folder : folder / manifest.model;
   std::error_code error;
   if (fs::exists(path, error)) return path;
@@ -175,6 +181,8 @@ Result<Path> find_manifest(const Path& source) {
 
 }  // namespace
 
+bool is_packable(std::string_view name) { return is_usual(name) || is_weight_format(name); }
+
 bool matches_glob(std::string_view pattern, std::string_view name) {
   std::size_t p = 0;
   std::size_t n = 0;
@@ -203,7 +211,7 @@ format::ModelSource BuildSource::model() const {
   return format::ModelSource(std::move(list));
 }
 
-Result<BuildSource> open_source(const Path& source) {
+Result<BuildSource> open_source(const Path& source, const FetchSource& fetch) {
   BuildSource opened;
   BUNDLE_TRY(opened.manifest_file, find_manifest(source));
   Path model = source;
@@ -211,7 +219,7 @@ Result<BuildSource> open_source(const Path& source) {
   if (!opened.manifest_file.empty()) {
     BUNDLE_TRY(opened.manifest, read_manifest(opened.manifest_file));
     const Path folder = opened.manifest_file.parent_path();
-    BUNDLE_TRY(model, model_path(folder, opened.manifest, opened.manifest_file));
+    BUNDLE_TRY(model, model_path(folder, opened.manifest, opened.manifest_file, fetch));
     opened.fallback_name = name_of_path(folder.empty() ? "." : folder);
     BUNDLE_CHECK(load_template(opened));
   }

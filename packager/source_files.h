@@ -2,6 +2,7 @@
 // them go into the bundle.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -28,10 +29,17 @@ struct BuildSource {
   format::ModelSource model() const;
 };
 
+/// Brings a model source that is no path ("hf://org/name") to this host; gives where it lies then.
+using FetchSource =
+    std::function<Result<Path>(const std::string& source, const Manifest& manifest)>;
+
 /// Opens a folder with bundle.yaml, a bundle.yaml, a Hugging Face folder or a .gguf file. Refused:
 /// links that lead out of the model's folder (other than into a Hugging Face cache), names that a
 /// layer cannot hold, and a selection without weights.
-Result<BuildSource> open_source(const Path& source);
+Result<BuildSource> open_source(const Path& source, const FetchSource& fetch = {});
+
+/// Whether a model's folder is usually packed with a file of this name.
+bool is_packable(std::string_view name);
 
 /// True when `name` matches `pattern`, in which '*' is any text and '?' any one byte.
 bool matches_glob(std::string_view pattern, std::string_view name);

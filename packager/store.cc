@@ -139,6 +139,12 @@ Result<std::vector<BundleSummary>> Store::list() const {
   return summaries;
 }
 
+Result<FoundBundle> Store::find(std::string_view reference) const {
+  BUNDLE_TRY(std::vector<IndexEntry> entries, read_index(StorePaths{root_}));
+  BUNDLE_TRY(const auto found, match(reference, bundles_of(std::move(entries))));
+  return FoundBundle{found.front().name, found.front().tag, found.front().descriptor.digest};
+}
+
 Result<StoredBundle> Store::resolve(std::string_view reference) const {
   const StorePaths paths{root_};
   BUNDLE_TRY(std::vector<IndexEntry> entries, read_index(paths));
@@ -173,10 +179,10 @@ Result<RemoveReport> Store::gc() {
   std::error_code error;
   if (!std::filesystem::exists(paths.own(), error)) return RemoveReport{};
   BUNDLE_CHECK(drop_entries(paths, [](const IndexEntry& entry) { return entry.tag.empty(); }));
-  return collect_blobs();
+  return collect_garbage(paths, true);
 }
 
-Result<RemoveReport> Store::collect_blobs() { return collect_garbage(StorePaths{root_}); }
+Result<RemoveReport> Store::collect_blobs() { return collect_garbage(StorePaths{root_}, false); }
 
 Result<std::string> Store::read_blob(const Descriptor& blob, std::uint64_t cap) const {
   return read_checked_blob(StorePaths{root_}, blob, cap);

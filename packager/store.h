@@ -71,6 +71,13 @@ struct BundleSummary {
   std::string damage;  // why it cannot be used, or ""
 };
 
+/// What a reference means, before anything of the bundle is read.
+struct FoundBundle {
+  std::string name;
+  std::string tag;  // "" for a bundle whose tag has moved on
+  std::string digest;
+};
+
 struct RemoveReport {
   std::vector<std::string> untagged;  // "name:tag"
   std::uint64_t freed_blobs = 0;
@@ -95,14 +102,17 @@ class Store {
   /// Every bundle, by name and tag. A damaged one is listed with its damage.
   Result<std::vector<BundleSummary>> list() const;
 
-  /// kNotFound, with the nearest name, when there is none; kUsage for an ambiguous prefix;
-  /// kBadInput when the bundle's blobs are damaged.
+  /// kNotFound, with the nearest name, when there is none; kUsage for an ambiguous prefix. Reads
+  /// index.json alone.
+  Result<FoundBundle> find(std::string_view reference) const;
+
+  /// The same, opened; kBadInput when the bundle's blobs are damaged.
   Result<StoredBundle> resolve(std::string_view reference) const;
 
   /// Forgets one tag, or with a digest every tag of it, and frees what nothing needs any more.
   Result<RemoveReport> remove(std::string_view reference);
 
-  /// Frees bundles without tag and blobs without bundle.
+  /// Frees bundles without tag, blobs without bundle, and what unfinished downloads left.
   Result<RemoveReport> gc();
 
   /// Frees blobs without bundle, as an interrupted build leaves them.

@@ -78,6 +78,15 @@ TemporaryFile::~TemporaryFile() {
   if (fd_ && !path_.empty()) ::unlink(path_.c_str());
 }
 
+Status move_into_place(const Path& written, const Path& target) {
+  const Fd fd(::open(written.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd || ::fsync(fd.get()) != 0) return system_error("cannot sync the file", written.string());
+  if (::rename(written.c_str(), target.c_str()) != 0) {
+    return system_error("cannot rename a file into place", target.string());
+  }
+  return sync_folder(target.parent_path());
+}
+
 Status TemporaryFile::write(std::string_view text) { return write_all(fd(), text, path_); }
 
 Status TemporaryFile::commit(const Path& target) {

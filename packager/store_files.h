@@ -20,6 +20,13 @@ struct StorePaths {
   Path blobs() const { return root / "blobs" / "sha256"; }
   Path own() const { return root / ".bundle"; }
   Path temporary() const { return own() / "tmp"; }
+  /// Downloads that go on when they are started again; gc clears them.
+  Path partials() const { return own() / "partial"; }
+  Path partial(std::string_view digest) const { return partials() / digest.substr(7); }
+  /// Where unfinished uploads go on.
+  Path uploads() const { return own() / "uploads"; }
+  /// Held alone by the one process that downloads.
+  Path download_lock() const { return own() / "download.lock"; }
   Path hashes() const { return own() / "hashes.json"; }
   /// Held shared while blobs are written that nothing names yet, alone while blobs are deleted.
   Path blobs_lock() const { return own() / "blobs.lock"; }
@@ -66,6 +73,9 @@ class TemporaryFile {
   Fd fd_;
   std::string path_;
 };
+
+/// Syncs a finished file, renames it to `target`, and syncs that folder.
+Status move_into_place(const Path& written, const Path& target);
 
 /// Writes all of `text` to a descriptor; `where` names it in errors.
 Status write_all(int fd, std::string_view text, const std::string& where);

@@ -26,6 +26,11 @@ Result<IndexEntry> read_entry(const Json& value, const std::string& where) {
   BUNDLE_TRY(entry.descriptor, oci::read_descriptor(value, where));
   entry.document = value;
   entry.variant = oci::annotation(value, oci::kVariant);
+  if (const std::string subject = oci::annotation(value, oci::kSubject);
+      is_valid_digest(subject) && entry.descriptor.media_type == oci::kManifestType) {
+    entry.subject = subject;
+    return entry;
+  }
   const std::string ref_name = oci::annotation(value, oci::kRefName);
   const bool is_ours = entry.descriptor.media_type == oci::kIndexType || !entry.variant.empty();
   if (!is_ours) return entry;
@@ -57,7 +62,7 @@ IndexEntry make_entry(const Descriptor& descriptor, const std::string& name, con
   if (!variant.empty()) annotations[oci::kVariant] = variant;
   JsonObject document = oci::to_json(descriptor);
   document["annotations"] = std::move(annotations);
-  return {descriptor, name, tag, variant, std::move(document)};
+  return {descriptor, name, tag, variant, "", std::move(document)};
 }
 
 std::string variant_tag(const std::string& tag, const std::string& variant) {
@@ -158,6 +163,30 @@ Result<std::vector<std::string>> drop_entries(
   }
   if (!doomed.empty()) BUNDLE_CHECK(write_index(paths, entries));
   return tags;
+}
+
+Status list_in_index(const StorePaths& paths, const Descriptor& manifest,
+                     const std::string& subject, const std::string& artifact_type) {
+  BUNDLE_TRY(const FileLock lock, FileLock::exclusive(paths.index_lock()));
+  BUNDLE_TRY(std::vector<IndexEntry> entries, read_index(paths));
+  const bool is_listed = std::ranges::any_of(entries, [&](const IndexEntry& entry) {
+    return entry.descriptor.digest == manifest.digest && entry.subject == subject;
+  });
+  if (is_listed) return {};
+  JsonObject document = oci::to_json(manifest);
+  document["annotations"] =
+      JsonObject{{oci::kSubject, subject}, {oci::kArtifactType, artifact_type}};
+  entries.push_back({manifest, "", "", "", subject, std::move(document)});
+  return write_index(paths, entries);
+}
+
+Status drop_from_index(const StorePaths& paths,
+                       const std::function<bool(const IndexEntry&)>& is_doomed) {
+  BUNDLE_TRY(const FileLock lock, FileLock::exclusive(paths.index_lock()));
+  BUNDLE_TRY(std::vector<IndexEntry> entries, read_index(paths));
+  const std::size_t dropped = std::erase_if(
+      entries, [&](const IndexEntry& entry) { return !entry.is_bundle() && is_doomed(entry); });
+  return dropped == 0 ? Status() : write_index(paths, entries);
 }
 
 }  // namespace bundle::packager

@@ -1,6 +1,7 @@
 // index.json: the bundles of the store and their tags.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@ struct IndexEntry {
   std::string name;
   std::string tag;      // "" for a bundle whose tag has moved on
   std::string variant;  // "" for the bundle itself
+  std::string subject;  // of a referrer: the digest that it is about
   Json document;        // as it stands in the file
 
   bool is_bundle() const { return !name.empty() && variant.empty(); }
@@ -39,6 +41,14 @@ Status tag_bundle(const StorePaths& paths, const std::string& name, const std::s
 /// Takes the index lock.
 Result<std::vector<std::string>> drop_entries(
     const StorePaths& paths, const std::function<bool(const IndexEntry&)>& is_doomed);
+
+/// Lists a referrer of `subject`, unless it is listed. Takes the index lock.
+Status list_in_index(const StorePaths& paths, const Descriptor& manifest,
+                     const std::string& subject, const std::string& artifact_type);
+
+/// Removes entries that are no bundles. Takes the index lock.
+Status drop_from_index(const StorePaths& paths,
+                       const std::function<bool(const IndexEntry&)>& is_doomed);
 
 /// True for a tag that would be taken for a variant of another: "v1-cpu".
 bool is_variant_tag(std::string_view tag);

@@ -11,6 +11,7 @@
 
 #include "base/sha256.h"
 #include "packager/documents.h"
+#include "packager/hash_cache.h"
 #include "packager/oci.h"
 #include "packager/tar_layer.h"
 
@@ -270,6 +271,12 @@ Result<std::string> read_checked_blob(const StorePaths& paths, const Descriptor&
     return damage("a blob does not have the digest that names it", path.string());
   }
   return text;
+}
+
+Result<Descriptor> describe_blob(const StorePaths& paths, std::string_view media_type,
+                                 std::string_view digest) {
+  BUNDLE_TRY(const FileStamp stamp, stamp_file(paths.blob(digest)));
+  return Descriptor{std::string(media_type), std::string(digest), stamp.size};
 }
 
 Result<Json> read_document(const StorePaths& paths, const Descriptor& blob) {

@@ -14,6 +14,10 @@ Result<std::string> read_checked_blob(const StorePaths& paths, const Descriptor&
 /// The same, parsed.
 Result<Json> read_document(const StorePaths& paths, const Descriptor& blob);
 
+/// The descriptor of a blob that is there, with the size of its file.
+Result<Descriptor> describe_blob(const StorePaths& paths, std::string_view media_type,
+                                 std::string_view digest);
+
 /// Reads all documents of a bundle, checks that every layer is there with its size and its headers,
 /// and finds each model file in its blob. kBadInput, saying what is wrong, when anything is.
 Result<StoredBundle> load_bundle(const StorePaths& paths, const IndexEntry& entry);

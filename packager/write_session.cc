@@ -50,15 +50,25 @@ Result<Descriptor> WriteSession::put(std::string_view media_type, std::string_vi
   BUNDLE_TRY(TemporaryFile file, temporary());
   BUNDLE_CHECK(file.write(text));
   BUNDLE_CHECK(file.commit(paths_.blob(blob.digest)));
+  verified_.add(paths_, blob.digest);
   return blob;
 }
 
 Status WriteSession::adopt(TemporaryFile file, std::string_view digest) {
-  return file.commit(paths_.blob(digest));
+  BUNDLE_CHECK(file.commit(paths_.blob(digest)));
+  verified_.add(paths_, std::string(digest));
+  return {};
+}
+
+Status WriteSession::adopt(const Path& written, std::string_view digest) {
+  BUNDLE_CHECK(move_into_place(written, paths_.blob(digest)));
+  verified_.add(paths_, std::string(digest));
+  return {};
 }
 
 Status WriteSession::tag(const std::string& name, const std::string& tag, const Descriptor& bundle,
-                         const std::vector<Variant>& variants) const {
+                         const std::vector<Variant>& variants) {
+  (void)verified_.save(paths_);  // losing it only costs time
   return tag_bundle(paths_, name, tag, bundle, variants);
 }
 

