@@ -94,6 +94,16 @@ HeaderList header_list(const HttpRequest& request) {
   return HeaderList(list);
 }
 
+void configure_tls(CURL* handle, const HttpRequest& request) {
+  if (!request.client_cert_file.empty()) {
+    ::curl_easy_setopt(handle, CURLOPT_SSLCERT, request.client_cert_file.c_str());
+    ::curl_easy_setopt(handle, CURLOPT_SSLKEY, request.client_key_file.c_str());
+  }
+  if (!request.insecure) return;
+  ::curl_easy_setopt(handle, CURLOPT_SSL_VERIFYPEER, 0L);
+  ::curl_easy_setopt(handle, CURLOPT_SSL_VERIFYHOST, 0L);
+}
+
 /// The variable in lower or upper case, or "".
 std::string from_environment(const char* lower, const char* upper) {
   for (const char* name : {lower, upper}) {
@@ -161,6 +171,7 @@ void configure(CURL* handle, const HttpRequest& request, const curl_slist* heade
   configure_transport(handle, request);
   configure_body(handle, request, exchange);
   ::curl_easy_setopt(handle, CURLOPT_CUSTOMREQUEST, request.method.c_str());
+  configure_tls(handle, request);
   ::curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, take_body);
   ::curl_easy_setopt(handle, CURLOPT_WRITEDATA, &exchange);
   ::curl_easy_setopt(handle, CURLOPT_HEADERFUNCTION, take_header);

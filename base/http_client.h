@@ -29,6 +29,9 @@ struct HttpRequest {
   std::chrono::milliseconds timeout{0};   // of the whole exchange; 0: none
   std::chrono::seconds stall_timeout{0};  // without a byte either way; 0: none
   std::uint64_t max_body = 64u << 20;     // of the answer, when it is kept
+  std::string client_cert_file = {};      // PEM, with client_key_file: who we are
+  std::string client_key_file = {};
+  bool insecure = false;  // the server's certificate is not checked: where a person said so
 };
 
 struct HttpResponse {

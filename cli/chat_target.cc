@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "base/text.h"
+#include "cli/deployment_place.h"
 #include "cli/server_command.h"
-#include "cloud/provider.h"
 
 namespace bundle::cli {
 namespace {
@@ -64,7 +64,7 @@ Result<ChatTarget> ChatTarget::open(const std::string& reference, const Progress
     if (target.url_.ends_with("/v1")) target.url_.resize(target.url_.size() - 3);
     return target;
   }
-  BUNDLE_TRY(const auto provider, cloud::make_provider("local"));
+  BUNDLE_TRY(const auto provider, find_provider(reference, {}));
   const auto deployment = provider->status(reference);
   if (deployment && deployment->ready) {
     ChatTarget target;

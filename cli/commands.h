@@ -19,6 +19,7 @@ void add_export(CLI::App& app, Session& session);
 void add_fsck(CLI::App& app, Session& session);
 void add_gc(CLI::App& app, Session& session);
 void add_import(CLI::App& app, Session& session);
+void add_gateway(CLI::App& app, Session& session);
 void add_init(CLI::App& app, Session& session);
 void add_inspect(CLI::App& app, Session& session);
 void add_key(CLI::App& app, Session& session);
@@ -31,6 +32,7 @@ void add_pull(CLI::App& app, Session& session);
 void add_push(CLI::App& app, Session& session);
 void add_rm(CLI::App& app, Session& session);
 void add_rollback(CLI::App& app, Session& session);
+void add_scale(CLI::App& app, Session& session);
 void add_serve(CLI::App& app, Session& session);
 void add_size(CLI::App& app, Session& session);
 void add_sign(CLI::App& app, Session& session);
@@ -38,6 +40,8 @@ void add_status(CLI::App& app, Session& session);
 void add_tokenize(CLI::App& app, Session& session);
 void add_upgrade(CLI::App& app, Session& session);
 void add_verify(CLI::App& app, Session& session);
+void add_simulate(CLI::App& app, Session& session);
+void add_update(CLI::App& app, Session& session);
 void add_version(CLI::App& app, Session& session);
 
 }  // namespace bundle::cli

@@ -1,6 +1,7 @@
 // bundle completion: scripts that teach a shell the commands and options. They are made from the
 // parser's own tables, so they never lag behind.
 #include <memory>
+#include <set>
 
 #include <CLI/CLI.hpp>
 
@@ -35,7 +36,9 @@ constexpr const char* kDeployments =
     "bundle status --output json 2>/dev/null | sed -n 's/.*\"name\": \"\\(.*\\)\",*/\\1/p'";
 
 bool takes_deployment(const std::string& command) {
-  return command == "status" || command == "logs" || command == "delete" || command == "rollback";
+  static const std::set<std::string> kCommands = {"status",   "logs",  "delete",
+                                                  "rollback", "scale", "update"};
+  return kCommands.count(command) == 1;
 }
 
 std::string bash_script(const CLI::App& app) {

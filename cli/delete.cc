@@ -4,14 +4,16 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/commands.h"
-#include "cloud/provider.h"
+#include "cli/deployment_place.h"
 
 namespace bundle::cli {
 namespace {
 
-Result<Outcome> remove(const std::string& name, const Session& session) {
-  BUNDLE_TRY(const auto provider, cloud::make_provider("local"));
+Result<Outcome> remove(const std::string& name, const PlaceArguments& place,
+                       const Session& session) {
+  BUNDLE_TRY(const auto provider, find_provider(name, place));
   BUNDLE_CHECK(provider->remove(name, session.progress()));
+  forget_place(name);
   return Outcome{JsonObject{{"deleted", name}}, "deleted " + name + "\n"};
 }
 
@@ -24,7 +26,9 @@ void add_delete(CLI::App& app, Session& session) {
       "Running requests are finished first, as long as the deployment's drain limit allows.\n\n"
       "Example:\n  bundle delete prod");
   command->add_option("DEPLOYMENT", *name, "The deployment")->required();
-  on_run(command, session, [name, &session] { return remove(*name, session); });
+  auto place = std::make_shared<PlaceArguments>();
+  add_place_options(*command, *place);
+  on_run(command, session, [name, place, &session] { return remove(*name, *place, session); });
 }
 
 }  // namespace bundle::cli

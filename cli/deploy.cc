@@ -1,13 +1,14 @@
-// bundle deploy and bundle rollback: make a deployment be as asked.
+// bundle deploy: makes a deployment be as asked.
 #include <memory>
 
 #include <CLI/CLI.hpp>
+#include <boost/json/object.hpp>
 
+#include "cli/apply.h"
 #include "cli/commands.h"
 #include "cli/deployment_file.h"
+#include "cli/deployment_request.h"
 #include "cli/display/deployment.h"
-#include "cli/server_command.h"
-#include "cloud/provider.h"
 
 namespace bundle::cli {
 namespace {
@@ -19,83 +20,125 @@ struct DeployArguments {
   std::string file;
   std::string host;
   int port = -1;
+  int replicas = -1;
   int drain_seconds = -1;
   std::string api_key_file;
+  std::vector<std::string> environment;  // NAME=VALUE
+  std::vector<std::string> secrets;      // NAME=FILE
+  std::vector<std::string> hosts;        // of the target ssh
   std::vector<std::string> settings;
-  bool plan = false;
-  bool yes = false;
+  std::string render;
+  ApplyArguments apply;
 };
 
-/// Arguments win over the file.
-void fill_from(const DeploymentFile& file, DeployArguments& arguments) {
-  const auto fill = [](std::string& into, const std::string& from) {
-    if (into.empty()) into = from;
-  };
-  fill(arguments.reference, file.bundle);
-  fill(arguments.name, file.name);
-  fill(arguments.target, file.target);
-  fill(arguments.host, file.host);
-  fill(arguments.api_key_file, file.api_key_file);
-  if (arguments.port < 0) arguments.port = file.port;
-  if (arguments.drain_seconds < 0) arguments.drain_seconds = file.drain_seconds;
-}
-
-Status check_complete(DeployArguments& arguments) {
-  if (arguments.reference.empty()) {
-    return Error{ErrorCode::kUsage, "no bundle is named", "",
-                 "Name one: bundle deploy REF --name NAME --target local."};
+/// NAME=VALUE assignments into a section of the document.
+Status assign(const std::vector<std::string>& assignments, const char* section, bool paths,
+              JsonObject& document) {
+  for (const std::string& assignment : assignments) {
+    const std::size_t equals = assignment.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      return Error{ErrorCode::kUsage,
+                   "'" + assignment + "' is not NAME=" + (paths ? "FILE" : "VALUE")};
+    }
+    std::string value = assignment.substr(equals + 1);
+    if (paths) value = std::filesystem::absolute(value).lexically_normal().string();
+    merge(document, {{section, JsonObject{{assignment.substr(0, equals), value}}}});
   }
-  if (arguments.target.empty()) arguments.target = "local";
-  if (arguments.host.empty()) arguments.host = "127.0.0.1";
-  if (arguments.drain_seconds < 0) arguments.drain_seconds = 30;
-  if (arguments.port < 0) arguments.port = 0;
   return {};
 }
 
-Result<cloud::DeploymentSpec> specification(DeployArguments arguments) {
-  DeploymentFile file;
+/// Arguments win over the file.
+Result<JsonObject> request(const DeployArguments& arguments) {
+  JsonObject document;
   if (!arguments.file.empty()) {
-    BUNDLE_TRY(file, read_deployment_file(arguments.file));
+    BUNDLE_TRY(document, read_deployment_file(arguments.file));
   }
-  fill_from(file, arguments);
-  BUNDLE_CHECK(check_complete(arguments));
-  JsonObject overrides;
-  if (!file.runtime.empty()) overrides["runtime"] = file.runtime;
-  BUNDLE_TRY(const ServerCommand command,
-             server_command(arguments.reference, overrides, arguments.settings));
-  cloud::DeploymentSpec spec;
-  spec.name = arguments.name.empty() ? command.launch.name : arguments.name;
-  spec.target = arguments.target;
-  spec.bundle = command.bundle;
-  spec.digest = command.digest;
-  spec.server = command.program;
-  spec.launch = command.launch.to_json().get_object();
-  spec.host = arguments.host;
-  spec.port = static_cast<std::uint16_t>(arguments.port);
-  spec.drain_seconds = arguments.drain_seconds;
+  const auto text = [&document](const char* key, const std::string& value) {
+    if (!value.empty()) document[key] = value;
+  };
+  const auto whole = [&document](const char* key, int value) {
+    if (value >= 0) document[key] = value;
+  };
+  text("bundle", arguments.reference);
+  text("name", arguments.name);
+  text("target", arguments.target);
+  text("host", arguments.host);
+  whole("port", arguments.port);
+  whole("replicas", arguments.replicas);
+  whole("drain_seconds", arguments.drain_seconds);
   if (!arguments.api_key_file.empty()) {
-    spec.api_key_file = std::filesystem::absolute(arguments.api_key_file).string();
+    document["api_key_file"] = std::filesystem::absolute(arguments.api_key_file).string();
   }
-  spec.environment = file.environment;
-  return spec;
+  BUNDLE_CHECK(assign(arguments.environment, "env", false, document));
+  BUNDLE_CHECK(assign(arguments.secrets, "secrets", true, document));
+  if (!arguments.hosts.empty()) {
+    JsonArray hosts;
+    for (const std::string& host : arguments.hosts) hosts.emplace_back(host);
+    merge(document, {{"ssh", JsonObject{{"hosts", std::move(hosts)}}}});
+  }
+  return document;
+}
+
+Result<Outcome> render(const cloud::Provider& provider, const cloud::DeploymentSpec& spec,
+                       const Path& folder) {
+  BUNDLE_TRY(const auto files, provider.render(spec));
+  JsonArray list;
+  std::string text;
+  for (const cloud::RenderedFile& file : files) {
+    const Path path = folder / file.path;
+    BUNDLE_CHECK(make_directories(path.parent_path()));
+    BUNDLE_CHECK(write_file_atomic(path, file.text));
+    list.emplace_back(path.string());
+    text += path.string() + "\n";
+  }
+  return Outcome{JsonObject{{"files", std::move(list)}}, std::move(text)};
 }
 
 Result<Outcome> deploy(const DeployArguments& arguments, const Session& session) {
-  BUNDLE_TRY(const cloud::DeploymentSpec spec, specification(arguments));
-  BUNDLE_TRY(const auto provider, cloud::make_provider(spec.target));
-  BUNDLE_TRY(const auto plan, provider->plan(spec));
-  if (arguments.plan) return Outcome{cloud::to_json(plan), plan_text(plan)};
-  BUNDLE_TRY(const auto status, provider->apply(spec, session.progress()));
-  JsonObject document = cloud::to_json(status).get_object();
-  document["changed"] = plan.changes;
-  const std::string note = plan.changes ? "" : "nothing to change\n";
-  return Outcome{std::move(document), note + status_text(status)};
+  BUNDLE_TRY(const JsonObject document, request(arguments));
+  BUNDLE_TRY(const cloud::DeploymentSpec spec, deployment_spec(document, arguments.settings));
+  const cloud::Place place{spec.target, spec.settings};
+  BUNDLE_TRY(const auto provider, open_provider(place));
+  BUNDLE_CHECK(cloud::check(spec));
+  if (!arguments.render.empty()) return render(*provider, spec, arguments.render);
+  return apply(*provider, place, spec, arguments.apply, session);
 }
 
-Result<Outcome> roll_back(const std::string& name, std::int64_t revision, const Session& session) {
-  BUNDLE_TRY(const auto provider, cloud::make_provider("local"));
-  BUNDLE_TRY(const auto status, provider->rollback(name, revision, session.progress()));
-  return Outcome{cloud::to_json(status), status_text(status)};
+void add_options(CLI::App& command, DeployArguments& arguments) {
+  command.add_option("REF", arguments.reference, "The bundle, model folder or .gguf file");
+  command.add_option("--name", arguments.name, "Of the deployment (default: the bundle's)");
+  command.add_option("--target", arguments.target, "Where to run it (default: local)");
+  command.add_option("-f,--file", arguments.file, "Settings from a deployment.yaml")
+      ->check(CLI::ExistingFile);
+  command.add_option("--on", arguments.hosts, "[USER@]HOST[:PORT] of the target ssh; repeatable")
+      ->type_name("HOST")
+      ->allow_extra_args(false);
+  command
+      .add_option("--replicas", arguments.replicas, "How many copies (default: the bundle's, or 1)")
+      ->check(CLI::Range(0, 10000));
+  command.add_option("--host", arguments.host, "Address to listen on (default: 127.0.0.1)");
+  command.add_option("--port", arguments.port, "Port to listen on (default: a free one, kept)")
+      ->check(CLI::Range(0, 65535));
+  command
+      .add_option("--drain-seconds", arguments.drain_seconds,
+                  "How long running requests may take at a stop (default: 30)")
+      ->check(CLI::Range(0, 86400));
+  command
+      .add_option("--api-key-file", arguments.api_key_file,
+                  "Ask clients for one of this file's keys, one a line")
+      ->check(CLI::ExistingFile);
+  command.add_option("--env", arguments.environment, "An environment variable of the server")
+      ->type_name("NAME=VALUE")
+      ->allow_extra_args(false);
+  command.add_option("--secret", arguments.secrets, "One whose value lies in a file")
+      ->type_name("NAME=FILE")
+      ->allow_extra_args(false);
+  command.add_option("--set", arguments.settings, "Override a setting of bundle.yaml")
+      ->type_name("KEY.PATH=VALUE")
+      ->allow_extra_args(false);
+  command.add_option("--render", arguments.render,
+                     "Write the target's files into this folder, and apply nothing");
+  add_apply_options(command, arguments.apply);
 }
 
 }  // namespace
@@ -104,46 +147,15 @@ void add_deploy(CLI::App& app, Session& session) {
   auto arguments = std::make_shared<DeployArguments>();
   CLI::App* command = add_command(
       app, "deploy", "Run a bundle as a named deployment, or change one",
-      "The same command again changes nothing; other settings make a new revision. The target\n"
-      "'local' runs the server detached on this machine and keeps its port.\n\n"
+      "The same command again changes nothing; other settings make a new revision. Targets other\n"
+      "than 'local' show their plan and ask first; --yes does not ask.\n\n"
       "Examples:\n"
       "  bundle deploy smollm2 --name prod --target local\n"
       "  bundle deploy smollm2 --name prod --target local --set runtime.max_sequences=16 --plan\n"
-      "  bundle deploy -f deployment.yaml");
-  command->add_option("REF", arguments->reference, "The bundle, model folder or .gguf file");
-  command->add_option("--name", arguments->name, "Of the deployment (default: the bundle's)");
-  command->add_option("--target", arguments->target, "Where to run it (default: local)");
-  command->add_option("-f,--file", arguments->file, "Settings from a deployment.yaml")
-      ->check(CLI::ExistingFile);
-  command->add_option("--host", arguments->host, "Address to listen on (default: 127.0.0.1)");
-  command->add_option("--port", arguments->port, "Port to listen on (default: a free one, kept)")
-      ->check(CLI::Range(0, 65535));
-  command
-      ->add_option("--drain-seconds", arguments->drain_seconds,
-                   "How long running requests may take at a stop (default: 30)")
-      ->check(CLI::Range(0, 86400));
-  command
-      ->add_option("--api-key-file", arguments->api_key_file,
-                   "Ask clients for one of this file's keys, one a line")
-      ->check(CLI::ExistingFile);
-  command->add_option("--set", arguments->settings, "Override a setting of bundle.yaml")
-      ->type_name("KEY.PATH=VALUE")
-      ->allow_extra_args(false);
-  command->add_flag("--plan", arguments->plan, "Say what would be done, and do nothing");
-  command->add_flag("--yes", arguments->yes, "Do not ask (the target local never does)");
+      "  bundle deploy smollm2 --name prod --target ssh --on root@node1 --on root@node2 --yes\n"
+      "  bundle deploy -f deployment.yaml --render manifests/");
+  add_options(*command, *arguments);
   on_run(command, session, [arguments, &session] { return deploy(*arguments, session); });
-}
-
-void add_rollback(CLI::App& app, Session& session) {
-  auto name = std::make_shared<std::string>();
-  auto revision = std::make_shared<std::int64_t>(0);
-  CLI::App* command =
-      add_command(app, "rollback", "Return a deployment to an earlier revision",
-                  "Examples:\n  bundle rollback prod\n  bundle rollback prod --to 3");
-  command->add_option("DEPLOYMENT", *name, "The deployment")->required();
-  command->add_option("--to", *revision, "Revision number (default: the one before)");
-  on_run(command, session,
-         [name, revision, &session] { return roll_back(*name, *revision, session); });
 }
 
 }  // namespace bundle::cli

@@ -1,101 +1,75 @@
 #include "cli/deployment_file.h"
 
+#include <boost/json/object.hpp>
+
 #include "base/text.h"
+#include "cli/deployment_keys.h"
 #include "packager/manifest_value.h"
 #include "packager/yaml.h"
 
 namespace bundle::cli {
 namespace {
 
+using packager::KeyType;
 using packager::YamlNode;
 
-/// The document while it is read: where errors point, and what is filled.
-struct Reader {
-  std::string where;
-  DeploymentFile file;
+constexpr std::uint64_t kMostBytes = 1u << 20;
 
-  Error error(const YamlNode& node, std::string what, std::string remedy = {}) const {
-    return bad_input(std::move(what), packager::yaml_position(where, node), std::move(remedy));
+Error unknown_key(std::string_view section, const YamlNode& name, std::string_view where) {
+  const std::string near = nearest(name.text, deployment_key_names(section));
+  const std::string place = section.empty() ? "" : " in '" + std::string(section) + "'";
+  return bad_input(
+      "unknown key '" + name.text + "'" + place, packager::yaml_position(where, name),
+      near.empty() ? "docs/deployment-yaml.md lists every key." : "Did you mean '" + near + "'?");
+}
+
+Result<JsonObject> read_section(std::string_view section, const YamlNode& node,
+                                std::string_view where) {
+  JsonObject values;
+  if (node.kind == YamlNode::Kind::kNull) return values;
+  if (node.kind != YamlNode::Kind::kMap) {
+    return bad_input(section.empty() ? "a deployment file is a map of keys"
+                                     : "'" + std::string(section) + "' is not a map",
+                     packager::yaml_position(where, node));
   }
-};
-
-Result<std::string> text_of(const Reader& reader, const YamlNode& key, const YamlNode& value) {
-  if (value.kind != YamlNode::Kind::kScalar)
-    return reader.error(value, "'" + key.text + "' is not a text");
-  return value.text;
-}
-
-Result<int> number_of(const Reader& reader, const YamlNode& key, const YamlNode& value, int most) {
-  const std::string wanted =
-      "'" + key.text + "' is not a whole number from 0 to " + std::to_string(most);
-  const std::string& text = value.text;
-  const bool digits = !text.empty() && text.size() <= 9 &&
-                      text.find_first_not_of("0123456789") == std::string::npos;
-  if (value.kind != YamlNode::Kind::kScalar || value.quoted || !digits)
-    return reader.error(value, wanted);
-  const int number = std::stoi(text);
-  if (number > most) return reader.error(value, wanted);
-  return number;
-}
-
-Status read_environment(Reader& reader, const YamlNode& key, const YamlNode& value) {
-  if (value.kind != YamlNode::Kind::kMap)
-    return reader.error(value, "'" + key.text + "' is not a map");
-  for (const auto& [name, text] : value.members) {
-    BUNDLE_TRY(std::string content, text_of(reader, name, text));
-    reader.file.environment.emplace_back(name.text, std::move(content));
+  for (const auto& [name, value] : node.members) {
+    const std::string path = section.empty() ? name.text : std::string(section) + "." + name.text;
+    const packager::ManifestKey* key = find_deployment_key(path);
+    if (key == nullptr) return unknown_key(section, name, where);
+    if (path == "runtime") {
+      BUNDLE_TRY(values[name.text], packager::manifest_section("runtime", value, where));
+    } else if (key->type == KeyType::kSection) {
+      BUNDLE_TRY(values[name.text], read_section(path, value, where));
+    } else {
+      BUNDLE_TRY(values[name.text], packager::manifest_value(*key, value, where));
+    }
   }
-  return {};
+  return values;
 }
 
-Status read_replicas(Reader& reader, const YamlNode& key, const YamlNode& value) {
-  BUNDLE_TRY(const int replicas, number_of(reader, key, value, 1'000'000));
-  if (replicas == 1) return {};
-  return reader.error(value, "the target 'local' runs one replica", "Set replicas to 1.");
-}
-
-Status read_key(Reader& reader, const YamlNode& key, const YamlNode& value) {
-  DeploymentFile& file = reader.file;
-  const auto text = [&](std::string& into) -> Status {
-    BUNDLE_TRY(into, text_of(reader, key, value));
-    return {};
-  };
-  const auto number = [&](int& into, int most) -> Status {
-    BUNDLE_TRY(into, number_of(reader, key, value, most));
-    return {};
-  };
-  if (key.text == "name") return text(file.name);
-  if (key.text == "target") return text(file.target);
-  if (key.text == "bundle") return text(file.bundle);
-  if (key.text == "host") return text(file.host);
-  if (key.text == "api_key_file") return text(file.api_key_file);
-  if (key.text == "port") return number(file.port, 65535);
-  if (key.text == "drain_seconds") return number(file.drain_seconds, 86400);
-  if (key.text == "replicas") return read_replicas(reader, key, value);
-  if (key.text == "env") return read_environment(reader, key, value);
-  if (key.text == "runtime") {
-    BUNDLE_TRY(file.runtime, packager::manifest_section("runtime", value, reader.where));
-    return {};
+void make_absolute(Json& text, const Path& folder) {
+  if (text.is_string()) {
+    text = (folder / std::string(text.get_string())).lexically_normal().string();
   }
-  static const std::vector<std::string> known = {
-      "name",          "target",       "bundle",   "host", "port",
-      "drain_seconds", "api_key_file", "replicas", "env",  "runtime"};
-  const std::string near = nearest(key.text, known);
-  return reader.error(key, "unknown key '" + key.text + "'",
-                      near.empty() ? "" : "Did you mean '" + near + "'?");
+}
+
+/// A person writes paths beside the file; commands may run anywhere.
+void make_paths_absolute(JsonObject& document, const Path& folder) {
+  if (Json* keys = document.if_contains("api_key_file")) make_absolute(*keys, folder);
+  if (Json* secrets = document.if_contains("secrets"); secrets != nullptr && secrets->is_object()) {
+    for (auto& member : secrets->get_object()) make_absolute(member.value(), folder);
+  }
 }
 
 }  // namespace
 
-Result<DeploymentFile> read_deployment_file(const Path& path) {
-  constexpr std::uint64_t kCap = 1u << 20;
-  BUNDLE_TRY(const std::string text, read_file(path, kCap));
-  Reader reader{path.string(), {}};
-  BUNDLE_TRY(const YamlNode root, packager::parse_yaml(text, reader.where));
-  if (root.kind != YamlNode::Kind::kMap)
-    return reader.error(root, "a deployment file is a map of keys");
-  for (const auto& [key, value] : root.members) BUNDLE_CHECK(read_key(reader, key, value));
-  return std::move(reader.file);
+Result<JsonObject> read_deployment_file(const Path& path) {
+  BUNDLE_TRY(const std::string text, read_file(path, kMostBytes));
+  BUNDLE_TRY(const YamlNode root, packager::parse_yaml(text, path.string()));
+  BUNDLE_TRY(JsonObject document, read_section("", root, path.string()));
+  std::error_code ignored;
+  make_paths_absolute(document, std::filesystem::absolute(path, ignored).parent_path());
+  return document;
 }
 
 }  // namespace bundle::cli

@@ -1,9 +1,5 @@
-// deployment.yaml: the arguments of `bundle deploy` in a file.
+// deployment.yaml: what `bundle deploy` is told, in a file.
 #pragma once
-
-#include <string>
-#include <utility>
-#include <vector>
 
 #include "base/file.h"
 #include "base/json.h"
@@ -11,21 +7,9 @@
 
 namespace bundle::cli {
 
-/// A checked deployment.yaml. Empty fields were not given.
-struct DeploymentFile {
-  std::string name;
-  std::string target;
-  std::string bundle;
-  std::string host;
-  int port = -1;
-  int drain_seconds = -1;
-  std::string api_key_file;
-  JsonObject runtime;  // overrides of the bundle's runtime section
-  std::vector<std::pair<std::string, std::string>> environment;
-};
-
-/// Refused with file, line and column: unknown keys (with the nearest known one), keys that come
-/// twice, wrong types.
-Result<DeploymentFile> read_deployment_file(const Path& path);
+/// The keys of a deployment.yaml as a document with its sections, checked. Refused with file, line
+/// and column: unknown keys (with the nearest known one), keys that come twice, wrong types.
+/// Paths in it (keys, secrets) are made absolute from the file's folder.
+Result<JsonObject> read_deployment_file(const Path& path);
 
 }  // namespace bundle::cli

@@ -5,8 +5,8 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/commands.h"
+#include "cli/deployment_place.h"
 #include "cli/interrupt.h"
-#include "cloud/provider.h"
 
 namespace bundle::cli {
 namespace {
@@ -20,8 +20,9 @@ Result<Outcome> follow(const cloud::Provider& provider, const std::string& name,
   return Error{ErrorCode::kInterrupted, "stopped following the log"};
 }
 
-Result<Outcome> logs(const std::string& name, const cloud::LogOptions& options) {
-  BUNDLE_TRY(const auto provider, cloud::make_provider("local"));
+Result<Outcome> logs(const std::string& name, const PlaceArguments& place,
+                     const cloud::LogOptions& options) {
+  BUNDLE_TRY(const auto provider, find_provider(name, place));
   if (options.follow) return follow(*provider, name, options);
   std::string text;
   BUNDLE_CHECK(provider->logs(name, options, [&text](std::string_view piece) {
@@ -44,7 +45,9 @@ void add_logs(CLI::App& app, Session& session) {
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
   command->add_flag("-f,--follow", options->follow, "Go on with what is added, until Ctrl-C");
-  on_run(command, session, [name, options] { return logs(*name, *options); });
+  auto place = std::make_shared<PlaceArguments>();
+  add_place_options(*command, *place);
+  on_run(command, session, [name, place, options] { return logs(*name, *place, *options); });
 }
 
 }  // namespace bundle::cli

@@ -31,11 +31,12 @@ constexpr const char* kFirstSteps =
 
 void add_commands(CLI::App& app, Session& session) {
   for (const auto add :
-       {add_init, add_build,    add_list,       add_inspect, add_diff,   add_du,       add_rm,
-        add_gc,   add_fsck,     add_upgrade,    add_keygen,  add_sign,   add_verify,   add_push,
-        add_pull, add_mirror,   add_export,     add_import,  add_serve,  add_deploy,   add_status,
-        add_logs, add_rollback, add_delete,     add_chat,    add_prompt, add_tokenize, add_bench,
-        add_key,  add_doctor,   add_completion, add_version, add_size,   add_catalog}) {
+       {add_init,  add_build,    add_list,       add_inspect, add_diff,   add_du,       add_rm,
+        add_gc,    add_fsck,     add_upgrade,    add_keygen,  add_sign,   add_verify,   add_push,
+        add_pull,  add_mirror,   add_export,     add_import,  add_serve,  add_deploy,   add_status,
+        add_logs,  add_rollback, add_delete,     add_chat,    add_prompt, add_tokenize, add_bench,
+        add_key,   add_doctor,   add_completion, add_version, add_size,   add_catalog,  add_update,
+        add_scale, add_gateway,  add_simulate}) {
     add(app, session);
   }
 }

@@ -1,5 +1,6 @@
 #include "cli/server_command.h"
 
+#include "cli/deployment_request.h"
 #include "cli/open_model.h"
 #include "packager/manifest.h"
 #include "packager/runtime_pack.h"
@@ -30,6 +31,9 @@ Result<ServerCommand> from_store(const std::string& reference,
   command.launch.runtime = stored.runtime;
   command.bundle = stored.tag.empty() ? stored.name : stored.name + ":" + stored.tag;
   command.digest = stored.digest;
+  for (const char* section : {"resources", "scaling", "env", "secrets"}) {
+    if (const Json* value = find(stored.bundle, section)) command.settings[section] = *value;
+  }
   auto runtime = packager::unpack_runtime(stored);
   if (!runtime && runtime.error().code != ErrorCode::kNotFound) return runtime.error();
   // A bundle that was built without a runtime is served by the one installed with this program.
@@ -49,17 +53,6 @@ Result<ServerCommand> from_path(const std::string& path) {
   return command;
 }
 
-void merge(JsonObject& into, const JsonObject& from) {
-  for (const auto& [key, value] : from) {
-    Json* present = into.if_contains(key);
-    if (present != nullptr && present->is_object() && value.is_object()) {
-      merge(present->get_object(), value.get_object());
-    } else {
-      into[key] = value;
-    }
-  }
-}
-
 }  // namespace
 
 Path sibling_program(const std::string& name) {
@@ -72,12 +65,15 @@ Result<ServerCommand> server_command(const std::string& reference, const JsonObj
                                      const packager::signing::TrustOptions& trust) {
   BUNDLE_TRY(ServerCommand command,
              names_a_path(reference) ? from_path(reference) : from_store(reference, trust));
-  JsonObject document{{"runtime", command.launch.runtime}};
+  JsonObject document = command.settings;
+  document["runtime"] = command.launch.runtime;
   merge(document, overrides);
   for (const std::string& assignment : settings) {
     BUNDLE_CHECK(packager::apply_setting(document, assignment));
   }
   command.launch.runtime = document["runtime"].get_object();
+  document.erase("runtime");
+  command.settings = std::move(document);
   return command;
 }
 

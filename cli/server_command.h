@@ -17,6 +17,8 @@ struct ServerCommand {
   std::vector<std::string> program;  // start of the command line: loader, libraries, bundle-server
   std::string bundle;                // "smollm2:latest", or the path of loose files
   std::string digest;                // "" for loose files
+  /// bundle.yaml's resources, scaling, env and secrets, under the overrides and settings.
+  JsonObject settings;
 };
 
 /// `reference` is a bundle of the store, or the path of a model folder or .gguf file (which the

@@ -4,25 +4,48 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/commands.h"
+#include "cli/deployment_place.h"
 #include "cli/display/deployment.h"
-#include "cloud/provider.h"
 
 namespace bundle::cli {
 namespace {
 
-Result<Outcome> status_of_all(const cloud::Provider& provider) {
-  BUNDLE_TRY(const auto statuses, provider.list());
+/// A target that does not answer is shown and does not hide the others.
+std::vector<cloud::DeploymentStatus> statuses_at(const cloud::Place& place) {
+  const auto provider = open_provider(place);
+  auto statuses = provider ? (*provider)->list()
+                           : Result<std::vector<cloud::DeploymentStatus>>(provider.error());
+  if (statuses) return *std::move(statuses);
+  cloud::DeploymentStatus unknown;
+  unknown.name = "-";
+  unknown.target = place.target;
+  unknown.state = "unreachable";
+  unknown.message = statuses.error().message();
+  return {unknown};
+}
+
+Result<Outcome> status_of_all() {
+  std::vector<cloud::DeploymentStatus> all;
+  for (const cloud::Place& place : known_places()) {
+    for (cloud::DeploymentStatus& one : statuses_at(place)) all.push_back(std::move(one));
+  }
   JsonArray list;
-  for (const auto& status : statuses) list.push_back(cloud::to_json(status));
+  for (const auto& status : all) list.push_back(cloud::to_json(status));
   std::string text =
-      statuses.empty() ? "No deployments. Make one: bundle deploy REF --name NAME --target local\n"
-                       : statuses_text(statuses);
+      all.empty() ? "No deployments. Make one: bundle deploy REF --name NAME --target local\n"
+                  : statuses_text(all);
   return Outcome{JsonObject{{"deployments", std::move(list)}}, std::move(text)};
 }
 
-Result<Outcome> status(const std::string& name) {
-  BUNDLE_TRY(const auto provider, cloud::make_provider("local"));
-  if (name.empty()) return status_of_all(*provider);
+Result<Outcome> status(const std::string& name, const PlaceArguments& place) {
+  if (name.empty() && place.target.empty() && place.file.empty()) return status_of_all();
+  BUNDLE_TRY(const auto provider, find_provider(name, place));
+  if (name.empty()) {
+    BUNDLE_TRY(const auto all, provider->list());
+    JsonArray list;
+    for (const auto& one : all) list.push_back(cloud::to_json(one));
+    return Outcome{JsonObject{{"deployments", std::move(list)}}, statuses_text(all)};
+  }
   BUNDLE_TRY(const auto one, provider->status(name));
   return Outcome{cloud::to_json(one), status_text(one)};
 }
@@ -34,7 +57,9 @@ void add_status(CLI::App& app, Session& session) {
   CLI::App* command = add_command(app, "status", "Show a deployment, or all of them",
                                   "Examples:\n  bundle status\n  bundle status prod --output json");
   command->add_option("DEPLOYMENT", *name, "One deployment (default: all)");
-  on_run(command, session, [name] { return status(*name); });
+  auto place = std::make_shared<PlaceArguments>();
+  add_place_options(*command, *place);
+  on_run(command, session, [name, place] { return status(*name, *place); });
 }
 
 }  // namespace bundle::cli

@@ -1,51 +1,45 @@
 // Where a bundle can run: the contract of every deployment target, and the table of them.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "base/json.h"
 #include "base/progress.h"
 #include "base/result.h"
+#include "cloud/deployment_spec.h"
 
 namespace bundle::cloud {
 
-/// What is to run. Plain data: the command line has resolved the bundle already.
-struct DeploymentSpec {
-  std::string name;                 // of the deployment
-  std::string target;               // "local", …
-  std::string bundle;               // "smollm2:latest", for people
-  std::string digest;               // of the bundle's OCI index; "" for loose files
-  std::vector<std::string> server;  // start of the command line that runs bundle-server
-  JsonObject launch;                // LaunchSpec as JSON
-  std::string host = "127.0.0.1";
-  std::uint16_t port = 0;    // 0: the target picks one and keeps it
-  std::string api_key_file;  // "" asks for no key
-  int drain_seconds = 30;
-  std::vector<std::pair<std::string, std::string>> environment;
-
-  Json to_json() const;
-  static Result<DeploymentSpec> from_json(const Json& value, std::string_view where);
-};
-
-/// What apply would do, in words, before it is done.
+/// What apply would do, before it is done.
 struct DeploymentPlan {
   std::string deployment;
   std::int64_t revision = 0;  // that apply makes, or the present one when nothing changes
   bool changes = false;
-  std::vector<std::string> steps;
+  std::vector<std::string> steps;   // in words
+  std::vector<Change> differences;  // against what runs
+  std::vector<std::string> notes;   // why it is done so, what it costs, what to know
+};
+
+/// One running copy of the server.
+struct ReplicaStatus {
+  std::string name;   // of its process, unit, pod or job
+  std::string where;  // host or node
+  std::string state;
+  bool ready = false;
+  std::string url;
+  std::string message;
 };
 
 struct DeploymentStatus {
   std::string name;
   std::string target;
-  std::string state;  // "running", "starting", "stopped"
+  std::string state;  // "running", "starting", "degraded", "stopped"
   bool ready = false;
   std::string url;
   std::string bundle;
@@ -56,6 +50,7 @@ struct DeploymentStatus {
   std::int64_t pid = 0;
   std::int64_t uptime_seconds = 0;
   std::string message;  // why it is not running or not ready, or ""
+  std::vector<ReplicaStatus> replicas;
 };
 
 Json to_json(const DeploymentPlan& plan);
@@ -66,12 +61,29 @@ struct LogOptions {
   bool follow = false;
 };
 
+/// A file that a target's engine reads.
+struct RenderedFile {
+  std::string path;  // relative; folders are made
+  std::string text;
+};
+
+/// Where deployments of a target are looked for: the target's section of deployment.yaml.
+struct Place {
+  std::string target;
+  JsonObject settings;
+};
+
 /// One kind of target. Every operation locks the deployment it changes; thread-safe across
-/// processes. kNotFound for a deployment that does not exist.
+/// processes. kNotFound for a deployment that does not exist. A target keeps its own state: what
+/// runs there and its earlier revisions are read from it, from any machine.
 class Provider {
  public:
   virtual ~Provider() = default;
   virtual std::string_view name() const = 0;
+
+  /// The files that apply would hand to the target's engine; contacts nothing. kUsage where a
+  /// target has none.
+  virtual Result<std::vector<RenderedFile>> render(const DeploymentSpec& spec) const = 0;
 
   virtual Result<DeploymentPlan> plan(const DeploymentSpec& spec) const = 0;
   /// Idempotent: the same specification changes nothing. Returns when the server answers; when it
@@ -80,6 +92,9 @@ class Provider {
 
   virtual Result<DeploymentStatus> status(std::string_view deployment) const = 0;
   virtual Result<std::vector<DeploymentStatus>> list() const = 0;
+  /// The specification of a revision; 0: of the present one.
+  virtual Result<DeploymentSpec> specification(std::string_view deployment,
+                                               std::int64_t revision) const = 0;
   /// Gives pieces of the log to `sink` until it is at its end (or for ever, with follow) or `sink`
   /// returns false. With follow, an empty piece comes every so often so that `sink` can stop.
   virtual Status logs(std::string_view deployment, const LogOptions& options,
@@ -92,11 +107,10 @@ class Provider {
   virtual Status remove(std::string_view deployment, const Progress& progress) = 0;
 };
 
-/// The provider of a target's name. kUsage, naming the targets there are, for another.
-Result<std::unique_ptr<Provider>> make_provider(std::string_view target);
+/// The provider of a place. kUsage, naming the targets there are, for another.
+Result<std::unique_ptr<Provider>> make_provider(const Place& place);
 
-/// Letters, digits, '.', '_' and '-', beginning with a letter or digit, at most 63 bytes: safe as a
-/// folder and as a DNS label's superset.
-bool is_valid_deployment_name(std::string_view name);
+/// Names of all targets.
+std::vector<std::string> target_names();
 
 }  // namespace bundle::cloud

@@ -3,16 +3,10 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "templates/embedded.h"
+#include "templates/render.h"
 
 namespace bundle::templates {
-
-/// Defined in the file that CMake writes from templates/models/*.yaml.
-struct Embedded {
-  const char* name;
-  const char* text;
-};
-extern const Embedded kModelTemplates[];
-extern const std::size_t kModelTemplateCount;
 
 std::vector<std::string> model_template_names() {
   std::vector<std::string> names;
@@ -66,6 +60,21 @@ Result<ModelTemplate> model_template(std::string_view name) {
   return not_found(
       "there is no template '" + std::string(name) + "'", "",
       near.empty() ? "'bundle init --help' lists them." : "Did you mean '" + near + "'?");
+}
+
+std::vector<std::string> deploy_template_names() {
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < kDeployTemplateCount; ++i) {
+    names.emplace_back(kDeployTemplates[i].name);
+  }
+  return names;
+}
+
+std::optional<std::string_view> embedded_deploy_template(std::string_view name) {
+  for (std::size_t i = 0; i < kDeployTemplateCount; ++i) {
+    if (name == kDeployTemplates[i].name) return kDeployTemplates[i].text;
+  }
+  return std::nullopt;
 }
 
 }  // namespace bundle::templates

@@ -8,8 +8,28 @@ std::string plan_text(const cloud::DeploymentPlan& plan) {
   std::string text =
       "plan for '" + plan.deployment + "', revision " + std::to_string(plan.revision) + ":\n";
   for (const std::string& step : plan.steps) text += "  - " + step + "\n";
+  if (!plan.differences.empty()) text += "changes:\n";
+  for (const cloud::Change& change : plan.differences) {
+    text += "  " + change.path + ": " + (change.before.empty() ? "(none)" : change.before) +
+            " -> " + (change.after.empty() ? "(none)" : change.after) + "\n";
+  }
+  if (!plan.notes.empty()) text += "why:\n";
+  for (const std::string& note : plan.notes) text += "  " + note + "\n";
   return text;
 }
+
+namespace {
+
+std::string replicas_text(const std::vector<cloud::ReplicaStatus>& replicas) {
+  std::vector<std::vector<std::string>> rows;
+  for (const cloud::ReplicaStatus& replica : replicas) {
+    rows.push_back({replica.name, replica.where, replica.state, replica.ready ? "yes" : "no",
+                    replica.url, replica.message});
+  }
+  return table({"REPLICA", "WHERE", "STATE", "READY", "URL", "MESSAGE"}, rows);
+}
+
+}  // namespace
 
 std::string status_text(const cloud::DeploymentStatus& status) {
   std::string text =
@@ -25,6 +45,7 @@ std::string status_text(const cloud::DeploymentStatus& status) {
   if (status.pid != 0) line("pid       ", std::to_string(status.pid));
   if (status.pid != 0) line("uptime    ", human_duration(status.uptime_seconds));
   line("message   ", status.message);
+  if (status.replicas.size() > 1) text += replicas_text(status.replicas);
   return text;
 }
 

@@ -31,25 +31,11 @@ Result<ServerProcess> read_process(const Json& value, std::string_view where) {
   return process;
 }
 
-Result<Revision> read_revision(const Json& value, std::string_view where) {
-  Revision revision;
-  BUNDLE_TRY(revision.number, get_int(value, "number", where));
-  BUNDLE_TRY(revision.created, get_int(value, "created", where));
-  const Json* spec = find(value, "spec");
-  if (spec == nullptr) return bad_input("'spec' is missing", std::string(where));
-  BUNDLE_TRY(revision.spec, DeploymentSpec::from_json(*spec, where));
-  return revision;
-}
-
 }  // namespace
 
 Json DeploymentState::to_json() const {
   JsonArray list;
-  for (const Revision& revision : revisions) {
-    list.emplace_back(JsonObject{{"number", revision.number},
-                                 {"created", revision.created},
-                                 {"spec", revision.spec.to_json()}});
-  }
+  for (const Revision& revision : revisions) list.push_back(cloud::to_json(revision));
   JsonObject document{{"format", kFormat}, {"revisions", std::move(list)}};
   if (process) document["process"] = process_json(*process);
   return document;
@@ -67,7 +53,7 @@ Result<DeploymentState> DeploymentState::from_json(const Json& value, std::strin
     return bad_input("'revisions' is missing or empty", std::string(where));
   }
   for (const Json& item : list->get_array()) {
-    BUNDLE_TRY(Revision revision, read_revision(item, where));
+    BUNDLE_TRY(Revision revision, revision_from_json(item, where));
     state.revisions.push_back(std::move(revision));
   }
   if (const Json* process = find(value, "process")) {

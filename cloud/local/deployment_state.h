@@ -8,16 +8,9 @@
 
 #include "base/file.h"
 #include "base/process.h"
-#include "cloud/provider.h"
+#include "cloud/history.h"
 
 namespace bundle::cloud {
-
-/// One applied specification. Numbers grow by one and are never used again.
-struct Revision {
-  std::int64_t number = 0;
-  std::int64_t created = 0;  // seconds since 1970
-  DeploymentSpec spec;
-};
 
 /// The running server of a deployment.
 struct ServerProcess {

@@ -92,13 +92,25 @@ Readiness ask_ready(const std::string& url) {
   return {true, false, response->body.substr(0, 300)};
 }
 
+/// Variables and the values of secrets, which are read anew at each start and kept nowhere.
+Result<TextPairs> environment_of(const DeploymentSpec& spec) {
+  TextPairs all = spec.environment;
+  for (const auto& [name, file] : spec.secrets) {
+    BUNDLE_TRY(std::string value, read_file(file, 1u << 20));
+    while (!value.empty() && value.back() == '\n') value.pop_back();
+    all.emplace_back(name, std::move(value));
+  }
+  return all;
+}
+
 Status start_server(const DeploymentFolder& folder, const Revision& revision, std::uint16_t port,
                     DeploymentState& state) {
   const Path launch = folder.launch(revision.number);
   BUNDLE_CHECK(write_file_atomic(launch, pretty_json(revision.spec.launch)));
   rotate_log(folder.log(), folder.old_log());
+  BUNDLE_TRY(const TextPairs environment, environment_of(revision.spec));
   BUNDLE_TRY(const pid_t pid, spawn({.argv = command_line(revision.spec, launch, port),
-                                     .environment = revision.spec.environment,
+                                     .environment = environment,
                                      .output = folder.log(),
                                      .detached = true}));
   const auto identity = identify_process(pid);
@@ -164,10 +176,19 @@ class LocalProvider final : public Provider {
  public:
   std::string_view name() const override { return "local"; }
 
+  Result<std::vector<RenderedFile>> render(const DeploymentSpec&) const override {
+    return Error{ErrorCode::kUsage, "the target 'local' has no files to render", "",
+                 "It starts a process; --plan says how."};
+  }
+
   Result<DeploymentPlan> plan(const DeploymentSpec& spec) const override {
+    BUNDLE_CHECK(check_local(spec));
     const auto before = load_state(spec.name);
     if (!before && before.error().code != ErrorCode::kNotFound) return before.error();
-    DeploymentPlan plan{spec.name, 1, true, {}};
+    DeploymentPlan plan;
+    plan.deployment = spec.name;
+    plan.revision = 1;
+    plan.changes = true;
     if (!before) {
       plan.steps = {"start " + spec.bundle + " as a process on this machine"};
       return plan;
@@ -175,6 +196,7 @@ class LocalProvider final : public Provider {
     const bool same = before->current().spec.to_json() == spec.to_json();
     plan.revision = before->current().number + (same ? 0 : 1);
     plan.changes = !same || !is_up(*before);
+    plan.differences = differences(before->current().spec.to_json(), spec.to_json());
     if (!plan.changes) {
       plan.steps = {"nothing: revision " + std::to_string(plan.revision) +
                     " runs with these settings"};
@@ -189,10 +211,7 @@ class LocalProvider final : public Provider {
   }
 
   Result<DeploymentStatus> apply(const DeploymentSpec& spec, const Progress& progress) override {
-    if (!is_valid_deployment_name(spec.name)) {
-      return Error{ErrorCode::kUsage, "'" + spec.name + "' is no name for a deployment", "",
-                   "Use letters, digits, '.', '_' and '-', at most 63."};
-    }
+    BUNDLE_CHECK(check_local(spec));
     BUNDLE_TRY(const Fd lock, lock_deployment(spec.name));
     return apply_locked(spec, progress);
   }
@@ -200,6 +219,13 @@ class LocalProvider final : public Provider {
   Result<DeploymentStatus> status(std::string_view deployment) const override {
     BUNDLE_TRY(const DeploymentState state, load_state(deployment));
     return describe(deployment, state);
+  }
+
+  Result<DeploymentSpec> specification(std::string_view deployment,
+                                       std::int64_t revision) const override {
+    BUNDLE_TRY(const DeploymentState state, load_state(deployment));
+    if (revision == 0) return state.current().spec;
+    return earlier_spec(state, revision);
   }
 
   Result<std::vector<DeploymentStatus>> list() const override {
@@ -242,6 +268,13 @@ class LocalProvider final : public Provider {
   }
 
  private:
+  static Status check_local(const DeploymentSpec& spec) {
+    BUNDLE_CHECK(check(spec));
+    if (spec.scaling.max_replicas == 1 && spec.scaling.min_replicas == 1) return {};
+    return bad_input("the target 'local' runs one replica", "",
+                     "Set replicas to 1, or name another target.");
+  }
+
   static Result<DeploymentSpec> earlier_spec(const DeploymentState& state, std::int64_t revision) {
     if (revision == 0 && state.revisions.size() >= 2) {
       return state.revisions[state.revisions.size() - 2].spec;

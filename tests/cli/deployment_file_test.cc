@@ -2,12 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include "cli/deployment_keys.h"
+
 namespace bundle::cli {
 namespace {
 
 class DeploymentFileTest : public testing::Test {
  protected:
-  Result<DeploymentFile> read(std::string_view text) {
+  Result<JsonObject> read(std::string_view text) {
     EXPECT_TRUE(write_file_atomic(path_, text));
     return read_deployment_file(path_);
   }
@@ -18,18 +20,28 @@ class DeploymentFileTest : public testing::Test {
   Path path_ = testing::TempDir() + "deployment_test.yaml";
 };
 
-TEST_F(DeploymentFileTest, ReadsEveryKey) {
+TEST_F(DeploymentFileTest, ReadsKeysOfEveryKind) {
   const auto file = read(
-      "name: prod\ntarget: local\nbundle: smollm2\nhost: 0.0.0.0\nport: 8080\n"
-      "drain_seconds: 5\nreplicas: 1\napi_key_file: keys\n"
-      "env:\n  A: b\nruntime:\n  context_length: 1024\n");
+      "name: prod\ntarget: ssh\nbundle: smollm2\nhost: 0.0.0.0\nport: 8080\n"
+      "drain_seconds: 5\nreplicas: 2\napi_key_file: keys\n"
+      "env:\n  A: b\nsecrets:\n  TOKEN: token.txt\nruntime:\n  context_length: 1024\n"
+      "resources: {memory: 16Gi, gpu: 8}\nupdate: {strategy: recreate}\n"
+      "ssh:\n  hosts: [root@a, 'b:22']\n");
   ASSERT_TRUE(file) << file.error().message();
-  EXPECT_EQ(file->name, "prod");
-  EXPECT_EQ(file->bundle, "smollm2");
-  EXPECT_EQ(file->port, 8080);
-  EXPECT_EQ(file->drain_seconds, 5);
-  EXPECT_EQ(file->environment.at(0).second, "b");
-  EXPECT_EQ(print_json(file->runtime), R"({"context_length":1024})");
+  EXPECT_EQ(file->at("port"), 8080);
+  EXPECT_EQ(file->at("env").at("A"), "b");
+  EXPECT_EQ(file->at("resources").at("memory"), 17179869184);
+  EXPECT_EQ(file->at("ssh").at("hosts").at(1), "b:22");
+  EXPECT_EQ(print_json(file->at("runtime")), R"({"context_length":1024})");
+}
+
+TEST_F(DeploymentFileTest, PathsAreBesideTheFile) {
+  const auto file = read("api_key_file: keys\nsecrets: {A: sub/../token, B: /etc/b}\n");
+  ASSERT_TRUE(file);
+  const std::string folder = std::filesystem::absolute(path_).parent_path().string();
+  EXPECT_EQ(file->at("api_key_file"), folder + "/keys");
+  EXPECT_EQ(file->at("secrets").at("A"), folder + "/token");
+  EXPECT_EQ(file->at("secrets").at("B"), "/etc/b");
 }
 
 TEST_F(DeploymentFileTest, NamesTheNearestKeyAndThePlace) {
@@ -37,17 +49,52 @@ TEST_F(DeploymentFileTest, NamesTheNearestKeyAndThePlace) {
   EXPECT_NE(text.find("unknown key 'prot'"), std::string::npos) << text;
   EXPECT_NE(text.find("Did you mean 'port'?"), std::string::npos) << text;
   EXPECT_NE(text.find(":2:1"), std::string::npos) << text;
+  const std::string nested = message("scaling:\n  max_replica: 3\n");
+  EXPECT_NE(nested.find("'max_replica' in 'scaling'"), std::string::npos) << nested;
+  EXPECT_NE(nested.find("'max_replicas'?"), std::string::npos) << nested;
+  EXPECT_NE(nested.find(":2:3"), std::string::npos) << nested;
 }
 
 TEST_F(DeploymentFileTest, RefusesWrongTypesAndRanges) {
-  EXPECT_NE(message("port: many\n").find("'port' is not a whole number"), std::string::npos);
-  EXPECT_NE(message("port: 65536\n").find("65535"), std::string::npos);
-  EXPECT_NE(message("port: '80'\n").find("not a whole number"), std::string::npos);
-  EXPECT_NE(message("replicas: 2\n").find("one replica"), std::string::npos);
-  EXPECT_NE(message("env: [a]\n").find("not a map"), std::string::npos);
-  EXPECT_NE(message("- a\n").find("map of keys"), std::string::npos);
-  EXPECT_NE(message("name: a\nname: b\n"), "no error");
+  for (const char* text :
+       {"port: many\n", "port: 65536\n", "port: '80'\n", "replicas: -1\n", "env: [a]\n", "- a\n",
+        "name: a\nname: b\n", "env: {A=B: c}\n", "update: {strategy: sudden}\n",
+        "ssh: {hosts: ['-oProxyCommand=x']}\n", "ssh: {hosts: ['a b']}\n", "name: ../x\n",
+        "resources: {memory: lots}\n", "systemd: {root: relative}\n"}) {
+    EXPECT_NE(message(text), "no error") << text;
+  }
   EXPECT_NE(message("runtime:\n  contxt_length: 1\n").find("context_length"), std::string::npos);
+}
+
+// BUNDLE_UPDATE_DOCS=1 prints the page anew.
+TEST(DeploymentKeys, TheDocumentationIsWhatTheTableSays) {
+  const Path page = Path(BUNDLE_SOURCE_DIR) / "docs" / "deployment-yaml.md";
+  if (std::getenv("BUNDLE_UPDATE_DOCS") != nullptr) {
+    ASSERT_TRUE(write_file_atomic(page, deployment_reference()));
+  }
+  EXPECT_EQ(*read_file(page), deployment_reference());
+}
+
+TEST(DeploymentKeys, EveryExampleIsRead) {
+  int seen = 0;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(Path(BUNDLE_SOURCE_DIR) / "examples" / "deploy")) {
+    if (entry.path().extension() != ".yaml") continue;
+    const auto file = read_deployment_file(entry.path());
+    EXPECT_TRUE(file) << file.error().message();
+    ++seen;
+  }
+  EXPECT_GE(seen, 5);
+}
+
+TEST(DeploymentKeys, EverySectionStandsBeforeItsKeys) {
+  for (const auto& key : deployment_keys()) {
+    const std::size_t dot = key.path.find('.');
+    if (dot == std::string_view::npos) continue;
+    const auto* section = find_deployment_key(key.path.substr(0, dot));
+    ASSERT_NE(section, nullptr) << key.path;
+    EXPECT_LT(section, &key);
+  }
 }
 
 }  // namespace

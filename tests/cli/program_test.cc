@@ -62,9 +62,10 @@ TEST_F(Program, WithoutArgumentsShowsHelpAndFails) {
 
 TEST_F(Program, EveryCommandHasHelp) {
   for (const char* command :
-       {"bench", "build",   "chat",     "completion", "delete", "deploy", "doctor", "gc",
-        "init",  "inspect", "key",      "list",       "logs",   "prompt", "rm",     "rollback",
-        "serve", "status",  "tokenize", "version",    "size",   "catalog"}) {
+       {"bench",   "build",    "chat",    "completion", "delete",   "deploy",  "doctor",
+        "gc",      "init",     "inspect", "key",        "list",     "logs",    "prompt",
+        "rm",      "rollback", "serve",   "status",     "tokenize", "version", "size",
+        "catalog", "gateway",  "scale",   "simulate",   "update"}) {
     const Ran ran = run(std::string(command) + " --help");
     EXPECT_EQ(ran.code, 0) << command;
     EXPECT_NE(ran.out.find("Usage: bundle " + std::string(command)), std::string::npos) << ran.out;
@@ -114,8 +115,9 @@ TEST_F(Program, AMissingBundleIsNotFound) {
 }
 
 TEST_F(Program, AMissingDeploymentIsNotFound) {
-  for (const char* command : {"status", "logs", "delete", "rollback"}) {
-    const Ran ran = run(std::string(command) + " nope");
+  for (const char* command : {"status nope", "logs nope", "delete nope", "rollback nope",
+                              "update nope", "scale nope 2"}) {
+    const Ran ran = run(command);
     EXPECT_EQ(ran.code, 4) << command;
     EXPECT_NE(ran.err.find("no deployment 'nope'"), std::string::npos) << ran.err;
   }
@@ -185,6 +187,33 @@ TEST_F(Program, AnUnknownTargetIsNamed) {
   ASSERT_TRUE(make_directories(home_ / "m"));
   const Ran ran = run("deploy --target mars --name x " + (home_ / "m").string());
   EXPECT_NE(ran.code, 0);
+}
+
+TEST_F(Program, SimulateSaysWhatToDo) {
+  ASSERT_TRUE(write_file_atomic(
+      home_ / "p.json", R"({"prefill_tokens_per_second":16000,"step_ms":14,"kv_tokens":350000})"));
+  const std::string profile = " --profile " + (home_ / "p.json").string();
+  const Ran ran = run("simulate --generate steady --rate 2 --minutes 5 --ttft-ms 3000 --max 4" +
+                      profile + " --report " + (home_ / "r.html").string() + " --output json");
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const auto document = parse_json(ran.out, "stdout");
+  ASSERT_TRUE(document) << ran.out;
+  EXPECT_NE(document->at("verdict").as_string().size(), 0u);
+  EXPECT_GE(document->at("best").at("attainment").to_number<double>(), 0.99);
+  EXPECT_NE(read_file(home_ / "r.html")->find("<svg"), std::string::npos);
+  EXPECT_EQ(run("simulate" + profile).code, 2);
+}
+
+TEST_F(Program, AGatewayNeedsReplicas) {
+  EXPECT_EQ(run("gateway").code, 2);
+  EXPECT_EQ(run("gateway --backend nowhere").code, 3);
+}
+
+TEST_F(Program, WhatOnlyWritesFilesSaysSo) {
+  ASSERT_TRUE(write_file_atomic(home_ / "d.yaml", "name: x\ntarget: podman\n"));
+  const Ran ran = run("status x --file " + (home_ / "d.yaml").string() + " --output json");
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_NE(ran.out.find("--render"), std::string::npos) << ran.out;
 }
 
 TEST_F(Program, VersionIsPrintedInBothForms) {

@@ -1,0 +1,154 @@
+// bundle gateway: one address before many replicas.
+#include "runtime/gateway/gateway.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <thread>
+
+#include <CLI/CLI.hpp>
+#include <boost/json/object.hpp>
+
+#include "base/command.h"
+#include "base/file.h"
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+
+namespace bundle::cli {
+namespace {
+
+constexpr std::uint64_t kMostListBytes = 1u << 20;
+
+struct GatewayArguments {
+  gateway::GatewayOptions options;
+  std::vector<std::string> backends;
+  std::string endpoints;
+  std::string wake;
+  int port = 8080;
+  int hold = 600;
+  int startup = 60;
+  int drain = 30;
+};
+
+/// Lines of a file, or of every file of a folder (as Slurm's replicas write them).
+std::string read_list(const Path& path) {
+  std::error_code error;
+  if (!std::filesystem::is_directory(path, error)) {
+    const auto text = read_file(path, kMostListBytes);
+    return text ? *text : "";
+  }
+  std::vector<Path> files;
+  for (const auto& entry : std::filesystem::directory_iterator(path, error)) {
+    if (entry.path().filename().string().starts_with("endpoint-")) files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  std::string all;
+  for (const Path& file : files) {
+    const auto text = read_file(file, kMostListBytes);
+    if (text) all += *text;
+  }
+  return all;
+}
+
+/// What cannot be read as a replica is passed over: the list is written by others while we read.
+std::vector<gateway::Backend> discover(const std::string& path,
+                                       const std::vector<gateway::Backend>& fixed) {
+  std::vector<gateway::Backend> found = fixed;
+  const std::string text = read_list(path);
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    const std::string line = text.substr(at, end - at);
+    at = end + 1;
+    if (line.empty() || line[0] == '#') continue;
+    if (auto backend = gateway::parse_backend(line)) found.push_back(*std::move(backend));
+  }
+  return found;
+}
+
+Status prepare(GatewayArguments& arguments) {
+  gateway::GatewayOptions& options = arguments.options;
+  for (const std::string& text : arguments.backends) {
+    BUNDLE_TRY(gateway::Backend backend, gateway::parse_backend(text));
+    options.backends.push_back(std::move(backend));
+  }
+  if (options.backends.empty() && arguments.endpoints.empty()) {
+    return Error{ErrorCode::kUsage, "no replica is named", "",
+                 "Name some with --backend, or a list of them with --endpoints."};
+  }
+  if (!arguments.endpoints.empty()) {
+    options.discover = [path = arguments.endpoints, fixed = options.backends] {
+      return discover(path, fixed);
+    };
+  }
+  if (!arguments.wake.empty()) {
+    // Beside the gateway's own thread, which must go on answering.
+    options.wake = [command = arguments.wake] {
+      std::thread([command] { (void)run_command({.argv = {"sh", "-c", command}}); }).detach();
+    };
+  }
+  options.port = static_cast<std::uint16_t>(arguments.port);
+  options.hold = std::chrono::seconds(arguments.hold);
+  options.startup = std::chrono::seconds(arguments.startup);
+  options.drain = std::chrono::seconds(arguments.drain);
+  return {};
+}
+
+Result<Outcome> serve_gateway(GatewayArguments arguments) {
+  BUNDLE_CHECK(prepare(arguments));
+  const std::string host = arguments.options.host;
+  BUNDLE_TRY(const auto server, gateway::Gateway::start(std::move(arguments.options)));
+  std::fprintf(stderr, "ready http://%s:%u\n", host.c_str(), server->port());
+  while (!interrupted()) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  server->begin_drain();
+  server->wait();
+  return Outcome{JsonObject{{"stopped", true}}, ""};
+}
+
+}  // namespace
+
+void add_gateway(CLI::App& app, Session& session) {
+  auto arguments = std::make_shared<GatewayArguments>();
+  CLI::App* command = add_command(
+      app, "gateway", "One address before many replicas; holds requests while one starts",
+      "Requests go to the replica that has their prefix cached, unless it is busy; weights split\n"
+      "traffic for canaries. A request that finds no replica is held, and a stream is told how "
+      "far\n"
+      "the start is. Another replica is tried only when no byte of an answer was sent.\n\n"
+      "Examples:\n"
+      "  bundle gateway --backend http://node1:8000 --backend http://node2:8000\n"
+      "  bundle gateway --backend http://old:8000=9 --backend http://new:8000=1\n"
+      "  bundle gateway --endpoints /shared/bundle/deployments/r1 --port 80\n"
+      "  bundle gateway --backend http://127.0.0.1:8000 --wake 'bundle deploy -f prod.yaml --yes'");
+  command->add_option("--host", arguments->options.host, "Address to listen on")
+      ->capture_default_str();
+  command->add_option("--port", arguments->port, "Port to listen on; 0 takes any free one")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 65535));
+  command->add_option("--backend", arguments->backends, "A replica, and its weight after '='")
+      ->type_name("URL[=WEIGHT]")
+      ->allow_extra_args(false);
+  command->add_option("--endpoints", arguments->endpoints,
+                      "File of replicas, one a line, or Slurm's folder of a deployment; read anew "
+                      "each second");
+  command->add_option("--wake", arguments->wake,
+                      "Shell command that starts a replica when a request finds none");
+  command->add_option("--hold-seconds", arguments->hold, "How long a request may wait")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 86400));
+  command->add_option("--held", arguments->options.held_requests, "How many may wait at once")
+      ->capture_default_str();
+  command
+      ->add_option("--startup-seconds", arguments->startup,
+                   "How long a replica takes to start: what Retry-After says")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 86400));
+  command
+      ->add_option("--drain-seconds", arguments->drain,
+                   "How long running requests may take after SIGTERM")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 86400));
+  on_run(command, session, [arguments] { return serve_gateway(*arguments); });
+}
+
+}  // namespace bundle::cli

@@ -1,0 +1,126 @@
+#include "cloud/kubernetes/api.h"
+
+#include <boost/json/object.hpp>
+
+namespace bundle::cloud {
+namespace {
+
+constexpr char kFieldManager[] = "bundle";
+
+std::string message_of(const HttpResponse& response) {
+  const auto document = parse_json(response.body, "answer");
+  if (document) {
+    const auto message = get_string_or(*document, "message", "", "answer");
+    if (message && !message->empty()) return *message;
+  }
+  return response.body.substr(0, 300);
+}
+
+Error refusal(const HttpRequest& request, const HttpResponse& response) {
+  Error error{
+      ErrorCode::kFailed,
+      "the cluster answered " + std::to_string(response.status) + ": " + message_of(response),
+      request.url, ""};
+  if (response.status == 404) error.code = ErrorCode::kNotFound;
+  if (response.status == 401 || response.status == 403) {
+    error.code = ErrorCode::kUnreachable;
+    error.remedy = "May this user do that? 'kubectl auth can-i' tells.";
+  }
+  if (response.status == 409) {
+    error.remedy =
+        "Another tool manages these fields. Let it go of them, or take them out of the "
+        "deployment.";
+  }
+  return error;
+}
+
+}  // namespace
+
+std::string query_value(std::string_view text) {
+  constexpr char kHex[] = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (std::isalnum(byte) != 0 || c == '-' || c == '_' || c == '.' || c == '~') {
+      out += c;
+    } else {
+      out += {'%', kHex[byte >> 4], kHex[byte & 15]};
+    }
+  }
+  return out;
+}
+
+std::string collection_path(std::string_view api_version, std::string_view space,
+                            std::string_view plural) {
+  const bool core = api_version.find('/') == std::string_view::npos;
+  return (core ? "/api/" : "/apis/") + std::string(api_version) + "/namespaces/" +
+         std::string(space) + "/" + std::string(plural);
+}
+
+std::string object_path(const Manifest& manifest) {
+  return collection_path(manifest.api_version, manifest.space, manifest.plural) + "/" +
+         manifest.name;
+}
+
+HttpRequest KubernetesApi::request(std::string method, const std::string& path) const {
+  HttpRequest request;
+  request.method = std::move(method);
+  request.url = access_.server + path;
+  request.timeout = std::chrono::seconds(60);
+  if (!access_.token.empty()) {
+    request.headers.emplace_back("Authorization", "Bearer " + access_.token);
+  }
+  request.headers.emplace_back("Accept", "application/json");
+  request.ca_file = access_.ca_file;
+  request.client_cert_file = access_.cert_file;
+  request.client_key_file = access_.key_file;
+  request.insecure = access_.insecure;
+  return request;
+}
+
+Result<Json> KubernetesApi::send(const HttpRequest& request) const {
+  BUNDLE_TRY(const HttpResponse response, http_request(request));
+  if (response.status < 200 || response.status >= 300) return refusal(request, response);
+  return parse_json(response.body, request.url);
+}
+
+Result<Json> KubernetesApi::get(const std::string& path) const {
+  return send(request("GET", path));
+}
+
+Result<Json> KubernetesApi::apply(const Manifest& manifest, bool dry_run) const {
+  HttpRequest patch = request("PATCH", object_path(manifest) + "?fieldManager=" + kFieldManager +
+                                           (dry_run ? "&dryRun=All" : ""));
+  patch.headers.emplace_back("Content-Type", "application/apply-patch+yaml");
+  patch.body = manifest.yaml;
+  return send(patch);
+}
+
+Result<Json> KubernetesApi::find_object(const Manifest& manifest) const {
+  auto object = get(object_path(manifest));
+  if (!object && object.error().code == ErrorCode::kNotFound) return Json(nullptr);
+  return object;
+}
+
+Status KubernetesApi::remove(const std::string& path) const {
+  HttpRequest message = request("DELETE", path + "?propagationPolicy=Foreground");
+  const auto done = send(message);
+  if (!done && done.error().code != ErrorCode::kNotFound) return done.error();
+  return {};
+}
+
+Status KubernetesApi::stream(const std::string& path, const OnHttpData& on_data) const {
+  HttpRequest message = request("GET", path);
+  message.timeout = std::chrono::milliseconds(0);
+  BUNDLE_TRY(const HttpResponse response, http_stream(message, on_data));
+  if (response.status < 200 || response.status >= 300) return refusal(message, response);
+  return {};
+}
+
+Result<ClusterFeatures> KubernetesApi::features() const {
+  BUNDLE_TRY(const Json version, get("/version"));
+  BUNDLE_TRY(const Json groups, get("/apis"));
+  return features_of_server(version, groups);
+}
+
+}  // namespace bundle::cloud

@@ -1,0 +1,300 @@
+#include "cloud/simulate/simulation.h"
+
+#include <algorithm>
+#include <cmath>
+#include <deque>
+#include <limits>
+#include <memory>
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+
+#include "cloud/simulate/replica.h"
+
+namespace bundle::cloud {
+namespace {
+
+constexpr double kNever = std::numeric_limits<double>::infinity();
+constexpr double kSeriesInterval = 15;
+
+struct Node {
+  SimulatedReplica replica;
+  double ordered;
+  double ready_at;
+  bool draining = false;
+  double next = kNever;
+};
+
+/// One run. Time moves from event to event: an arrival, a token boundary of a replica, a replica
+/// that is ready, a second's sample, a decision of the scaler.
+class Run {
+ public:
+  Run(const Trace& trace, const LoadProfile& profile, ScalingPolicy& policy,
+      const PolicySettings& settings)
+      : trace_(trace), profile_(profile), policy_(policy), outcomes_(trace.size()) {
+    for (std::size_t i = 0; i < trace.size(); ++i) {
+      outcomes_[i].arrival = trace[i].arrival;
+      outcomes_[i].output_tokens = trace[i].output_tokens;
+    }
+    // What runs when the trace begins was started before it.
+    for (int i = 0; i < settings.min_replicas; ++i) order(0, 0);
+    most_ = settings.min_replicas;
+  }
+
+  void run() {
+    const double end = trace_.back().arrival;
+    while (done_ < trace_.size() || now_ < end) {
+      now_ = next_time();
+      wake();
+      arrive();
+      advance();
+      if (now_ >= next_sample_) sample();
+      if (now_ >= next_decision_) decide();
+    }
+    for (const auto& node : nodes_) retire(*node);
+  }
+
+  SimulationResult result(const Objective& objective);
+
+ private:
+  double next_time() const {
+    double next = std::min(next_sample_, next_decision_);
+    if (arrived_ < trace_.size()) next = std::min(next, trace_[arrived_].arrival);
+    for (const auto& node : nodes_) {
+      next = std::min(next, node->next);
+      if (node->ready_at > now_) next = std::min(next, node->ready_at);
+    }
+    return std::max(next, now_);
+  }
+
+  bool is_ready(const Node& node) const { return node.ready_at <= now_ && !node.draining; }
+
+  void order(double now, double startup) {
+    nodes_.push_back(std::make_unique<Node>(
+        Node{SimulatedReplica(profile_, trace_, outcomes_), now, now + startup}));
+  }
+
+  /// The ready replica with the least in flight, or null.
+  Node* least_loaded() const {
+    Node* best = nullptr;
+    for (const auto& node : nodes_) {
+      if (!is_ready(*node)) continue;
+      if (best == nullptr || node->replica.in_flight() < best->replica.in_flight()) {
+        best = node.get();
+      }
+    }
+    return best;
+  }
+
+  void give(std::size_t request, Node& node) {
+    node.replica.submit(request, now_);
+    node.next = node.replica.next_event();
+  }
+
+  /// Held requests go to the first replica that is ready.
+  void wake() {
+    while (!held_.empty()) {
+      Node* node = least_loaded();
+      if (node == nullptr) return;
+      longest_hold_ = std::max(longest_hold_, now_ - trace_[held_.front()].arrival);
+      give(held_.front(), *node);
+      held_.pop_front();
+    }
+  }
+
+  void arrive() {
+    while (arrived_ < trace_.size() && trace_[arrived_].arrival <= now_) {
+      const std::size_t request = arrived_++;
+      ++arrivals_in_second_;
+      Node* node = least_loaded();
+      if (node != nullptr) {
+        give(request, *node);
+      } else {
+        held_.push_back(request);
+      }
+    }
+  }
+
+  void advance() {
+    for (const auto& node : nodes_) {
+      if (node->next > now_) continue;
+      node->replica.advance(now_);
+      done_ += node->replica.take_finished();
+      node->next = node->replica.next_event();
+    }
+    std::erase_if(nodes_, [&](const std::unique_ptr<Node>& node) {
+      const bool gone = node->draining && node->replica.in_flight() == 0;
+      if (gone) retire(*node);
+      return gone;
+    });
+  }
+
+  void retire(const Node& node) {
+    replica_seconds_ += now_ - node.ordered;
+    starting_seconds_ += std::min(now_, node.ready_at) - node.ordered;
+  }
+
+  ScalingSignals signals() const {
+    ScalingSignals now;
+    now.now = now_;
+    now.in_flight = static_cast<double>(held_.size());
+    for (const auto& node : nodes_) {
+      now.in_flight += static_cast<double>(node->replica.in_flight());
+      if (node->draining) continue;
+      ++now.provisioned;
+      if (is_ready(*node)) ++now.ready;
+    }
+    now.in_flight_history = &in_flight_;
+    now.arrivals_history = &arrivals_;
+    return now;
+  }
+
+  void sample() {
+    const ScalingSignals now = signals();
+    in_flight_.push_back(now.in_flight);
+    arrivals_.push_back(static_cast<double>(arrivals_in_second_));
+    arrivals_in_second_ = 0;
+    if (now.provisioned == 0) zero_seconds_ += 1;
+    most_ = std::max(most_, now.provisioned);
+    if (std::fmod(next_sample_, kSeriesInterval) == 0) {
+      series_.push_back({now_, now.ready, now.provisioned, now.in_flight});
+    }
+    next_sample_ += 1;
+  }
+
+  void decide() {
+    const ScalingSignals now = signals();
+    const int wanted = policy_.desired(now);
+    next_decision_ += policy_.interval();
+    if (wanted == now.provisioned) return;
+    ++changes_;
+    for (int i = now.provisioned; i < wanted; ++i) order(now_, profile_.startup_seconds);
+    for (int i = now.provisioned; i > wanted; --i) drain_one();
+  }
+
+  /// What still starts goes first, then what has least to do: as little as possible is lost.
+  void drain_one() {
+    Node* victim = nullptr;
+    const auto worse = [&](const Node& a, const Node& b) {
+      if (is_ready(a) != is_ready(b)) return !is_ready(a);
+      return a.replica.in_flight() < b.replica.in_flight();
+    };
+    for (const auto& node : nodes_) {
+      if (node->draining) continue;
+      if (victim == nullptr || worse(*node, *victim)) victim = node.get();
+    }
+    if (victim != nullptr) victim->draining = true;
+  }
+
+  const Trace& trace_;
+  const LoadProfile& profile_;
+  ScalingPolicy& policy_;
+  std::vector<RequestOutcome> outcomes_;
+  std::vector<std::unique_ptr<Node>> nodes_;
+  std::deque<std::size_t> held_;
+  std::vector<double> in_flight_;
+  std::vector<double> arrivals_;
+  std::vector<ReplicaSample> series_;
+  double now_ = 0;
+  double next_sample_ = 0;
+  double next_decision_ = 0;
+  double replica_seconds_ = 0;
+  double starting_seconds_ = 0;
+  double zero_seconds_ = 0;
+  double longest_hold_ = 0;
+  std::size_t arrived_ = 0;
+  std::size_t done_ = 0;
+  std::size_t arrivals_in_second_ = 0;
+  int changes_ = 0;
+  int most_ = 0;
+};
+
+double percentile(std::vector<double>& values, double share) {
+  if (values.empty()) return 0;
+  const auto at = static_cast<std::ptrdiff_t>(share * static_cast<double>(values.size() - 1));
+  std::nth_element(values.begin(), values.begin() + at, values.end());
+  return values[static_cast<std::size_t>(at)];
+}
+
+bool meets(const RequestOutcome& outcome, const Objective& objective) {
+  if (outcome.finish < 0) return false;
+  const bool first = objective.ttft_ms <= 0 || outcome.ttft() * 1000 <= objective.ttft_ms;
+  return first && (objective.tpot_ms <= 0 || outcome.tpot() * 1000 <= objective.tpot_ms);
+}
+
+SimulationResult Run::result(const Objective& objective) {
+  SimulationResult result;
+  std::vector<double> ttft;
+  std::vector<double> tpot;
+  std::int64_t met = 0;
+  for (const RequestOutcome& outcome : outcomes_) {
+    met += meets(outcome, objective) ? 1 : 0;
+    ttft.push_back(outcome.ttft());
+    tpot.push_back(outcome.tpot());
+  }
+  result.requests = static_cast<std::int64_t>(outcomes_.size());
+  result.attainment = static_cast<double>(met) / static_cast<double>(outcomes_.size());
+  result.replica_hours = replica_seconds_ / 3600;
+  result.starting_hours = starting_seconds_ / 3600;
+  result.average_replicas = now_ > 0 ? replica_seconds_ / now_ : 0;
+  result.changes = changes_;
+  result.most_replicas = most_;
+  result.ttft_p50 = percentile(ttft, 0.5);
+  result.ttft_p99 = percentile(ttft, 0.99);
+  result.tpot_p50 = percentile(tpot, 0.5);
+  result.tpot_p99 = percentile(tpot, 0.99);
+  result.zero_seconds = zero_seconds_;
+  result.longest_hold = longest_hold_;
+  result.series = std::move(series_);
+  return result;
+}
+
+}  // namespace
+
+Result<SimulationResult> simulate(const Trace& trace, const LoadProfile& profile,
+                                  std::string_view policy, const PolicySettings& settings,
+                                  const Objective& objective) {
+  const bool sane = !trace.empty() && settings.min_replicas >= 0 && settings.max_replicas >= 1 &&
+                    settings.max_replicas >= settings.min_replicas &&
+                    settings.max_replicas <= 10000 && settings.target > 0;
+  if (!sane) return Error{ErrorCode::kUsage, "the policy's bounds or target are out of range"};
+  PolicySettings bounds = settings;
+  if (policy == "static") bounds.min_replicas = bounds.max_replicas;
+  BUNDLE_TRY(const auto scaler, make_policy(policy, bounds));
+  Run run(trace, profile, *scaler, bounds);
+  run.run();
+  SimulationResult result = run.result(objective);
+  result.policy = policy;
+  result.settings = bounds;
+  return result;
+}
+
+Json to_json(const SimulationResult& result, double price_per_replica_hour) {
+  JsonArray series;
+  for (const ReplicaSample& sample : result.series) {
+    series.push_back(JsonArray{sample.time, sample.ready, sample.provisioned, sample.in_flight});
+  }
+  return JsonObject{{"policy", result.policy},
+                    {"min_replicas", result.settings.min_replicas},
+                    {"max_replicas", result.settings.max_replicas},
+                    {"target", result.settings.target},
+                    {"scale_up_delay_seconds", result.settings.up_delay_seconds},
+                    {"scale_down_delay_seconds", result.settings.down_delay_seconds},
+                    {"requests", result.requests},
+                    {"attainment", result.attainment},
+                    {"replica_hours", result.replica_hours},
+                    {"cost", result.replica_hours * price_per_replica_hour},
+                    {"starting_hours", result.starting_hours},
+                    {"average_replicas", result.average_replicas},
+                    {"most_replicas", result.most_replicas},
+                    {"changes", result.changes},
+                    {"ttft_p50_ms", result.ttft_p50 * 1000},
+                    {"ttft_p99_ms", result.ttft_p99 * 1000},
+                    {"tpot_p50_ms", result.tpot_p50 * 1000},
+                    {"tpot_p99_ms", result.tpot_p99 * 1000},
+                    {"zero_seconds", result.zero_seconds},
+                    {"longest_hold_seconds", result.longest_hold},
+                    {"series", std::move(series)}};
+}
+
+}  // namespace bundle::cloud

@@ -1,0 +1,122 @@
+#include "cloud/systemd/units.h"
+
+#include <cmath>
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+
+#include "cloud/systemd/host_form.h"
+#include "templates/render.h"
+
+namespace bundle::cloud {
+namespace {
+
+constexpr int kStopMargin = 30;  // beyond the drain, before systemd kills
+
+JsonArray environment_words(const DeploymentSpec& spec) {
+  JsonArray words;
+  for (const auto& [name, value] : spec.environment) words.emplace_back(name + "=" + value);
+  return words;
+}
+
+JsonArray words(std::initializer_list<std::string> list) {
+  JsonArray array;
+  for (const std::string& word : list) array.emplace_back(word);
+  return array;
+}
+
+JsonArray server_command(const DeploymentSpec& spec, const UnitReplica& replica,
+                         const std::string& root) {
+  JsonArray command;
+  for (const std::string& word : spec.server) command.emplace_back(word);
+  for (Json& word : words({"--launch", launch_file(spec, root), "--host", spec.host, "--port",
+                           std::to_string(replica.port), "--drain-seconds",
+                           std::to_string(spec.drain_seconds)})) {
+    command.push_back(std::move(word));
+  }
+  if (!spec.api_key_file.empty()) {
+    // Where LoadCredential= puts it (systemd.exec(5)); a specifier would be quoted away.
+    command.emplace_back("--api-key-file");
+    command.emplace_back("/run/credentials/" + unit_name(spec.name, replica.index) + "/api-keys");
+  }
+  return command;
+}
+
+std::string listen_address(const DeploymentSpec& spec, std::uint16_t port) {
+  const bool six = spec.host.find(':') != std::string::npos;
+  return (six ? "[" + spec.host + "]" : spec.host) + ":" + std::to_string(port);
+}
+
+}  // namespace
+
+std::vector<UnitReplica> place_replicas(const DeploymentSpec& spec, std::size_t hosts) {
+  std::vector<UnitReplica> replicas;
+  const int count = std::max(1, spec.scaling.min_replicas);
+  for (int i = 0; i < count; ++i) {
+    const std::size_t slot = static_cast<std::size_t>(i) / hosts;
+    replicas.push_back(
+        {i, static_cast<std::size_t>(i) % hosts, static_cast<std::uint16_t>(spec.port + slot)});
+  }
+  return replicas;
+}
+
+std::string unit_name(std::string_view deployment, int index) {
+  return "bundle-" + std::string(deployment) + "-" + std::to_string(index) + ".service";
+}
+
+std::string socket_name(std::string_view deployment, int index) {
+  return "bundle-" + std::string(deployment) + "-" + std::to_string(index) + ".socket";
+}
+
+Result<std::string> service_unit(const DeploymentSpec& spec, const UnitReplica& replica,
+                                 const std::string& root) {
+  return templates::render(
+      "systemd/bundle.service",
+      {{"name", spec.name},
+       {"index", replica.index},
+       {"command", server_command(spec, replica, root)},
+       {"environment", environment_words(spec)},
+       {"secrets_file", secrets_file(spec, root)},
+       {"keys_file", spec.api_key_file},
+       {"start_seconds", ready_seconds(spec)},
+       {"stop_seconds", spec.drain_seconds + kStopMargin},
+       {"gpu", spec.resources.gpu},
+       {"memory_max", spec.resources.memory},
+       {"cpu_percent", static_cast<std::int64_t>(std::ceil(spec.resources.cpu * 100))},
+       {"socket", spec.scaling.min_replicas == 0}});
+}
+
+Result<std::string> socket_unit(const DeploymentSpec& spec, const UnitReplica& replica) {
+  return templates::render("systemd/bundle.socket",
+                           {{"name", spec.name},
+                            {"index", replica.index},
+                            {"listen", listen_address(spec, replica.port)},
+                            {"service", unit_name(spec.name, replica.index)}});
+}
+
+Result<std::string> quadlet(const DeploymentSpec& spec, const UnitReplica& replica) {
+  JsonArray secrets;
+  for (const auto& [name, unused] : spec.secrets) {
+    secrets.emplace_back(name + ",type=env,target=" + name);
+  }
+  BUNDLE_TRY(const std::string image,
+             get_string_or(spec.settings, "image", "localhost/" + spec.bundle, "settings"));
+  return templates::render(
+      "podman/bundle.container",
+      {{"name", spec.name},
+       {"index", replica.index},
+       {"image", image},
+       {"container", "bundle-" + spec.name + "-" + std::to_string(replica.index)},
+       {"arguments", words({"--host", "0.0.0.0", "--port", std::to_string(replica.port),
+                            "--drain-seconds", std::to_string(spec.drain_seconds)})},
+       {"environment", environment_words(spec)},
+       {"secrets", std::move(secrets)},
+       {"publish", listen_address(spec, replica.port) + ":" + std::to_string(replica.port)},
+       {"start_seconds", ready_seconds(spec)},
+       {"stop_seconds", spec.drain_seconds},
+       {"stop_margin_seconds", spec.drain_seconds + kStopMargin},
+       {"gpu", spec.resources.gpu},
+       {"shm_size", spec.resources.gpu > 1 ? "16g" : ""}});
+}
+
+}  // namespace bundle::cloud

@@ -1,0 +1,62 @@
+// The replicas behind a gateway and which of them takes the next request: pure decisions, no
+// socket.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace bundle::gateway {
+
+/// One replica. Not copied while requests run: its address in the pool is its identity.
+struct Backend {
+  std::string host;
+  std::uint16_t port = 80;
+  int weight = 1;  // share of the traffic against other weights; a canary has a small one
+  bool ready = false;
+  bool listed = true;  // still named by the configuration
+  std::int64_t in_flight = 0;
+  bool checking = false;  // a probe is under way
+  std::string progress;   // what it says of itself while it is not ready
+
+  std::string name() const { return host + ":" + std::to_string(port); }
+};
+
+/// "http://HOST:PORT" or "HOST:PORT", and after a blank or '=' a weight from 0 to 1000.
+/// kBadInput for another text.
+Result<Backend> parse_backend(std::string_view text);
+
+/// Not thread-safe.
+class Pool {
+ public:
+  /// Takes these replicas as the ones there are: known ones stay with their state, others are
+  /// added, and those that are gone get no further request.
+  void update(const std::vector<Backend>& listed);
+
+  /// The replica for a request with that prefix key, none of `tried`: first a weight's share
+  /// decides between those of different weight, then the prefix's own replica takes it unless it
+  /// has more than a quarter over its fair share in flight, else the one with the least in flight.
+  /// Null when none is ready.
+  Backend* pick(std::uint64_t prefix_key, const std::vector<Backend*>& tried);
+
+  bool any_ready() const;
+  std::vector<Backend*> all();
+  /// The furthest progress that a replica tells of, or "".
+  std::string progress() const;
+
+ private:
+  std::vector<Backend*> candidates(const std::vector<Backend*>& tried);
+
+  std::vector<std::unique_ptr<Backend>> backends_;
+  std::vector<std::pair<int, double>> credits_;  // weight class -> smooth weighted round robin
+};
+
+/// A key that is equal for requests that begin alike: the first 1024 bytes of the conversation,
+/// which hold the system prompt.
+std::uint64_t prefix_key(std::string_view body);
+
+}  // namespace bundle::gateway

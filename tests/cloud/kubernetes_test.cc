@@ -1,0 +1,219 @@
+#include <algorithm>
+#include <gtest/gtest.h>
+
+#include "base/file.h"
+#include "cloud/kubernetes/manifests.h"
+#include "packager/yaml.h"
+#include "tests/templates/hostile_values.h"
+
+namespace bundle::cloud {
+namespace {
+
+DeploymentSpec sample() {
+  DeploymentSpec spec;
+  spec.name = "prod";
+  spec.target = "kubernetes";
+  spec.bundle = "m:1";
+  spec.digest = "sha256:00";
+  spec.launch = JsonObject{{"name", "m"}, {"model", JsonArray{}}};
+  spec.settings = JsonObject{{"image", "registry.example/m@sha256:1"}, {"namespace", "llm"}};
+  spec.weight_bytes = 16'000'000'000;
+  return spec;
+}
+
+std::vector<Manifest> rendered(const DeploymentSpec& spec, const char* version,
+                               Rollout rollout = Rollout::kReplace) {
+  JsonObject secrets;
+  const auto form = cluster_form(spec, secrets);
+  EXPECT_TRUE(form) << form.error().message();
+  const auto features = features_of_version(version);
+  EXPECT_TRUE(features) << features.error().message();
+  const auto list = manifests(*form, secrets, {*features, rollout});
+  EXPECT_TRUE(list) << list.error().message();
+  return list ? *list : std::vector<Manifest>();
+}
+
+const Manifest* find_kind(const std::vector<Manifest>& list, std::string_view kind) {
+  const auto found =
+      std::find_if(list.begin(), list.end(), [&](const Manifest& one) { return one.kind == kind; });
+  return found == list.end() ? nullptr : &*found;
+}
+
+TEST(Manifests, AreYamlWithTheirKindAndName) {
+  DeploymentSpec spec = sample();
+  spec.scaling.max_replicas = 4;
+  spec.scaling.target_concurrency = 32;
+  spec.settings["hostnames"] = JsonArray{"m.example"};
+  spec.settings["gateway"] = "front";
+  spec.settings["endpoint_picker"] = "picker";
+  for (const Manifest& one : rendered(spec, "1.33")) {
+    const auto root = packager::parse_yaml(one.yaml, one.kind);
+    ASSERT_TRUE(root) << root.error().message() << "\n" << one.yaml;
+    EXPECT_EQ(root->members.at(0).value.text, one.api_version);
+    EXPECT_EQ(root->members.at(1).value.text, one.kind);
+  }
+}
+
+TEST(Manifests, ProbesFollowTheWeights) {
+  const auto list = rendered(sample(), "1.33");
+  const std::string& yaml = find_kind(list, "Deployment")->yaml;
+  EXPECT_NE(yaml.find("failureThreshold: 108\n"), std::string::npos) << yaml;  // 60 + 1.5 x 32 s
+  EXPECT_NE(yaml.find("terminationGracePeriodSeconds: 50\n"), std::string::npos) << yaml;
+  EXPECT_NE(yaml.find("sleep:"), std::string::npos);
+  EXPECT_EQ(find_kind(rendered(sample(), "1.28"), "Deployment")->yaml.find("preStop"),
+            std::string::npos);
+}
+
+TEST(Manifests, AnAutoscalerOwnsTheReplicas) {
+  EXPECT_NE(find_kind(rendered(sample(), "1.33"), "Deployment")->yaml.find("  replicas: 1\n"),
+            std::string::npos);
+  DeploymentSpec spec = sample();
+  spec.scaling.max_replicas = 4;
+  const auto list = rendered(spec, "1.33");
+  EXPECT_EQ(find_kind(list, "Deployment")->yaml.find("  replicas:"), std::string::npos);
+  ASSERT_NE(find_kind(list, "HorizontalPodAutoscaler"), nullptr);
+  EXPECT_NE(find_kind(list, "PodDisruptionBudget"), nullptr);
+}
+
+TEST(Manifests, FollowTheVersion) {
+  DeploymentSpec spec = sample();
+  spec.scaling.max_replicas = 4;
+  EXPECT_EQ(find_kind(rendered(spec, "1.20.2"), "HorizontalPodAutoscaler")->api_version,
+            "autoscaling/v2beta2");
+  EXPECT_EQ(find_kind(rendered(spec, "1.20.2"), "PodDisruptionBudget")->api_version,
+            "policy/v1beta1");
+  EXPECT_EQ(find_kind(rendered(spec, "v1.25+k3s1"), "HorizontalPodAutoscaler")->api_version,
+            "autoscaling/v2");
+  for (const char* bad : {"", "2.0", "1", "1.x", "one", "1.3", "1.33abc"}) {
+    EXPECT_EQ(features_of_version(bad).error().code, ErrorCode::kUsage) << bad;
+  }
+}
+
+TEST(Features, AreDiscovered) {
+  const Json version = JsonObject{{"gitVersion", "v1.20.2"}};
+  const auto group = [](const char* name) {
+    return JsonObject{{"versions", JsonArray{JsonObject{{"groupVersion", name}}}}};
+  };
+  const Json groups =
+      JsonObject{{"groups", JsonArray{group("autoscaling/v2beta2"), group("policy/v1beta1"),
+                                      group("keda.sh/v1alpha1")}}};
+  const auto features = features_of_server(version, groups);
+  ASSERT_TRUE(features) << features.error().message();
+  EXPECT_EQ(features->minor, 20);
+  EXPECT_EQ(features->hpa_api, "autoscaling/v2beta2");
+  EXPECT_TRUE(features->keda);
+  EXPECT_FALSE(features->leader_worker_set);
+}
+
+TEST(Manifests, GroupsUseLeaderWorkerSetElseStatefulSets) {
+  DeploymentSpec spec = sample();
+  spec.resources.nodes = 2;
+  spec.resources.gpu = 8;
+  spec.resources.gpu_type = "NVIDIA-H100-80GB-HBM3";
+  const auto with = rendered(spec, "1.33");
+  ASSERT_NE(find_kind(with, "LeaderWorkerSet"), nullptr);
+  EXPECT_NE(find_kind(with, "LeaderWorkerSet")->yaml.find("size: 2\n"), std::string::npos);
+  spec.settings["group"] = "stateful-set";
+  const auto without = rendered(spec, "1.33");
+  EXPECT_EQ(find_kind(without, "LeaderWorkerSet"), nullptr);
+  const Manifest* set = find_kind(without, "StatefulSet");
+  ASSERT_NE(set, nullptr);
+  EXPECT_NE(set->yaml.find("prod-0-0.prod-group.llm"), std::string::npos) << set->yaml;
+  EXPECT_NE(set->yaml.find("nvidia.com/gpu: \"8\""), std::string::npos) << set->yaml;
+}
+
+TEST(Manifests, ScaleToZeroNeedsSomethingThatCan) {
+  DeploymentSpec spec = sample();
+  spec.scaling.min_replicas = 0;
+  spec.settings["autoscaler"] = "hpa";
+  JsonObject secrets;
+  const auto form = cluster_form(spec, secrets);
+  ASSERT_TRUE(form);
+  EXPECT_TRUE(manifests(*form, {}, {*features_of_version("1.33"), Rollout::kReplace}).has_error());
+  spec.settings["autoscaler"] = "keda";
+  const auto list = rendered(spec, "1.33");
+  EXPECT_NE(find_kind(list, "ScaledObject"), nullptr);
+  EXPECT_NE(find_kind(list, "InterceptorRoute"), nullptr);
+}
+
+TEST(Manifests, KeysAndSecretsAreHashedInStateAndEncodedInTheSecret) {
+  const Path folder = testing::TempDir();
+  ASSERT_TRUE(write_file_atomic(folder / "keys", "k1\nk2\n"));
+  ASSERT_TRUE(write_file_atomic(folder / "token", "t0ken\n"));
+  DeploymentSpec spec = sample();
+  spec.api_key_file = (folder / "keys").string();
+  spec.secrets = {{"TOKEN", (folder / "token").string()}};
+  JsonObject secrets;
+  const auto form = cluster_form(spec, secrets);
+  ASSERT_TRUE(form) << form.error().message();
+  EXPECT_EQ(secrets.at("TOKEN"), "dDBrZW4=");
+  const std::string state = print_json(form->to_json());
+  EXPECT_EQ(state.find("t0ken"), std::string::npos);
+  EXPECT_EQ(state.find("k1"), std::string::npos);
+  const auto list = manifests(*form, secrets, {*features_of_version("1.33"), Rollout::kReplace});
+  ASSERT_TRUE(list);
+  EXPECT_NE(find_kind(*list, "Secret"), nullptr);
+  EXPECT_NE(find_kind(*list, "Deployment")->yaml.find("secretKeyRef"), std::string::npos);
+  JsonObject again;
+  EXPECT_EQ(cluster_form(*form, again)->to_json(), form->to_json());
+}
+
+TEST(Manifests, RefuseWhatKubernetesWould) {
+  const auto refused = [](auto change) {
+    DeploymentSpec spec = sample();
+    change(spec);
+    JsonObject secrets;
+    return cluster_form(spec, secrets).has_error();
+  };
+  EXPECT_FALSE(refused([](DeploymentSpec&) {}));
+  EXPECT_TRUE(refused([](DeploymentSpec& spec) { spec.name = "Prod"; }));
+  EXPECT_TRUE(refused([](DeploymentSpec& spec) { spec.name = "a.b"; }));
+  EXPECT_TRUE(refused([](DeploymentSpec& spec) { spec.name = std::string(51, 'a'); }));
+  EXPECT_TRUE(refused([](DeploymentSpec& spec) { spec.labels = {{"a b", "c"}}; }));
+  EXPECT_TRUE(refused([](DeploymentSpec& spec) { spec.labels = {{"a", "c\nd"}}; }));
+  EXPECT_TRUE(refused([](DeploymentSpec& spec) { spec.settings.erase("image"); }));
+  EXPECT_TRUE(refused([](DeploymentSpec& spec) { spec.settings["weights"] = "claim"; }));
+}
+
+TEST(Manifests, HostileVariablesReachThePodAsTheyAre) {
+  DeploymentSpec spec = sample();
+  int i = 0;
+  for (const std::string& value : templates::hostile_values()) {
+    spec.environment.emplace_back("V" + std::to_string(i++), value);
+  }
+  const auto list = rendered(spec, "1.33");
+  const auto root = packager::parse_yaml(find_kind(list, "Deployment")->yaml, "test");
+  ASSERT_TRUE(root) << root.error().message();
+  const auto member = [](const packager::YamlNode& node, std::string_view key) -> const auto& {
+    for (const auto& one : node.members) {
+      if (one.key.text == key) return one.value;
+    }
+    throw std::runtime_error("no " + std::string(key));
+  };
+  const auto& pod = member(member(member(*root, "spec"), "template"), "spec");
+  const auto& environment = member(member(pod, "containers").items.at(0), "env");
+  ASSERT_EQ(environment.items.size(), spec.environment.size());
+  for (std::size_t k = 0; k < environment.items.size(); ++k) {
+    std::string value = member(environment.items[k], "value").text;
+    for (std::size_t at = 0; (at = value.find("$$", at)) != std::string::npos; ++at) {
+      value.erase(at, 1);  // as the kubelet does
+    }
+    EXPECT_EQ(value, spec.environment[k].second);
+  }
+}
+
+TEST(Rollout, NeverNeedsMoreGpusThanThereAre) {
+  DeploymentSpec spec = sample();
+  EXPECT_EQ(choose_rollout(spec, -1), Rollout::kSurge);  // no GPU needed
+  spec.resources.gpu = 8;
+  EXPECT_EQ(choose_rollout(spec, -1), Rollout::kRecreate);
+  EXPECT_EQ(choose_rollout(spec, 0), Rollout::kRecreate);
+  EXPECT_EQ(choose_rollout(spec, 1), Rollout::kSurge);
+  spec.scaling.max_replicas = 3;
+  EXPECT_EQ(choose_rollout(spec, 0), Rollout::kReplace);
+  spec.update.strategy = "surge";
+  EXPECT_EQ(choose_rollout(spec, 0), Rollout::kSurge);
+}
+
+}  // namespace
+}  // namespace bundle::cloud

