@@ -27,11 +27,12 @@ std::string shell_word(std::string_view text);
 Result<std::string> systemd_exec_word(std::string_view text);
 
 /// One word of a systemd list such as Environment=: '%' is kept from expansion. Control characters
-/// other than tab and newline are refused, since systemd drops such a variable with a warning alone.
+/// other than tab and newline are refused, since systemd drops such a variable with a warning
+/// alone.
 Result<std::string> systemd_word(std::string_view text);
 
-/// A value that needs no quotes anywhere: letters, digits, '_@+=:,./-[]' and, where `blanks`, single
-/// blanks between. kBadInput for another.
+/// A value that needs no quotes anywhere: letters, digits, '_@+=:,./-[]' and, where `blanks`,
+/// single blanks between. kBadInput for another.
 Result<std::string> bare_word(std::string_view text, bool blanks = false);
 
 }  // namespace bundle::templates

@@ -204,9 +204,10 @@ std::string replica_policy(const JsonObject& values) {
       {"Statement",
        JsonArray{
            allow("s3:GetObject", values.at("objects_arn")), std::move(list), std::move(metric),
-           allow(JsonArray{"autoscaling:CompleteLifecycleAction",
-                           "autoscaling:RecordLifecycleActionHeartbeat"},
-                 Json("arn:*:autoscaling:*:*:autoScalingGroup:*:autoScalingGroupName/" + group))}}});
+           allow(
+               JsonArray{"autoscaling:CompleteLifecycleAction",
+                         "autoscaling:RecordLifecycleActionHeartbeat"},
+               Json("arn:*:autoscaling:*:*:autoScalingGroup:*:autoScalingGroupName/" + group))}}});
 }
 
 /// What Terraform writes in another form than CloudFormation.
