@@ -185,7 +185,7 @@ Json DeploymentSpec::to_json() const {
                     {"server", std::move(program)},
                     {"launch", launch},
                     {"host", host},
-                    {"port", port},
+                    {"port", static_cast<std::int64_t>(port)},
                     {"api_key_file", api_key_file},
                     {"drain_seconds", drain_seconds},
                     {"environment", pairs_json(environment)},

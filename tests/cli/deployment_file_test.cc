@@ -39,8 +39,8 @@ TEST_F(DeploymentFileTest, PathsAreBesideTheFile) {
   const auto file = read("api_key_file: keys\nsecrets: {A: sub/../token, B: /etc/b}\n");
   ASSERT_TRUE(file);
   const std::string folder = std::filesystem::absolute(path_).parent_path().string();
-  EXPECT_EQ(file->at("api_key_file"), folder + "/keys");
-  EXPECT_EQ(file->at("secrets").at("A"), folder + "/token");
+  EXPECT_EQ(file->at("api_key_file"), Json(folder + "/keys"));
+  EXPECT_EQ(file->at("secrets").at("A"), Json(folder + "/token"));
   EXPECT_EQ(file->at("secrets").at("B"), "/etc/b");
 }
 

@@ -243,7 +243,7 @@ TEST(Gateway, RefusesWhatIsNoRequest) {
                                       .headers = {{"Transfer-Encoding", "xchunked"}},
                                       .timeout = seconds(5)});
   if (response) {
-    EXPECT_EQ(response->status / 100, 4);
+    EXPECT_GE(response->status, 400);
   }
   EXPECT_EQ(replica.requests, 0);
 }
