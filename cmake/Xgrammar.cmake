@@ -8,7 +8,7 @@ if(NOT XGRAMMAR_FETCHED EQUAL 0)
 endif()
 
 file(GLOB_RECURSE XGRAMMAR_SOURCES ${XGRAMMAR_SOURCE}/cpp/*.cc)
-list(FILTER XGRAMMAR_SOURCES EXCLUDE REGEX "/cpp/tvm_ffi/|/cpp/testing.cc$")
+list(FILTER XGRAMMAR_SOURCES EXCLUDE REGEX "/cpp/tvm_ffi/")
 add_library(xgrammar STATIC ${XGRAMMAR_SOURCES})
 target_include_directories(xgrammar SYSTEM PUBLIC ${XGRAMMAR_SOURCE}/include
                            ${XGRAMMAR_SOURCE}/3rdparty/dlpack/include
