@@ -1,7 +1,7 @@
 // What the matrix kernels of all weight types share: the walk over blocks of sixteen rows and tiles
-// of tokens, and the end of a sum. A kernel gives `add_tile`, which sums kLanes rows times T tokens
-// over all columns; the order of a sum never depends on T, so a token's result does not depend on
-// the tokens beside it.
+// of tokens, and the end of a sum. A kernel gives `add_tile`, which sums V vectors of kLanes rows
+// times T tokens over all columns, and `vectors`, the V it wants for a T. The order of a sum
+// depends on neither, so a token's result does not depend on the tokens beside it.
 #pragma once
 
 #include "runtime/kernels/cpu/kernel_table.h"
@@ -24,17 +24,28 @@ BUNDLE_INLINE void finish_tile(const F32 (&sums)[T], const GemmArgs& args, std::
   }
 }
 
-/// One tile of T tokens with one block of rows, kLanes rows at a time.
+/// One tile of T tokens with one block of rows, V vectors of rows at a time.
+template <typename Kernel, int T, int V>
+BUNDLE_INLINE void run_tile(const GemmArgs& args, const std::byte* block,
+                            const std::byte* activations, std::int64_t token, std::int64_t row) {
+  for (int lane = 0; lane < kPackRows && row + lane < args.rows; lane += V * kLanes) {
+    F32 sums[V][T];
+    BUNDLE_UNROLL
+    for (int v = 0; v < V; ++v) BUNDLE_UNROLL
+    for (int t = 0; t < T; ++t) sums[v][t] = zero();
+    Kernel::template add_tile<T, V>(args, block, lane, activations, sums);
+    BUNDLE_UNROLL
+    for (int v = 0; v < V; ++v)
+      if (row + lane + v * kLanes < args.rows)
+        finish_tile<T>(sums[v], args, token, row + lane + v * kLanes);
+  }
+}
+
+/// The same with as many vectors at a time as the kernel asks for, given a tile's tokens.
 template <typename Kernel, int T>
 BUNDLE_INLINE void run_tile(const GemmArgs& args, const std::byte* block,
                             const std::byte* activations, std::int64_t token, std::int64_t row) {
-  for (int lane = 0; lane < kPackRows && row + lane < args.rows; lane += kLanes) {
-    F32 sums[T];
-    BUNDLE_UNROLL
-    for (int t = 0; t < T; ++t) sums[t] = zero();
-    Kernel::template add_tile<T>(args, block, lane, activations, sums);
-    finish_tile<T>(sums, args, token, row + lane);
-  }
+  run_tile<Kernel, T, Kernel::vectors(T)>(args, block, activations, token, row);
 }
 
 template <typename Kernel>

@@ -7,9 +7,11 @@ namespace bundle::kernels::cpu::BUNDLE_ISA {
 namespace {
 
 struct Bf16DotKernel {
-  template <int T>
+  static constexpr int vectors(int /*tokens*/) { return 1; }
+
+  template <int T, int V>
   BUNDLE_INLINE void add_tile(const GemmArgs& args, const std::byte* block, int lane,
-                              const std::byte* activations, F32 (&sums)[T]) {
+                              const std::byte* activations, F32 (&sums)[V][T]) {
     const std::byte* weights = block + lane * 4;
     const auto* x = reinterpret_cast<const std::int32_t*>(activations);
     const std::int64_t pairs = (args.layout->cols + 1) / 2;
@@ -17,7 +19,7 @@ struct Bf16DotKernel {
       const I32 word = load_bytes(weights);
       BUNDLE_UNROLL
       for (int t = 0; t < T; ++t)
-        asm("vdpbf16ps %2%{1to16%}, %1, %0" : "+v"(sums[t]) : "v"(word), "m"(x[t]));
+        asm("vdpbf16ps %2%{1to16%}, %1, %0" : "+v"(sums[0][t]) : "v"(word), "m"(x[t]));
     }
   }
 };

@@ -161,16 +161,18 @@ struct QuantKernel {
     }
   }
 
-  template <int T>
+  static constexpr int vectors(int /*tokens*/) { return 1; }
+
+  template <int T, int V>
   BUNDLE_INLINE void add_tile(const GemmArgs& args, const std::byte* block, int lane,
-                              const std::byte* activations, F32 (&sums)[T]) {
+                              const std::byte* activations, F32 (&sums)[V][T]) {
     const std::int64_t activation_bytes = T * args.activation_layout.record_bytes();
     const std::byte* record = block;
     for (std::int64_t c = 0; c < args.layout->cols; c += kBlock, record += kRecordBytes) {
       const F32 d = load_half(record + lane * 2);
       const F32 dmin = kTraits.has_min ? load_half(record + kDmin + lane * 2) : zero();
       for (int i = 0; i < kSuper; ++i, activations += activation_bytes)
-        add_columns<T>(record, lane, i, d, dmin, activations, sums);
+        add_columns<T>(record, lane, i, d, dmin, activations, sums[0]);
     }
   }
 };
