@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SmolLM2 on a real Slurm: two machines as network namespaces with eight pretended GPUs each. Deploy,
 # chat, nothing to change, a refused job, update, a killed server, rollback, scale, delete.
-# Needs root and the packages slurmctld, slurmd, slurm-client and munge. Not part of the default run.
+# Needs root and `scripts/setup --targets`. Not part of the default run.
 #   tests/e2e/targets/slurm.sh BIN_FOLDER SOURCE_FOLDER
 set -euo pipefail
 bundle=$1/bundle
