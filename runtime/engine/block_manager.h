@@ -43,8 +43,7 @@ class BlockManager {
   std::int64_t held() const { return total() - available(); }
 
   /// How many positions from the first are in the index, in whole blocks, and never the last one:
-  /// its logits are always wanted.
-  /// The table's salt and border count, not its blocks.
+  /// its logits are always wanted. The table's salt and border count, not its blocks.
   std::int64_t cached_tokens(std::span<const std::int32_t> tokens, const BlockTable& table) const;
 
   /// Fills an empty table with blocks for all `tokens`, shared ones first, and says how many

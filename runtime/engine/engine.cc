@@ -177,8 +177,10 @@ void ModelEngine::submit(Request request) {
 Event ModelEngine::preview(const Request& request) const {
   Event event = final_event(request.id, FinishReason::kLength);
   if (!blocks_.reuses()) return event;
-  event.cached_tokens =
-      static_cast<std::int32_t>(blocks_.cached_tokens(request.prompt, request.cache_salt));
+  BlockTable table;
+  table.salt = request.cache_salt;
+  table.border = model_->prompt_positions(static_cast<std::int64_t>(request.prompt.size()));
+  event.cached_tokens = static_cast<std::int32_t>(blocks_.cached_tokens(request.prompt, table));
   return event;
 }
 
