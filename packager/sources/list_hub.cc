@@ -67,9 +67,9 @@ Error explain_hub(const HttpResponse& response, const std::string& repository,
             where, "Check the name; for a private model set HF_TOKEN."};
   }
   if (response.status == 404) {
-    return not_found(
-        "the hub has no " + (code == "RevisionNotFound" ? "such revision of " : "") + repository,
-        where, "Check the name and the revision.");
+    return not_found(std::string("the hub has no ") +
+                         (code == "RevisionNotFound" ? "such revision of " : "") + repository,
+                     where, "Check the name and the revision.");
   }
   return {ErrorCode::kUnreachable, "the hub answers " + std::to_string(response.status), where,
           "Try again later, or name a mirror in HF_ENDPOINT."};
