@@ -23,7 +23,8 @@ constexpr ManifestKey kKeys[] = {
    0, 128, {}, kNamePattern},
   {"version", kText, "Version of the bundle; becomes its tag.", "latest", 0, 0, {}, kTagPattern},
   {"model", kText,
-   "Where the weights are: a folder in Hugging Face layout or a .gguf file, relative to this file.",
+   "Where the weights are: a folder in Hugging Face layout or a .gguf file, relative to this file; "
+   "or hf://ORG/NAME@REVISION, https://HOST/FILE.gguf#sha256=HEX or s3://BUCKET/FOLDER.",
    "."},
   {"description", kText, "One sentence for people.", ""},
   {"license", kText, "License of the model, as an SPDX expression.", ""},
