@@ -15,9 +15,9 @@
 namespace bundle::packager {
 
 struct ExportOptions {
-  std::set<std::string> have;      // digests of blobs that the other side has: left out
-  std::uint64_t volume_bytes = 0;  // 0: one file
-  bool replace = false;            // overwrite what is there
+  std::set<std::string> have = {};  // digests of blobs that the other side has: left out
+  std::uint64_t volume_bytes = 0;   // 0: one file
+  bool replace = false;             // overwrite what is there
 };
 
 struct ExportReport {
