@@ -194,7 +194,8 @@ TEST(ToolParser, SurvivesNoise) {
     std::vector<std::size_t> every;
     for (std::size_t i = 1; i < text.size(); ++i) every.push_back(i);
     EXPECT_EQ(parse_cut(syntax, text, every), whole) << text;
-    if (!text.empty()) EXPECT_EQ(parse_cut(syntax, text, {random() % text.size()}), whole) << text;
+    if (text.empty()) continue;
+    EXPECT_EQ(parse_cut(syntax, text, {random() % text.size()}), whole) << text;
   }
 }
 
