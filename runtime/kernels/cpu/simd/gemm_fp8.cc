@@ -26,7 +26,17 @@ BUNDLE_INLINE void add_column(F32 weights, const float* x, F32 (&sums)[T]) {
 }
 
 struct Fp8Kernel {
-  /// Up to three columns that fill no quad.
+  /// Few tokens take all sixteen rows at once, for more sums that do not wait for each other.
+  static constexpr int vectors(int tokens) { return tokens <= 4 ? kPackRows / kLanes : 1; }
+
+  /// Four columns, or the `count` of the last ones.
+  template <int T>
+  BUNDLE_INLINE void add_quad(I32 quad, const float* x, F32 (&sums)[T]) {
+    add_column<T>(widen<0>(quad), x, sums);
+    add_column<T>(widen<1>(quad), x + T, sums);
+    add_column<T>(widen<2>(quad), x + 2 * T, sums);
+    add_column<T>(widen<3>(quad), x + 3 * T, sums);
+  }
   template <int T>
   BUNDLE_INLINE void add_rest(I32 codes, std::int64_t count, const float* x, F32 (&sums)[T]) {
     if (count > 0) add_column<T>(widen<0>(codes), x, sums);
@@ -34,29 +44,39 @@ struct Fp8Kernel {
     if (count > 2) add_column<T>(widen<2>(codes), x + 2 * T, sums);
   }
 
-  template <int T>
+  /// The products of one block's columns, unscaled; x moves on behind them.
+  template <int T, int V>
+  BUNDLE_INLINE void sum_block(const std::byte* codes, std::int64_t count, const float*& x,
+                               F32 (&partial)[V][T]) {
+    std::int64_t i = 0;
+    for (; i + 4 <= count; i += 4, codes += kQuadBytes, x += 4 * T) {
+      if constexpr (T <= kStreamingTokens) prefetch_line(codes + kPrefetchBytes);
+      BUNDLE_UNROLL
+      for (int v = 0; v < V; ++v) add_quad<T>(load_bytes(codes + 4 * v * kLanes), x, partial[v]);
+    }
+    if (i == count) return;
+    BUNDLE_UNROLL
+    for (int v = 0; v < V; ++v)
+      add_rest<T>(load_bytes(codes + 4 * v * kLanes), count - i, x, partial[v]);
+  }
+
+  template <int T, int V>
   BUNDLE_INLINE void add_tile(const GemmArgs& args, const std::byte* block, int lane,
-                              const std::byte* activations, F32 (&sums)[T]) {
+                              const std::byte* activations, F32 (&sums)[V][T]) {
     const auto* x = reinterpret_cast<const float*>(activations);
     for (std::int64_t c = 0; c < args.layout->cols; c += kBlockColumns) {
-      const std::int64_t count = min_of(kBlockColumns, args.layout->cols - c);
-      const F32 scale = load(reinterpret_cast<const float*>(block) + lane);
-      const std::byte* codes = block + kScaleBytes + lane * 4;
-      F32 partial[T];
+      F32 partial[V][T];
       BUNDLE_UNROLL
-      for (int t = 0; t < T; ++t) partial[t] = zero();
-      std::int64_t i = 0;
-      for (; i + 4 <= count; i += 4, codes += kQuadBytes, x += 4 * T) {
-        if constexpr (T <= kStreamingTokens) prefetch_line(codes + kPrefetchBytes);
-        const I32 quad = load_bytes(codes);
-        add_column<T>(widen<0>(quad), x, partial);
-        add_column<T>(widen<1>(quad), x + T, partial);
-        add_column<T>(widen<2>(quad), x + 2 * T, partial);
-        add_column<T>(widen<3>(quad), x + 3 * T, partial);
+      for (int v = 0; v < V; ++v) BUNDLE_UNROLL
+      for (int t = 0; t < T; ++t) partial[v][t] = zero();
+      sum_block<T, V>(block + kScaleBytes + lane * 4, min_of(kBlockColumns, args.layout->cols - c),
+                      x, partial);
+      BUNDLE_UNROLL
+      for (int v = 0; v < V; ++v) {
+        const F32 scale = load(reinterpret_cast<const float*>(block) + lane + v * kLanes);
+        BUNDLE_UNROLL
+        for (int t = 0; t < T; ++t) sums[v][t] = fma(partial[v][t], scale, sums[v][t]);
       }
-      if (i < count) add_rest<T>(load_bytes(codes), count - i, x, partial);
-      BUNDLE_UNROLL
-      for (int t = 0; t < T; ++t) sums[t] = fma(partial[t], scale, sums[t]);
       block += args.layout->record_bytes;
     }
   }
