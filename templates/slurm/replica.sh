@@ -78,8 +78,9 @@ trap 'state=draining; rm -f "$endpoint"; end' TERM
 ready() {
   local line
   { exec 3<>"/dev/tcp/127.0.0.1/$port"; } 2>/dev/null || return 1
-  printf 'GET /ready HTTP/1.0\r\nHost: localhost\r\n\r\n' >&3
+  printf 'GET /ready HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\n\r\n' >&3
   read -r -t 5 line <&3
+  timeout 5 cat <&3 >/dev/null  # leaving in the middle of an answer would be an error to the server
   exec 3>&-
   [[ $line == *" 200 "* ]]
 }
