@@ -10,15 +10,20 @@ const std::vector<EngineProfile>& engine_profiles() {
   static const std::vector<EngineProfile> profiles = [] {
     EngineProfile bundle;
     bundle.name = "bundle";
+    bundle.overhead = 0.70;
+    bundle.admission_ms = 43;
     EngineProfile vllm = bundle;
     bundle.graph_sequences = 64;  // its default of sequences at once
     vllm.name = "vllm";
     vllm.preemption = 0.75;
     EngineProfile sglang = bundle;
     sglang.name = "sglang";
-    sglang.overhead = 0.87;
+    sglang.overhead = 0.54;
+    sglang.admission_ms = 575;
     EngineProfile trtllm = bundle;
     trtllm.name = "trtllm";
+    trtllm.overhead = 0.605;
+    trtllm.admission_ms = 201;
     trtllm.share_of_rest = true;
     trtllm.residual_copies = 10;
     trtllm.sampler_rows = 0;
@@ -27,7 +32,7 @@ const std::vector<EngineProfile>& engine_profiles() {
     EngineProfile bench = trtllm;
     bench.name = "trtllm-bench";
     bench.share = 0.95;
-    bench.overhead = 1.34;
+    bench.overhead = 1.30;
     return std::vector<EngineProfile>{bundle, vllm, sglang, trtllm, bench};
   }();
   return profiles;
