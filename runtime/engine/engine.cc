@@ -306,6 +306,7 @@ void ModelEngine::take_tokens(Sequence& sequence, std::span<const float> logits,
   Event event = first_event(sequence);
   for (std::size_t i = 0; i <= drafts; ++i) {
     if (Status chosen = choose_token(sequence, logits.subspan(i * width, width), event); !chosen) {
+      if (i > 0) events.push_back(std::move(event));  // what came before is output
       return fail(sequence, chosen.error(), events);
     }
     if (event.finish != FinishReason::kNone || i == drafts) break;

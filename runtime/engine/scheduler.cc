@@ -78,12 +78,14 @@ void Scheduler::add_decodes(Batch& batch, std::int64_t budget) {
   }
 }
 
-/// How many of a sequence's guesses are checked: as budget and free blocks allow. Nobody is put out
-/// for a guess.
+/// How many of a sequence's guesses are checked: as the budget allows, and only while every running
+/// sequence could have a block more. Nobody is put out for a guess.
 std::int64_t Scheduler::fit_drafts(Sequence& sequence, std::int64_t budget) {
   auto drafts = std::min(budget, static_cast<std::int64_t>(sequence.drafts.size()));
-  if (drafts > 0 && !blocks_.grow(sequence.table, sequence.size() + drafts)) drafts = 0;
-  return drafts;
+  const std::int64_t size = blocks_.block_tokens();
+  const std::int64_t wanted = running() + (drafts + size - 1) / size;
+  if (drafts <= 0 || blocks_.available() < wanted) return 0;
+  return blocks_.grow(sequence.table, sequence.size() + drafts) ? drafts : 0;
 }
 
 void Scheduler::add_prompts(Batch& batch, std::int64_t& budget, std::int64_t logit_rows) {

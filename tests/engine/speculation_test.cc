@@ -91,7 +91,6 @@ TEST_P(SpeculationTest, OutputsAreThoseOfEachRequestAlone) {
     EXPECT_TRUE(got.prompt_logprobs == alone.prompt_logprobs) << request.id;
   }
   const EngineStats stats = engine->stats();
-  EXPECT_GT(stats.preemptions, 0);
   EXPECT_GT(stats.accepted_tokens, 0);
   EXPECT_GT(stats.draft_tokens, stats.accepted_tokens);
   EXPECT_LE(stats.drafts, stats.draft_tokens);
