@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Serving figures of docs/performance.md, each beside what it is compared with, in one run.
+"""Serving figures, each beside what it is compared with, in one run.
 
     serving.py WHAT BUNDLE_SERVER MODEL
 

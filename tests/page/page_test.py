@@ -3,7 +3,7 @@
     page_test.py SERVER [--shots DIR]
 
 SERVER is tests/fake_server, or bundle-server followed by its arguments (then the answers are a
-model's own). --shots writes the screenshots of docs/page.md.
+model's own). --shots writes screenshots into DIR.
 """
 
 import json
