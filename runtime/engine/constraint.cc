@@ -1,11 +1,13 @@
 #include "runtime/engine/constraint.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <optional>
 #include <unordered_map>
 #include <variant>
 #include <xgrammar/xgrammar.h>
 
+#include "base/json.h"
 #include "runtime/engine/worker_thread.h"
 
 namespace bundle::engine {
@@ -19,17 +21,41 @@ Error refusal(std::string why) {
   return bad_input("the constraint can not be compiled: " + std::move(why));
 }
 
-/// The library prefixes its messages with places in its own source.
+/// The library's messages begin with a time and a place in its source: "[12:00:00] a.cc:1: what".
 std::string plain(std::string_view message) {
+  constexpr std::string_view kSource = ".cc:";
+  const std::size_t source = message.find(kSource);
+  const std::size_t end = source == std::string_view::npos
+                              ? std::string_view::npos
+                              : message.find(": ", source + kSource.size());
+  if (message.starts_with('[') && end != std::string_view::npos) message.remove_prefix(end + 2);
   while (!message.empty() && (message.back() == '\n' || message.back() == ' ')) {
     message.remove_suffix(1);
   }
-  if (message.starts_with('[')) {
-    const std::size_t end = message.find("] ");
-    const std::size_t source = message.find(".cc:");
-    if (source < end && end != std::string_view::npos) message.remove_prefix(end + 2);
-  }
   return std::string(message);
+}
+
+Status too_many(std::size_t count, const std::string& key) {
+  if (count <= kMostAlternatives) return {};
+  return refusal("'" + key + "' has " + std::to_string(count) + " alternatives, and may have " +
+                 std::to_string(kMostAlternatives));
+}
+
+Status check_alternatives(const Json& value, const std::string& key) {
+  if (const auto* text = value.if_string()) {
+    if (key != "pattern" && key != "grammar") return {};
+    return too_many(static_cast<std::size_t>(std::count(text->begin(), text->end(), '|')), key);
+  }
+  if (const auto* list = value.if_array()) {
+    BUNDLE_CHECK(too_many(list->size(), key));
+    for (const Json& entry : *list) BUNDLE_CHECK(check_alternatives(entry, key));
+  }
+  if (const auto* object = value.if_object()) {
+    for (const auto& [name, member] : *object) {
+      BUNDLE_CHECK(check_alternatives(member, std::string(name)));
+    }
+  }
+  return {};
 }
 
 Result<xgrammar::Grammar> parse(const std::string& tag) {
@@ -37,6 +63,8 @@ Result<xgrammar::Grammar> parse(const std::string& tag) {
     return refusal("it has " + std::to_string(tag.size()) + " bytes, and may have " +
                    std::to_string(kMostConstraintBytes));
   }
+  BUNDLE_TRY(const Json document, parse_json(tag, "constraint"));
+  BUNDLE_CHECK(check_alternatives(document, "constraint"));
   try {
     auto parsed = xgrammar::Grammar::FromStructuralTag(tag);
     if (auto* grammar = std::get_if<xgrammar::Grammar>(&parsed)) return std::move(*grammar);

@@ -28,6 +28,9 @@ struct OutputConstraint {
 
 /// Longest tag, in bytes.
 inline constexpr std::size_t kMostConstraintBytes = 256u << 10;
+/// Entries of one enum, choice or union, and bars in one expression or grammar: the time to compile
+/// them grows with their square, and this many take a second.
+inline constexpr std::size_t kMostAlternatives = 2048;
 
 /// kBadInput says why it can not be compiled. Quick; thread-safe.
 Status check_constraint(const std::string& tag);

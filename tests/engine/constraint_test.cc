@@ -174,6 +174,12 @@ TEST_F(ConstraintTest, ACrowdChangesNothing) {
 }
 
 TEST_F(ConstraintTest, WhatCanNotBeCompiledIsRefusedWithAReason) {
+  std::string many, bars;
+  for (std::size_t i = 1; i <= kMostAlternatives; ++i) {
+    many += "," + std::to_string(i);
+    bars += "|" + std::to_string(i);
+  }
+  bars += "|b";
   for (const std::string& bad : {
            tag(R"({"type":"regex","pattern":"(["})"),
            tag(R"({"type":"json_schema","json_schema":{"type":"what"}})"),
@@ -184,6 +190,8 @@ TEST_F(ConstraintTest, WhatCanNotBeCompiledIsRefusedWithAReason) {
            tag(R"({"type":"nothing"})"),
            std::string("{"),
            std::string(300 << 10, 'x'),
+           tag(R"({"type":"json_schema","json_schema":{"enum":[0)" + many + "]}}"),
+           tag(R"({"type":"regex","pattern":"a)" + bars + "\"}"),
        }) {
     const Status checked = check_constraint(bad);
     ASSERT_FALSE(checked) << bad.substr(0, 100);
