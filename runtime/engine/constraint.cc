@@ -63,8 +63,9 @@ Result<xgrammar::Grammar> parse(const std::string& tag) {
     return refusal("it has " + std::to_string(tag.size()) + " bytes, and may have " +
                    std::to_string(kMostConstraintBytes));
   }
-  BUNDLE_TRY(const Json document, parse_json(tag, "constraint"));
-  BUNDLE_CHECK(check_alternatives(document, "constraint"));
+  const auto document = parse_json(tag, "constraint");
+  if (!document) return refusal(document.error().message());
+  BUNDLE_CHECK(check_alternatives(*document, "constraint"));
   try {
     auto parsed = xgrammar::Grammar::FromStructuralTag(tag);
     if (auto* grammar = std::get_if<xgrammar::Grammar>(&parsed)) return std::move(*grammar);
