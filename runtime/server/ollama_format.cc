@@ -43,7 +43,7 @@ class OllamaFormat final : public AnswerFormat {
 
   std::string whole(const std::vector<Output>& choices, const std::vector<Prompt>&,
                     const Usage& usage) override {
-    note_first();
+    first_ = received_;  // when the first token came is not known here
     AnswerBlocks blocks;
     blocks.add(choices.front().pieces);
     blocks.add_text(choices.front().text);

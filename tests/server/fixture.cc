@@ -81,7 +81,9 @@ std::vector<std::string> RawResponse::events() const {
     const std::size_t end = body.find("\n\n", at);
     if (end == std::string::npos) break;
     const std::string event = body.substr(at, end - at);
-    if (event.starts_with("data: ")) out.push_back(event.substr(6));
+    // Some APIs name their events in a line before.
+    const std::size_t line = event.starts_with("event: ") ? event.find('\n') + 1 : 0;
+    if (event.compare(line, 6, "data: ") == 0) out.push_back(event.substr(line + 6));
     at = end + 2;
   }
   EXPECT_EQ(at, body.size()) << "an event without its end";
