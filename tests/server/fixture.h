@@ -78,7 +78,7 @@ class TestServer {
   explicit TestServer(ServerOptions options) : TestServer(fox_script, std::move(options)) {}
 
   FakeEngine& engine() { return *engine_; }
-  HttpServer& http() { return *server_; }
+  HttpServer& http() const { return *server_; }
   RawClient connect() const { return RawClient(server_->port()); }
   /// One exchange on a connection of its own.
   RawResponse exchange(std::string_view request) const;
