@@ -30,7 +30,7 @@ using testing::HasSubstr;
 using namespace std::chrono_literals;
 
 constexpr std::int64_t kContext = 65536;
-constexpr std::int32_t kDeadly = 41;  // a prompt with this token kills its engine
+constexpr std::int32_t kDeadly = 41;  // a prompt that begins with this token kills its engine
 constexpr std::int32_t kHanging = 42;
 
 FakeConfig fake_config() {
@@ -44,10 +44,11 @@ FakeConfig fake_config() {
 void behave(std::span<const model::SequenceChunk> chunks) {
   std::this_thread::sleep_for(1ms);
   for (const auto& chunk : chunks) {
-    for (const std::int32_t token : chunk.tokens) {
-      if (chunk.position == 0 && token == kDeadly) ::kill(::getpid(), SIGKILL);
-      while (chunk.position == 0 && token == kHanging) std::this_thread::sleep_for(1s);
-    }
+    // A prompt's first token alone: an answer that is gone on with may hold any.
+    if (chunk.position != 0) continue;
+    const std::int32_t token = chunk.tokens.front();
+    if (token == kDeadly) ::kill(::getpid(), SIGKILL);
+    while (token == kHanging) std::this_thread::sleep_for(1s);
   }
 }
 

@@ -116,7 +116,8 @@ TEST_F(Archive, ADeltaHoldsOnlyWhatTheOtherSideLacks) {
   build_as("tiny:v2", "license: MIT\n");
   ExportOptions options;
   options.replace = true;
-  for (const std::string& digest : disk_usage(there_paths_)->blobs) options.have.insert(digest);
+  const auto usage = disk_usage(there_paths_);
+  for (const std::string& digest : usage->blobs) options.have.insert(digest);
   const ExportReport delta = write(options, "tiny:v2");
   const std::uint64_t weights = bundle("tiny:v2").layers.front().descriptor.size;
   EXPECT_EQ(delta.left_out, weights);
@@ -262,7 +263,8 @@ TEST_F(Archive, AnImportThatIsStoppedGoesOn) {
 TEST_F(Archive, TheModelComesOutAsItWasPublished) {
   const auto made = export_directory(here_, bundle(), folder_.path() / "out", {});
   ASSERT_TRUE(made) << made.error().message();
-  for (const format::SourceFile& file : bundle().model.files()) {
+  const auto stored = bundle();
+  for (const format::SourceFile& file : stored.model.files()) {
     EXPECT_EQ(*read_file(folder_.path() / "out" / file.name), *read_file(model_ / file.name));
   }
   EXPECT_FALSE(export_directory(here_, bundle(), folder_.path() / "out", {}));

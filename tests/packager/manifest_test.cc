@@ -41,6 +41,26 @@ runtime:
   threads: 2
   chat_template: |
     {{ messages }}
+  reasoning_parser: auto
+  thinking: true
+  tool_parser: auto
+  server:
+    max_queued_requests: 100
+    max_connections: 1000
+    max_body_bytes: 1000000
+    request_timeout_seconds: 60
+    target_concurrency: 8
+    target_ttft_seconds: 0.5
+    idle_seconds: 300
+    min_replicas: 0
+    max_replicas: 4
+    page: true
+    otlp_endpoint: http://127.0.0.1:4318
+    webhook_url: http://127.0.0.1:9000/scale
+    webhook_waiting: 4
+    webhook_wait_seconds: 2
+    webhook_kv_usage: 0.9
+    webhook_idle_seconds: 600
   sampling:
     temperature: 0.7
     top_p: 1

@@ -259,7 +259,10 @@ TEST_F(LyingRegistry, AWrongBlobIsRefused) {
     if (digest == weights()) answer.body.back() = static_cast<char>(answer.body.back() ^ 1);
   };
   expect_refused(ErrorCode::kBadInput);
-  EXPECT_THAT(sample::files_below(there_paths_.partials()), IsEmpty());
+  // What of the others came in time stays, to go on from.
+  const std::string wrong = weights().substr(weights().find(':') + 1);
+  for (const std::string& name : sample::files_below(there_paths_.partials()))
+    EXPECT_THAT(name, testing::Not(HasSubstr(wrong)));
 }
 
 TEST_F(LyingRegistry, AWrongManifestIsRefused) {

@@ -395,7 +395,8 @@ TEST_F(Trusted, TheThreeRefusalsHaveThreeCodes) {
 
   // The signatures of one bundle, listed as another's.
   build_as("other", "version: 9.9.9\n");
-  for (const Referrer& referrer : *referrers_of(paths_, bundle().digest)) {
+  const auto referrers = referrers_of(paths_, bundle().digest);
+  for (const Referrer& referrer : *referrers) {
     Referrer moved = referrer;
     moved.subject = bundle("other").digest;
     Json document = moved.document;

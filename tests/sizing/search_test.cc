@@ -173,7 +173,8 @@ TEST(Search, UsesMachinesOnlyAsOftenAsTheyAre) {
 TEST(Search, LooksOnlyWhereItIsTold) {
   Objectives aws = usual();
   aws.clouds = {"aws"};
-  for (const Plan& plan : ask("llama-3.1-8b", aws).plans) {
+  const auto answer = ask("llama-3.1-8b", aws);
+  for (const Plan& plan : answer.plans) {
     ASSERT_NE(plan.machine, nullptr);
     EXPECT_EQ(plan.machine->provider, "aws");
   }

@@ -74,7 +74,8 @@ TEST(PredictedParts, EqualEveryExactFigureOfTheCatalogue) {
 TEST(PredictedParts, OfKimiK2AreTheirsToTheBillionth) {
   const ModelShape shape = shape_named("kimi-k2");
   std::uint64_t elements = 0;
-  for (const WeightPart& part : predicted_parts(shape).value()) {
+  const auto parts = predicted_parts(shape);
+  for (const WeightPart& part : *parts) {
     const bool scale = part.type == "F32" && part.role != Role::kRouter;
     if (!scale) elements += part.elements;
   }
@@ -93,7 +94,8 @@ TEST(StoredParts, EqualPredictedOnesForEveryArchitecture) {
     const auto shape = shape_of_config(parse_json(golden.config_json, name).value(), name);
     ASSERT_TRUE(shape) << name << ": " << shape.error().message();
     std::map<std::tuple<Role, std::int64_t, std::string_view>, std::uint64_t> predicted;
-    for (const WeightPart& part : predicted_parts(*shape).value()) {
+    const auto parts = predicted_parts(*shape);
+    for (const WeightPart& part : *parts) {
       predicted[{part.role, part.layer, part.type}] = part.bytes;
     }
     for (const WeightPart& part : stored_parts(checkpoint, shape->config)) {
