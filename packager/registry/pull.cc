@@ -166,7 +166,15 @@ class Puller {
       report_.transferred += blob.size;
     }
     const MakeFetcher make = [&] { return blob_fetcher(connection_.another(), missing); };
-    BUNDLE_TRY(const auto digests, download(jobs, options_.parallel, make, progress_));
+    const auto digests = download(jobs, options_.parallel, make, progress_);
+    if (!digests) {
+      // A registry that lies is no place to go on from.
+      const bool lied = digests.error().code == ErrorCode::kBadInput;
+      for (const DownloadJob& job : jobs) {
+        if (lied) discard_partial(job.partial);
+      }
+      return digests.error();
+    }
     for (const Descriptor& blob : missing) {
       BUNDLE_CHECK(session.adopt(paths.partial(blob.digest), blob.digest));
       discard_partial(paths.partial(blob.digest));

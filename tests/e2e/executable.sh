@@ -54,14 +54,14 @@ echo "from an empty folder with an empty environment: passed"
 if [ "$(id -u)" = 0 ] && chroot / /bin/true 2>/dev/null; then
   "$bundle" build "$model" --name smollm2 --quiet >/dev/null
   mkdir "$folder/root"
-  for layer in $("$bundle" inspect smollm2 --output json | tr ',' '\n' |
-    sed -n 's/.*"digest": *"sha256:\([0-9a-f]*\)".*/\1/p' | sort -u); do
+  for layer in $("$bundle" inspect smollm2 --output json |
+    grep -o '"digest": *"sha256:[0-9a-f]*"' | grep -o '[0-9a-f]\{64\}' | sort -u); do
     blob=$BUNDLE_HOME/store/blobs/sha256/$layer
     ! tar -tf "$blob" >/dev/null 2>&1 || tar -C "$folder/root" -xf "$blob"
   done
   mkdir -p "$folder/root/proc" "$folder/root/dev" "$folder/root/tmp"
   mount -t proc proc "$folder/root/proc" 2>/dev/null || true
-  (exec env -i "$(PATH=$PATH:/usr/sbin command -v chroot)" "$folder/root" /runtime/lib/ld-linux-x86-64.so.2 --library-path /runtime/lib \
+  (exec env -i "$(command -v chroot)" "$folder/root" /runtime/lib/ld-linux-x86-64.so.2 --library-path /runtime/lib \
     /runtime/bin/bundle-server --launch /bundle/launch.json --host 127.0.0.1 --port 0 2>"$folder/log") &
   server=$!
   ask "$(sed -n 's/.*"name": *"\([^"]*\)".*/\1/p' "$folder/root/bundle/launch.json" | head -1)"

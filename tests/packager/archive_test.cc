@@ -117,7 +117,8 @@ TEST_F(Archive, ADeltaHoldsOnlyWhatTheOtherSideLacks) {
   ExportOptions options;
   options.replace = true;
   const auto usage = disk_usage(there_paths_);
-  for (const std::string& digest : usage->blobs) options.have.insert(digest);
+  ASSERT_TRUE(usage);
+  options.have.insert(usage->blobs.begin(), usage->blobs.end());
   const ExportReport delta = write(options, "tiny:v2");
   const std::uint64_t weights = bundle("tiny:v2").layers.front().descriptor.size;
   EXPECT_EQ(delta.left_out, weights);
@@ -263,7 +264,7 @@ TEST_F(Archive, AnImportThatIsStoppedGoesOn) {
 TEST_F(Archive, TheModelComesOutAsItWasPublished) {
   const auto made = export_directory(here_, bundle(), folder_.path() / "out", {});
   ASSERT_TRUE(made) << made.error().message();
-  const auto stored = bundle();
+  const StoredBundle stored = bundle();
   for (const format::SourceFile& file : stored.model.files()) {
     EXPECT_EQ(*read_file(folder_.path() / "out" / file.name), *read_file(model_ / file.name));
   }

@@ -395,8 +395,9 @@ TEST_F(Trusted, TheThreeRefusalsHaveThreeCodes) {
 
   // The signatures of one bundle, listed as another's.
   build_as("other", "version: 9.9.9\n");
-  const auto referrers = referrers_of(paths_, bundle().digest);
-  for (const Referrer& referrer : *referrers) {
+  const auto signatures = referrers_of(paths_, bundle().digest);
+  ASSERT_TRUE(signatures);
+  for (const Referrer& referrer : *signatures) {
     Referrer moved = referrer;
     moved.subject = bundle("other").digest;
     Json document = moved.document;
