@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <charconv>
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -92,6 +93,14 @@ void append_block(std::string& out, const Json& value, std::size_t indent) {
   }
 }
 
+/// Without an exponent: "2E0" is a number to JSON and a text to YAML 1.1.
+std::string decimal(double value) {
+  std::array<char, 400> digits;
+  const auto [end, error] =
+      std::to_chars(digits.data(), digits.data() + digits.size(), value, std::chars_format::fixed);
+  return {digits.data(), end};
+}
+
 Error refused(std::string_view text, const char* why) {
   return bad_input("the value " + quoted_json(replace_invalid_utf8(text)) + " " + why);
 }
@@ -143,6 +152,7 @@ std::string quoted_json(std::string_view text) {
 std::string yaml_scalar(const Json& value) {
   if (value.is_object()) return "{}";
   if (value.is_array()) return "[]";
+  if (value.is_double()) return decimal(value.get_double());
   if (!value.is_string()) return boost::json::serialize(value);
   const std::string_view text(value.get_string());
   return is_plain(text) ? std::string(text) : quoted_json(text);

@@ -39,6 +39,9 @@ TEST(YamlScalar, TextsThatLookTypedAreQuoted) {
   }
   EXPECT_EQ(yaml_scalar(Json("smollm2")), "smollm2");
   EXPECT_EQ(yaml_scalar(Json(8)), "8");
+  EXPECT_EQ(yaml_scalar(Json(2.0)), "2");
+  EXPECT_EQ(yaml_scalar(Json(0.25)), "0.25");
+  EXPECT_EQ(yaml_scalar(Json(1e6)), "1000000");
   EXPECT_EQ(yaml_scalar(Json(true)), "true");
 }
 
