@@ -32,6 +32,7 @@ UnitState parse_state(std::string_view lines) {
     if (key == "SubState") state.sub = value;
     if (key == "StatusText") state.text = value;
     if (key == "Result") state.result = value;
+    if (key == "InvocationID") state.invocation = value;
     if (key == "MainPID") state.pid = number(value);
     if (key == "NRestarts") state.restarts = number(value);
     if (key == "ActiveEnterTimestampMonotonic") since = number(value) / 1'000'000;
@@ -58,32 +59,28 @@ Result<UnitState> HostUnits::state(const std::string& unit) const {
   BUNDLE_TRY(const std::string lines,
              run_script(host_,
                         "systemctl show -p ActiveState,SubState,StatusText,Result,MainPID,"
-                        "NRestarts,ActiveEnterTimestampMonotonic -- \"$1\"; "
+                        "NRestarts,InvocationID,ActiveEnterTimestampMonotonic -- \"$1\"; "
                         "read up rest </proc/uptime; echo \"now=$up\"",
                         {unit}));
   return parse_state(lines);
 }
 
 Status HostUnits::start(const std::string& unit, int seconds, const Progress& progress) const {
+  BUNDLE_TRY(const UnitState before, state(unit));
   BUNDLE_CHECK(run_script(host_,
                           "systemctl reset-failed -- \"$1\" 2>/dev/null; "
                           "grep -q '^\\[Install\\]' \"$2\" && systemctl enable --quiet -- \"$1\"; "
                           "systemctl restart --no-block -- \"$1\"",
                           {unit, folder_ + "/" + unit}));
   const auto deadline = Clock::now() + std::chrono::seconds(seconds + 30);
-  std::this_thread::sleep_for(kPoll);  // until the job has begun, the old state is shown
   for (;;) {
     BUNDLE_TRY(const UnitState now, state(unit));
-    if (now.is_ready() && now.sub != "stop-sigterm") return {};
-    const bool over = now.active == "failed" || now.restarts > 0 || Clock::now() > deadline;
-    if (over) {
-      (void)run_checked(host_, {"systemctl", "stop", "--no-block", "--", unit});
-      BUNDLE_TRY(const std::string lines, last_lines(unit, 12));
-      return failed(now.active == "failed" || now.restarts > 0
-                        ? "the server ended before it was ready (" + now.result + ")"
-                        : "the server was not ready in " + std::to_string(seconds) + " s",
-                    host_.name() + ", unit " + unit, "It printed:\n" + lines);
-    }
+    // Until the new run has begun, what is shown is the old one's.
+    const bool begun = !now.invocation.empty() && now.invocation != before.invocation;
+    if (begun && now.is_ready()) return {};
+    const bool ended =
+        begun && (now.active == "failed" || now.sub == "auto-restart" || now.restarts > 0);
+    if (ended || Clock::now() > deadline) return not_ready(unit, ended, now, seconds);
     const std::string stage = "starting " + unit + " on " + host_.name() +
                               (now.text.empty() ? "" : " (" + now.text + ")");
     if (progress && !progress(stage, 0, 0)) {
@@ -91,6 +88,15 @@ Status HostUnits::start(const std::string& unit, int seconds, const Progress& pr
     }
     std::this_thread::sleep_for(kPoll);
   }
+}
+
+Error HostUnits::not_ready(const std::string& unit, bool ended, const UnitState& now,
+                           int seconds) const {
+  (void)run_checked(host_, {"systemctl", "stop", "--no-block", "--", unit});
+  const auto lines = last_lines(unit, 12);
+  return failed(ended ? "the server ended before it was ready (" + now.result + ")"
+                      : "the server was not ready in " + std::to_string(seconds) + " s",
+                host_.name() + ", unit " + unit, "It printed:\n" + (lines ? *lines : ""));
 }
 
 Status HostUnits::stop(const std::string& unit, int seconds, const Progress& progress) const {

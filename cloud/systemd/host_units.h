@@ -14,6 +14,7 @@ struct UnitState {
   std::string sub;
   std::string text;  // what the server last said of itself
   std::string result;
+  std::string invocation;  // another one each time it is started
   std::int64_t pid = 0;
   std::int64_t restarts = 0;
   std::int64_t uptime_seconds = 0;
@@ -41,6 +42,8 @@ class HostUnits {
   Result<std::string> last_lines(const std::string& unit, int lines) const;
 
  private:
+  Error not_ready(const std::string& unit, bool ended, const UnitState& now, int seconds) const;
+
   const Host& host_;
   const std::string& folder_;
 };

@@ -72,7 +72,7 @@ class Roll {
     const std::string socket = socket_name(spec.name, replica.index);
     if (!sleeps) {
       BUNDLE_CHECK(host.remove(socket, 0, progress_));
-      return host.start(unit, ready_seconds(spec), progress_);
+      return host.start(unit, ready_seconds(spec) + spec.drain_seconds, progress_);
     }
     BUNDLE_CHECK(host.stop(unit, spec.drain_seconds + kStopMargin, progress_));
     BUNDLE_TRY(const std::string socket_text, socket_unit(spec, replica));
