@@ -180,10 +180,8 @@ TEST(Autoscale, SaysHowManyAndWhy) {
   }
   ASSERT_TRUE(server.engine().wait_for_running(12));
   const std::string path = "/autoscale?target_concurrency=3&replicas=2&max_replicas=6";
-  const auto desired = [&] {
-    return server.exchange(get(path)).json();
-  };
-  for (int i = 0; i < 100 && desired().at("objective") != "bounds"; ++i)
+  const auto answer_now = [&] { return server.exchange(get(path)).json(); };
+  for (int i = 0; i < 100 && answer_now().at("objective") != "bounds"; ++i)
     std::this_thread::sleep_for(50ms);
   const Json answer = server.exchange(get(path)).json();
   EXPECT_EQ(answer.at("replicas").at("desired"), 6);
