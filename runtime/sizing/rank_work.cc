@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <initializer_list>
+#include <set>
 
 #include "runtime/sizing/step_time.h"
 
@@ -42,17 +44,16 @@ bool is_multiplied(const WeightPart& part, const ModelShape& shape) {
   return part.role != Role::kEmbedding || shape.config.tied_embeddings;
 }
 
-void add_matrices(RankWork& work, const std::vector<WeightPart>& parts, const ModelShape& shape,
-                  bool bytes) {
+void add_parts(ModelWork& work, const std::vector<WeightPart>& parts, const ModelShape& shape,
+               bool bytes) {
   for (const WeightPart& part : parts) {
     if (!is_multiplied(part, shape)) continue;
     const Role role = part.role == Role::kEmbedding ? Role::kHead : part.role;
-    MatrixWork& group = group_of(work, role);
-    const double share = share_of(role, shape, work.layout);
+    MatrixWork& sum = work.roles[static_cast<std::size_t>(role)];
     if (bytes) {
-      group.bytes += share * static_cast<double>(part.bytes);
+      sum.bytes += static_cast<double>(part.bytes);
     } else {
-      group.elements += share * static_cast<double>(part.elements);
+      sum.elements += static_cast<double>(part.elements);
     }
   }
 }
@@ -88,35 +89,51 @@ std::string compute_of(const std::vector<WeightPart>& parts, std::initializer_li
 
 }  // namespace
 
-RankWork rank_work(const std::vector<WeightPart>& parts, const ModelShape& shape,
-                   const Layout& layout, const KvType& type, std::int64_t context) {
+ModelWork model_work(const std::vector<WeightPart>& parts, const ModelShape& shape) {
+  ModelWork work;
+  add_parts(work, parts, shape, true);
+  // Elements from the shape alone: a packed or scaled matrix multiplies no more than a plain one.
+  ModelShape plain = shape;
+  plain.format = WeightFormat{};
+  if (const auto elements = predicted_parts(plain)) add_parts(work, *elements, shape, false);
+  std::set<std::int64_t> expert_layers;
+  for (const WeightPart& part : parts) {
+    if (part.role == Role::kExpert && !part.prediction) expert_layers.insert(part.layer);
+  }
+  work.expert_layers = static_cast<double>(expert_layers.size());
+  work.attention_compute = compute_of(parts, {Role::kAttentionOutput});
+  work.mlp_compute = compute_of(parts, {Role::kMlp, Role::kSharedExpert});
+  work.expert_compute = compute_of(parts, {Role::kExpert});
+  return work;
+}
+
+RankWork rank_work(const ModelWork& model, const ModelShape& shape, const Layout& layout,
+                   const KvType& type, std::int64_t context) {
   RankWork work;
   work.layout = layout;
   work.layers = static_cast<double>(shape.config.num_layers);
   work.hidden = static_cast<double>(shape.config.hidden_size);
-  add_matrices(work, parts, shape, true);
-  // Elements from the shape alone: a packed or scaled matrix multiplies no more than a plain one.
-  ModelShape plain = shape;
-  plain.format = WeightFormat{};
-  if (const auto elements = predicted_parts(plain)) add_matrices(work, *elements, shape, false);
+  for (std::size_t i = 0; i < kRoles; ++i) {
+    const auto role = static_cast<Role>(i);
+    const double share = share_of(role, shape, layout);
+    MatrixWork& group = group_of(work, role);
+    group.bytes += share * model.roles[i].bytes;
+    group.elements += share * model.roles[i].elements;
+  }
   add_attention(work, shape);
+  work.expert_layers = model.expert_layers;
   if (shape.config.moe) {
     work.experts_each = static_cast<double>(shape.config.moe->num_experts);
     work.experts_chosen = static_cast<double>(shape.config.moe->num_experts_per_token);
-    for (const WeightPart& part : parts) {
-      if (part.role == Role::kRouter && !part.prediction && part.type != "F32") {
-        ++work.expert_layers;
-      }
-    }
   }
   // Over all stages; rank_kv_bytes gives the longest one.
   Layout one_stage = layout;
   one_stage.pp = 1;
   work.kv_token_bytes = static_cast<double>(rank_kv_bytes(shape, one_stage, type, context)) /
                         static_cast<double>(std::max<std::int64_t>(1, context));
-  work.attention_compute = compute_of(parts, {Role::kAttentionOutput});
-  work.mlp_compute = compute_of(parts, {Role::kMlp, Role::kSharedExpert});
-  work.expert_compute = compute_of(parts, {Role::kExpert});
+  work.attention_compute = model.attention_compute;
+  work.mlp_compute = model.mlp_compute;
+  work.expert_compute = model.expert_compute;
   return work;
 }
 

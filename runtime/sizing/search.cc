@@ -82,6 +82,9 @@ class Search {
          const Efficiency& efficiency, const EngineProfile& profile)
       : machines_(machines), objectives_(objectives), efficiency_(efficiency), profile_(profile) {}
 
+  /// Whose layouts are looked at from here on.
+  void enter(const SizedModel& model) { work_ = model_work(model.parts, model.shape); }
+
   void look(const SizedModel& model, const GpuSpec& gpu) {
     const std::string reason =
         objectives_.any_vendor ? "" : unsupported_reason(gpu, model.shape.format);
@@ -159,7 +162,7 @@ class Search {
       refuse_memory(model, plan);
       return;
     }
-    Replica replica{rank_work(model.parts, model.shape, layout, kv, objectives_.context), gpu,
+    Replica replica{rank_work(*work_, model.shape, layout, kv, objectives_.context), gpu,
                     fabric(gpu), profile_, plan.kv_tokens};
     spread(plan, replica);
   }
@@ -214,7 +217,10 @@ class Search {
     Load load = objectives_.load;
     load.concurrency = std::ceil(load.concurrency / copies);
     load.rate /= copies;
-    plan.served = serve_load(replica, load, efficiency_);
+    const bool all_that_fit = load.concurrency <= 0 && load.rate <= 0;
+    plan.served = all_that_fit && objectives_.tpot
+                      ? serve_within(replica, load, efficiency_, *objectives_.tpot)
+                      : serve_load(replica, load, efficiency_);
     plan.tokens_s = plan.served.tokens_s * copies;
   }
 
@@ -278,6 +284,7 @@ class Search {
   const Objectives& objectives_;
   const Efficiency& efficiency_;
   const EngineProfile& profile_;
+  std::optional<ModelWork> work_;  // of the model that was entered
   Answer answer_;
   Nearest nearest_;
 };
@@ -322,6 +329,7 @@ Answer search(const std::vector<SizedModel>& models, const std::vector<GpuSpec>&
               const Efficiency& efficiency, const EngineProfile& profile) {
   Search search(machines, objectives, efficiency, profile);
   for (const SizedModel& model : models) {
+    search.enter(model);
     for (const GpuSpec& gpu : gpus) search.look(model, gpu);
   }
   return search.take();

@@ -123,4 +123,17 @@ Served serve_load(const Replica& replica, const Load& load, const Efficiency& ef
   return copy.saturated();
 }
 
+Served serve_within(const Replica& replica, const Load& load, const Efficiency& efficiency,
+                    double tpot) {
+  const Copy copy(replica, load, efficiency);
+  double low = 1;
+  double high = std::min(copy.most_active(), kMostSequences);
+  if (copy.closed(high).tpot <= tpot) return copy.closed(high);
+  while (high - low > 0.5) {
+    const double middle = (low + high) / 2;
+    (copy.closed(middle).tpot <= tpot ? low : high) = middle;
+  }
+  return copy.closed(std::floor(low));
+}
+
 }  // namespace bundle::sizing

@@ -43,6 +43,10 @@ struct Served {
 
 Served serve_load(const Replica& replica, const Load& load, const Efficiency& efficiency);
 
+/// As many users as get a token within `tpot` seconds at the mean, of those that fit; at least one.
+Served serve_within(const Replica& replica, const Load& load, const Efficiency& efficiency,
+                    double tpot);
+
 /// The likely error of a prediction: nine of ten measurements of the half that was not calibrated
 /// on lie within value / factor … value · factor (docs/sizing.md).
 inline constexpr double kErrorFactor = 1.4;

@@ -2,7 +2,10 @@
 // calibrated efficiencies, collectives, and the time between kernels.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "runtime/sizing/efficiency.h"
 #include "runtime/sizing/engine_profile.h"
@@ -39,8 +42,18 @@ struct RankWork {
   Layout layout;
 };
 
-RankWork rank_work(const std::vector<WeightPart>& parts, const ModelShape& shape,
-                   const Layout& layout, const KvType& type, std::int64_t context);
+/// What a layout divides: the matrices of a model by role. One for all layouts.
+struct ModelWork {
+  std::array<MatrixWork, kRoles> roles;
+  double expert_layers = 0;
+  std::string attention_compute;
+  std::string mlp_compute;
+  std::string expert_compute;
+};
+ModelWork model_work(const std::vector<WeightPart>& parts, const ModelShape& shape);
+
+RankWork rank_work(const ModelWork& model, const ModelShape& shape, const Layout& layout,
+                   const KvType& type, std::int64_t context);
 
 /// One step of the whole copy: sequences that decode at a mean `context`, and prompt tokens that
 /// attend to `prompt_context` positions at the mean.

@@ -28,6 +28,8 @@ enum class Role : std::uint8_t {
   kExpert,           // all ranks of the stage
 };
 
+inline constexpr std::size_t kRoles = static_cast<std::size_t>(Role::kExpert) + 1;
+
 /// All tensors of one role, layer and stored type.
 struct WeightPart {
   Role role = Role::kNorm;

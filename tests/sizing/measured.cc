@@ -165,7 +165,8 @@ Question question_of(const Measured& row, const catalog::Catalog& catalog) {
                                 question.replica.gpu.usable_gib, profile);
   const auto context = static_cast<std::int64_t>(question.load.tokens());
   question.replica.profile = profile;
-  question.replica.work = rank_work(question.parts, question.shape, question.layout, kv, context);
+  question.replica.work = rank_work(model_work(question.parts, question.shape), question.shape,
+                                    question.layout, kv, context);
   question.replica.fabric = {question.replica.gpu.link_gb_s, 50,
                              std::max<std::int64_t>(1, question.replica.gpu.link_domain),
                              question.replica.gpu.has_nvlink};

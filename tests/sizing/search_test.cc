@@ -126,6 +126,18 @@ TEST(Search, AddsCopiesForMoreUsers) {
   }
 }
 
+TEST(Search, FillsCopiesAsFarAsTheirPaceAllows) {
+  Objectives objectives = usual();
+  objectives.load.concurrency = 0;
+  objectives.throughput = 5000;
+  const Answer answer = ask("llama-3.1-8b", objectives);
+  ASSERT_FALSE(answer.plans.empty());
+  for (const Plan& plan : answer.plans) {
+    EXPECT_GE(plan.tokens_s, 5000) << plan.gpu->name;
+    EXPECT_LE(plan.served.tpot, 0.05) << plan.gpu->name;
+  }
+}
+
 TEST(Search, NamesTheObjectiveThatNothingMeets) {
   Objectives impossible = usual();
   impossible.tpot = 0.0001;

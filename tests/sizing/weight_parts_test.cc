@@ -84,7 +84,9 @@ TEST(PredictedParts, OfKimiK2AreTheirsToTheBillionth) {
 
 /// Real checkpoints, tensor by tensor: each role and layer has the predicted elements and bytes.
 TEST(StoredParts, EqualPredictedOnesForEveryArchitecture) {
-  for (const char* name : {"llama_tied", "llama3_rope", "qwen2_bias", "qwen3_qknorm"}) {
+  for (const char* name :
+       {"llama_tied", "llama3_rope", "qwen2_bias", "qwen3_qknorm", "qwen3_moe", "mixtral",
+        "deepseek_v2_lite", "deepseek_v3", "deepseek_v3_fp8", "deepseek_v3_mtp"}) {
     const auto golden =
         golden::read_golden(Path(BUNDLE_SOURCE_DIR) / "tests/golden" / name).value();
     const golden::TempFolder folder;
