@@ -125,6 +125,8 @@ Json plan_document(const SizeRun& run, const sizing::Plan& plan) {
                     {"gpu_name", plan.gpu->name},
                     {"gpus", plan.gpus()},
                     {"copies", plan.copies},
+                    {"nodes_per_copy",
+                     (plan.layout.gpus() + plan.gpu->most_per_node - 1) / plan.gpu->most_per_node},
                     {"layout",
                      {{"tp", plan.layout.tp},
                       {"pp", plan.layout.pp},
@@ -233,7 +235,7 @@ JsonObject plan_resources(const SizeRun& run, const sizing::Plan& plan) {
   };
   // The host holds what one GPU loads at a time, and the page cache of the weights if it can.
   const double host = std::max(static_cast<double>(bytes) * 0.25, 8 * kGiB);
-  return JsonObject{{"gpu", plan.layout.gpus()},
+  return JsonObject{{"gpu", std::min(plan.layout.gpus(), plan.gpu->most_per_node)},
                     {"gpu_type", plan.gpu->id},
                     {"memory", whole_gib(host)},
                     {"disk", whole_gib(static_cast<double>(bytes) * 1.1)}};
