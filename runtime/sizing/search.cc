@@ -68,7 +68,10 @@ class Nearest {
 
   std::vector<Unmet> take() const {
     std::vector<Unmet> list;
-    for (const auto& [unused, unmet] : best_) list.push_back(unmet);
+    for (const auto& [name, unmet] : best_) {
+      // That something does not fit somewhere is no news where something else fits.
+      if (name != "memory" || best_.size() == 1) list.push_back(unmet);
+    }
     return list;
   }
 
