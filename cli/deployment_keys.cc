@@ -36,7 +36,7 @@ constexpr ManifestKey kKeys[] = {
   {"resources.cpu", KeyType::kReal, "Processor cores.", "", 0, 4096},
   {"resources.memory", KeyType::kQuantity, "Memory.", ""},
   {"resources.gpu", KeyType::kWhole, "GPUs of each machine.", "0", 0, 1024},
-  {"resources.gpu_type", KeyType::kText, "Kind of GPU, as the target names it.", "", 0, 128},
+  {"resources.gpu_type", KeyType::kText, "Kind of GPU, by a name of `bundle catalog list` or as the target names it.", "", 0, 128},
   {"resources.disk", KeyType::kQuantity, "Space for the bundle's files.", "1.2 times the bundle"},
   {"resources.nodes", KeyType::kWhole, "Machines that one replica spans.", "1", 1, 256},
 

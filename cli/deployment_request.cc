@@ -5,6 +5,7 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 
+#include "cli/gpu_names.h"
 #include "cli/server_command.h"
 
 namespace bundle::cli {
@@ -82,6 +83,13 @@ void order_bounds(cloud::Scaling& scaling, const JsonObject& given) {
   }
 }
 
+Status name_gpu(cloud::DeploymentSpec& spec) {
+  if (spec.resources.gpu_type.empty()) return {};
+  BUNDLE_TRY(const catalog::Catalog catalog, catalog::Catalog::open());
+  spec.resources.gpu_type = gpu_type_on(spec.target, spec.resources.gpu_type, catalog);
+  return {};
+}
+
 void take_bundle(const ServerCommand& command, cloud::DeploymentSpec& spec) {
   spec.bundle = command.bundle;
   spec.digest = command.digest;
@@ -124,6 +132,7 @@ Result<cloud::DeploymentSpec> deployment_spec(const JsonObject& document,
   BUNDLE_TRY(spec, cloud::DeploymentSpec::from_json(form, kWhere));
   order_bounds(spec.scaling, section(all, "scaling"));
   spec.target = std::move(target);
+  BUNDLE_CHECK(name_gpu(spec));
   BUNDLE_TRY(spec.name, text(all, "name", command.launch.name));
   BUNDLE_TRY(spec.host, text(all, "host", "127.0.0.1"));
   BUNDLE_TRY(const int port, whole(all, "port", 0));

@@ -1,11 +1,11 @@
 #include "cli/here_probe.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <memory>
 #include <thread>
 
+#include "cli/median_time.h"
 #include "cli/memory_bandwidth.h"
 #include "runtime/kernels/cpu_device.h"
 
@@ -18,28 +18,7 @@ using kernels::Matrix;
 constexpr std::uint64_t kMostBytes = 512u << 20;
 constexpr std::int64_t kBlockTokens = 16;
 constexpr std::int64_t kMostPrompt = 1024;  // tokens that are really computed; more are scaled
-constexpr double kMeasure = 0.4;            // seconds for each figure
 constexpr float kEps = 1e-5F;
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-/// The median of runs that take about kMeasure together, at least three.
-template <typename Body>
-double median_time(const Body& body) {
-  body();
-  std::vector<double> times;
-  const double end = now() + kMeasure;
-  while (times.size() < 3 || (now() < end && times.size() < 200)) {
-    const double start = now();
-    body();
-    times.push_back(now() - start);
-  }
-  std::nth_element(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2),
-                   times.end());
-  return times[times.size() / 2];
-}
 
 /// Weights of one published matrix. Bytes of 0x11 are small normal numbers in every type, and
 /// really take memory (zeros might all be one page).
@@ -74,12 +53,10 @@ class Probe {
   Status prepare() {
     const std::int64_t count = layers_to_measure();
     for (std::int64_t i = 0; i < count; ++i) {
-      BUNDLE_TRY(Layer layer, make_layer(i * config_.num_layers / count));
+      BUNDLE_TRY(Layer layer, make_layer());
       layers_.push_back(std::move(layer));
     }
-    const DType type =
-        question_.type_of(config_.tied_embeddings ? "model.embed_tokens.weight" : "lm_head.weight");
-    BUNDLE_TRY(head_, pack({{type, config_.vocab_size}}, config_.hidden_size));
+    BUNDLE_TRY(head_, pack({config_.vocab_size}, config_.hidden_size));
     const std::int64_t positions = std::max(context(), prompt()) + kBlockTokens;
     const std::int64_t blocks = positions / kBlockTokens + 1;
     kernels::KvShape kv{count, config_.num_kv_heads, config_.head_dim, kBlockTokens, DType::kF16};
@@ -105,11 +82,6 @@ class Probe {
   std::int64_t layers() const { return static_cast<std::int64_t>(layers_.size()); }
 
  private:
-  struct Part {
-    DType type;
-    std::int64_t rows;
-  };
-
   std::int64_t context() const { return question_.input_tokens + question_.output_tokens / 2; }
   std::int64_t prompt() const { return std::min(question_.input_tokens, kMostPrompt); }
   double scale() const {
@@ -126,10 +98,11 @@ class Probe {
     return std::clamp<std::int64_t>(most, 1, config_.num_layers);
   }
 
-  Result<std::unique_ptr<Matrix>> pack(const std::vector<Part>& parts, std::int64_t cols) {
+  /// Matrices of so many rows each, side by side.
+  Result<std::unique_ptr<Matrix>> pack(const std::vector<std::int64_t>& parts, std::int64_t cols) {
     std::vector<kernels::WeightView> views;
-    for (const Part& part : parts) {
-      BUNDLE_TRY(MadeUp weights, made_up(part.type, part.rows, cols));
+    for (const std::int64_t rows : parts) {
+      BUNDLE_TRY(MadeUp weights, made_up(question_.type, rows, cols));
       views.push_back(weights.view);
       weights_.push_back(std::move(weights));
     }
@@ -139,23 +112,16 @@ class Probe {
     return matrix;
   }
 
-  Result<Layer> make_layer(std::int64_t index) {
-    const auto type = [&](const char* name) {
-      return question_.type_of("model.layers." + std::to_string(index) + "." + name + ".weight");
-    };
+  Result<Layer> make_layer() {
     const std::int64_t q = config_.num_heads * config_.head_dim;
     const std::int64_t kv = config_.num_kv_heads * config_.head_dim;
     const std::int64_t width = config_.intermediate_size;
     const std::int64_t hidden = config_.hidden_size;
     Layer layer;
-    BUNDLE_TRY(layer.qkv, pack({{type("self_attn.q_proj"), q},
-                                {type("self_attn.k_proj"), kv},
-                                {type("self_attn.v_proj"), kv}},
-                               hidden));
-    BUNDLE_TRY(layer.out, pack({{type("self_attn.o_proj"), hidden}}, q));
-    BUNDLE_TRY(layer.gate_up,
-               pack({{type("mlp.gate_proj"), width}, {type("mlp.up_proj"), width}}, hidden));
-    BUNDLE_TRY(layer.down, pack({{type("mlp.down_proj"), hidden}}, width));
+    BUNDLE_TRY(layer.qkv, pack({q, kv, kv}, hidden));
+    BUNDLE_TRY(layer.out, pack({hidden}, q));
+    BUNDLE_TRY(layer.gate_up, pack({width, width}, hidden));
+    BUNDLE_TRY(layer.down, pack({hidden}, width));
     return layer;
   }
 
@@ -209,13 +175,22 @@ class Probe {
   std::vector<std::int32_t> table_;
 };
 
-/// Bytes that one token reads: every weight but an embedding that is looked up, and the cache.
+/// Of a part's bytes, what one token reads: of the experts, only those that it is sent to.
+double share_read(const format::ModelConfig& config, sizing::Role role) {
+  if (role != sizing::Role::kExpert || !config.moe) return 1;
+  return static_cast<double>(config.moe->num_experts_per_token) /
+         static_cast<double>(config.moe->num_experts);
+}
+
+/// Bytes that one token reads: every weight but an embedding that is looked up and the experts
+/// that are not chosen, and the cache.
 double bytes_a_token(const sizing::SizedModel& model, const HereQuestion& question) {
   double bytes = 0;
   for (const sizing::WeightPart& part : model.parts) {
     const bool looked_up =
         part.role == sizing::Role::kEmbedding && !model.shape.config.tied_embeddings;
-    if (!part.prediction && !looked_up) bytes += static_cast<double>(part.bytes);
+    if (part.prediction || looked_up) continue;
+    bytes += static_cast<double>(part.bytes) * share_read(model.shape.config, part.role);
   }
   const std::int64_t context = question.input_tokens + question.output_tokens / 2;
   return bytes + static_cast<double>(sizing::rank_kv_bytes(model.shape, sizing::Layout{},
@@ -224,26 +199,31 @@ double bytes_a_token(const sizing::SizedModel& model, const HereQuestion& questi
 
 }  // namespace
 
+void finish_speed(const sizing::SizedModel& model, const HereQuestion& question, HereSpeed& speed) {
+  speed.threads = question.threads > 0 ? question.threads
+                                       : static_cast<int>(std::thread::hardware_concurrency());
+  speed.prefill_tok_s = static_cast<double>(question.input_tokens) / speed.ttft;
+  speed.bandwidth_gb_s = read_bandwidth_gb_s(speed.threads, 3);
+  speed.decode_bound_tok_s = speed.bandwidth_gb_s * 1e9 / bytes_a_token(model, question);
+}
+
 Result<HereSpeed> measure_here(const sizing::SizedModel& model, const HereQuestion& question) {
   const format::ModelConfig& config = model.shape.config;
   if (config.moe || config.mla) {
-    return Error{ErrorCode::kUsage, "--here cannot measure mixtures of experts or MLA yet",
-                 model.shape.name, "Ask without --here for the memory it needs."};
+    return Error{ErrorCode::kUsage,
+                 "mixtures of experts and MLA are measured with their own weights only",
+                 model.shape.name,
+                 "Give a bundle, a folder or a .gguf, or ask without --here for the memory."};
   }
   BUNDLE_TRY(const auto device, kernels::make_cpu_device({question.threads, {}}));
   Probe probe(config, *device, question);
   BUNDLE_CHECK(probe.prepare());
   HereSpeed speed;
   speed.device = std::string(device->name());
-  speed.threads = question.threads > 0 ? question.threads
-                                       : static_cast<int>(std::thread::hardware_concurrency());
   speed.layers_measured = probe.layers();
-  const double decode = probe.decode();
+  speed.decode_tok_s = 1 / probe.decode();
   speed.ttft = probe.prefill();
-  speed.decode_tok_s = 1 / decode;
-  speed.prefill_tok_s = static_cast<double>(question.input_tokens) / speed.ttft;
-  speed.bandwidth_gb_s = read_bandwidth_gb_s(speed.threads, 3);
-  speed.decode_bound_tok_s = speed.bandwidth_gb_s * 1e9 / bytes_a_token(model, question);
+  finish_speed(model, question, speed);
   return speed;
 }
 

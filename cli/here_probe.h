@@ -1,9 +1,8 @@
-// How fast this machine would run a model, from its own kernels on matrices of the model's shapes
-// and types: seconds of measuring, whatever the model's size.
+// How fast this machine would run a model whose files are not here, from its own kernels on
+// matrices of the model's shapes and types: seconds of measuring, whatever the model's size.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <string>
 
 #include "base/result.h"
@@ -16,8 +15,7 @@ struct HereQuestion {
   int threads = 0;  // 0: one a physical core
   std::int64_t input_tokens = 512;
   std::int64_t output_tokens = 128;
-  /// Type of one of the model's matrices ("model.layers.3.mlp.up_proj.weight").
-  std::function<DType(const std::string& name)> type_of;
+  DType type = DType::kBF16;  // of the matrices, where the model's files are not here
 };
 
 struct HereSpeed {
@@ -31,9 +29,12 @@ struct HereSpeed {
   std::int64_t layers_measured = 0;
 };
 
-/// Packs some of the model's layers with made-up weights (as many as 512 MB hold, evenly chosen),
+/// Packs some of the model's layers with made-up weights (as many as 512 MB hold),
 /// times a decode step and a prompt, and scales by the number of layers. kFailed when this CPU has
-/// no kernels; kUsage for a model whose layers the runtime does not compute.
+/// no kernels; kUsage for mixtures of experts and MLA, which here_model.h measures.
 Result<HereSpeed> measure_here(const sizing::SizedModel& model, const HereQuestion& question);
+
+/// Fills in what follows from `decode_tok_s` and `ttft`, beside the bandwidth of this moment.
+void finish_speed(const sizing::SizedModel& model, const HereQuestion& question, HereSpeed& speed);
 
 }  // namespace bundle::cli

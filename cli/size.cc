@@ -76,7 +76,15 @@ Status write_results(const SizeArguments& arguments, const SizeRun& run, Outcome
   return {};
 }
 
+/// Told before anything is counted: a chart under another ending would open nowhere.
+Status check_chart(const std::string& file) {
+  if (file.empty() || file.ends_with(".svg")) return {};
+  return Error{ErrorCode::kUsage, "a chart is an SVG", "--chart " + file,
+               "Name it FILE.svg; browsers show it, and rsvg-convert makes a PNG of it."};
+}
+
 Result<Outcome> size(SizeArguments arguments) {
+  BUNDLE_CHECK(check_chart(arguments.chart));
   for (const auto& [name, text] : arguments.settings) {
     BUNDLE_CHECK(set_size_option(arguments.options, name, text));
   }

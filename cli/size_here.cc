@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "cli/display/sizing.h"
 #include "cli/gpu_probe.h"
+#include "cli/here_model.h"
 #include "cli/here_probe.h"
 #include "cli/open_model.h"
 #include "cli/size_document.h"
@@ -21,40 +22,24 @@ constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
 constexpr std::int64_t kPrompt = 512;
 constexpr std::int64_t kAnswer = 128;
 
-/// The type that each of the model's matrices is stored in: the checkpoint's where it is here, else
-/// the format's.
-class StoredTypes {
- public:
-  static StoredTypes of(const std::string& reference, const sizing::SizedModel& model) {
-    StoredTypes types;
-    types.fallback_ = type_named(std::string(model.shape.format.type), model.shape.format);
-    if (auto checkpoint = open_checkpoint(reference)) {
-      types.checkpoint_ = std::make_shared<format::Checkpoint>(std::move(*checkpoint));
-    }
-    return types;
+/// The type of matrices of a model whose files are not here.
+DType type_of(const sizing::WeightFormat& format) {
+  for (int i = 0; i <= static_cast<int>(DType::kIQ4XS); ++i) {
+    const auto type = static_cast<DType>(i);
+    if (dtype_info(type).name == format.type) return type;
   }
+  return format.wide == "F16" ? DType::kF16 : format.wide == "F32" ? DType::kF32 : DType::kBF16;
+}
 
-  DType at(const std::string& name) const {
-    if (checkpoint_ != nullptr) {
-      if (const auto* tensor = format::find_optional_tensor(*checkpoint_, name)) {
-        return tensor->type;
-      }
-    }
-    return fallback_;
+/// On the model itself where its files are here, else on made-up weights of its shapes.
+Result<HereSpeed> measure(const SizeInput& input, const std::string& reference,
+                          HereQuestion question) {
+  if (const auto checkpoint = open_checkpoint(reference)) {
+    return measure_model_here(*checkpoint, input.model, question);
   }
-
- private:
-  static DType type_named(const std::string& name, const sizing::WeightFormat& format) {
-    for (int i = 0; i <= static_cast<int>(DType::kIQ4XS); ++i) {
-      const auto type = static_cast<DType>(i);
-      if (dtype_info(type).name == name) return type;
-    }
-    return format.wide == "F16" ? DType::kF16 : format.wide == "F32" ? DType::kF32 : DType::kBF16;
-  }
-
-  DType fallback_ = DType::kBF16;
-  std::shared_ptr<format::Checkpoint> checkpoint_;
-};
+  question.type = type_of(input.model.shape.format);
+  return measure_here(input.model, question);
+}
 
 struct Room {
   std::uint64_t available = 0;
@@ -92,7 +77,8 @@ std::optional<std::pair<sizing::GpuSpec, sizing::MachineSpec>> as_machine(
   const LocalGpu& first = local.gpus.front();
   std::string name = first.name;
   if (name.starts_with("NVIDIA ")) name.erase(0, 7);
-  auto found = catalog.gpu(name);
+  auto found = catalog.gpu(first.name);
+  if (!found) found = catalog.gpu(name);
   for (std::size_t cut = name.size(); !found && cut != std::string::npos && cut > 0;) {
     cut = name.rfind(' ', cut - 1);
     if (cut != std::string::npos) found = catalog.gpu(name.substr(0, cut));
@@ -169,13 +155,11 @@ Result<Outcome> size_here(const std::string& reference, const SizeOptions& optio
   const std::int64_t context =
       std::min(most, options.context.value_or(std::min<std::int64_t>(most, 8192)));
   const Room room = room_for(input, context);
-  const StoredTypes types = StoredTypes::of(reference, input.model);
   HereQuestion question;
   question.threads = threads;
   question.input_tokens = options.input_tokens.value_or(kPrompt);
   question.output_tokens = options.output_tokens.value_or(kAnswer);
-  question.type_of = [&](const std::string& name) { return types.at(name); };
-  BUNDLE_TRY(const HereSpeed speed, measure_here(input.model, question));
+  BUNDLE_TRY(const HereSpeed speed, measure(input, reference, question));
   const LocalGpus local = local_gpus();
   Outcome outcome;
   outcome.document = JsonObject{{"schema", "bundle-size-here/1"},

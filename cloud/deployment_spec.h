@@ -20,7 +20,7 @@ struct Resources {
   double cpu = 0;           // cores
   std::int64_t memory = 0;  // bytes
   int gpu = 0;              // of one node
-  std::string gpu_type;     // "H200", "NVIDIA-H200", as the target names it
+  std::string gpu_type;     // "NVIDIA-H200" on Kubernetes, "H200" on SkyPilot
   std::int64_t disk = 0;    // bytes for the bundle's files
   int nodes = 1;            // machines that one replica spans
 

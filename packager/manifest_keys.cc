@@ -113,7 +113,7 @@ constexpr ManifestKey kKeys[] = {
   {"resources.cpu", kReal, "Processor cores.", "", 0, 4096},
   {"resources.memory", kQuantity, "Memory.", ""},
   {"resources.gpu", kWhole, "Number of GPUs.", "0", 0, 1024},
-  {"resources.gpu_type", kText, "Kind of GPU.", ""},
+  {"resources.gpu_type", kText, "Kind of GPU, by a name of `bundle catalog list`.", ""},
   {"resources.disk", kQuantity, "Space for the bundle.", ""},
 
   {"scaling", kSection, "How many copies a deployment runs.", ""},

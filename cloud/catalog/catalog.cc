@@ -26,6 +26,9 @@ std::string folded(std::string_view name) {
 std::vector<std::string> names_of(const sizing::GpuSpec& gpu) {
   std::vector<std::string> names{gpu.id, gpu.name};
   names.insert(names.end(), gpu.aliases.begin(), gpu.aliases.end());
+  for (const std::string& other : {gpu.driver_name, gpu.skypilot_name}) {
+    if (!other.empty()) names.push_back(other);
+  }
   return names;
 }
 

@@ -96,6 +96,8 @@ Result<sizing::GpuSpec> read_gpu(const std::string& id, const Json& entry, std::
   if (gpu.usable_estimated) gpu.usable_gib = gpu.memory_gb * kGibPerGb;
   BUNDLE_CHECK(read_peaks(entry, at, gpu));
   BUNDLE_CHECK(read_links(entry, at, gpu));
+  BUNDLE_TRY(gpu.driver_name, get_string_or(entry, "driver_name", "", at));
+  BUNDLE_TRY(gpu.skypilot_name, get_string_or(entry, "skypilot_name", "", at));
   gpu.aliases = texts(entry, "aliases");
   return gpu;
 }

@@ -1,5 +1,6 @@
 // An architecture is a choice of attention and feed-forward halves, layer by layer, which the
 // configuration makes.
+#include <algorithm>
 #include <string>
 
 #include "runtime/model/dense_mlp.h"
@@ -45,18 +46,28 @@ Result<DecoderLayer> load_layer(WeightLoader& weights, const ModelConfig& config
   return layer;
 }
 
+/// The configuration of what is loaded; layers that are left out do not count as progress.
+ModelConfig cut(ModelConfig config, std::int64_t layers, WeightLoader& weights) {
+  if (layers <= 0) return config;
+  const std::int64_t all = config.num_layers;
+  config.num_layers = std::min(all, layers);
+  for (std::int64_t i = config.num_layers; i < all; ++i) weights.leave_out(layer_prefix(i));
+  return config;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Model>> load_model(const format::Checkpoint& checkpoint,
                                           kernels::Device& device, const Progress& progress,
                                           const LoadOptions& options) {
   TransformerParts parts;
-  BUNDLE_TRY(parts.config, format::read_model_config(checkpoint));
-  const ModelConfig& config = parts.config;
+  BUNDLE_TRY(const ModelConfig whole, format::read_model_config(checkpoint));
   WeightLoader weights(checkpoint, device, progress);
-  for (std::int64_t i = options.draft ? 1 : 0; i < config.num_mtp_layers; ++i) {
-    weights.leave_out(layer_prefix(config.num_layers + i));
+  for (std::int64_t i = options.draft ? 1 : 0; i < whole.num_mtp_layers; ++i) {
+    weights.leave_out(layer_prefix(whole.num_layers + i));
   }
+  parts.config = cut(whole, options.layers, weights);
+  const ModelConfig& config = parts.config;
   BUNDLE_TRY(parts.rope, load_rope(weights, config));
   BUNDLE_TRY(parts.embedding,
              weights.linear({"model.embed_tokens", config.vocab_size}, config.hidden_size));

@@ -75,6 +75,8 @@ class Model {
 
 struct LoadOptions {
   bool draft = false;  // the prediction layer too, where there is one
+  /// Only the first layers, without the prediction layer, to measure speed. 0: all.
+  std::int64_t layers = 0;
 };
 
 /// Loads the model of a checkpoint onto a device, which must outlive it; so must the checkpoint

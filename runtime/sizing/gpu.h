@@ -28,10 +28,16 @@ struct GpuSpec {
   bool has_nvlink = false;
   std::int64_t most_per_node = 8;
   std::int64_t link_domain = 8;  // GPUs that the fast link joins; over a node's in rack systems
+  std::string driver_name;       // "NVIDIA H100 80GB HBM3", as NVML says; "": not known
+  std::string skypilot_name;     // "H100"; "": not known
   std::vector<std::string> aliases;
 
   /// Peak of what WeightFormat::compute() names; BF16's where the type has none of its own.
   double peak(const std::string& compute) const;
+
+  /// The value of the node label nvidia.com/gpu.product, by which Kubernetes tells GPUs apart: the
+  /// driver's name with hyphens for blanks. "" when it is not known.
+  std::string node_label() const;
 };
 
 /// A machine as a whole. A price of none is not known.

@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "tests/golden/golden_weights.h"
 
 namespace bundle {
 namespace {
@@ -202,6 +203,26 @@ TEST_F(SizeProgram, MeasuresThisMachine) {
   EXPECT_GT(here.at("cpu").at("prefill_tok_s").to_number<double>(),
             here.at("cpu").at("decode_tok_s").to_number<double>());
   EXPECT_EQ(run("size deepseek-r1 --here").code, 2);
+}
+
+TEST_F(SizeProgram, MeasuresEveryArchitectureWhoseFilesAreHere) {
+  for (const char* name : {"qwen3_qknorm", "mixtral", "qwen3_moe", "deepseek_v2_lite",
+                           "deepseek_v3", "deepseek_v3_fp8", "deepseek_v3_mtp"}) {
+    const auto golden = golden::read_golden(Path(BUNDLE_SOURCE_DIR "/tests/golden") / name);
+    ASSERT_TRUE(golden) << golden.error().message();
+    const Path folder = home_ / name;
+    ASSERT_TRUE(golden::make_checkpoint(*golden, folder));
+    const Json here =
+        document("size " + folder.string() + " --here --input-tokens 32 --output-tokens 16");
+    EXPECT_GT(here.at("cpu").at("decode_tok_s").to_number<double>(), 0) << name;
+    EXPECT_GT(here.at("cpu").at("decode_bound_tok_s").to_number<double>(), 0) << name;
+  }
+}
+
+TEST_F(SizeProgram, ChartsAreSvg) {
+  const Ran ran = run("size deepseek-r1 --chart " + (home_ / "chart.png").string());
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_THAT(ran.err, HasSubstr("SVG"));
 }
 
 }  // namespace
