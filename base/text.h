@@ -25,4 +25,7 @@ bool is_valid_utf8(std::string_view text);
 /// errors="replace" do.
 std::string replace_invalid_utf8(std::string_view text);
 
+/// For text between tags and in quoted attributes of SVG, HTML and XML: &, <, > and " as entities.
+std::string escape_markup(std::string_view text);
+
 }  // namespace bundle

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <fmt/format.h>
 
+#include "base/text.h"
+
 namespace bundle::cli {
 namespace {
 
@@ -16,26 +18,9 @@ constexpr double kTop = 60;
 constexpr double kScatter = 320;  // height of the second picture
 constexpr std::size_t kMostBars = 10;
 
-std::string escaped(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '&')
-      out += "&amp;";
-    else if (c == '<')
-      out += "&lt;";
-    else if (c == '>')
-      out += "&gt;";
-    else if (c == '"')
-      out += "&quot;";
-    else
-      out += c;
-  }
-  return out;
-}
-
 std::string text_at(double x, double y, const std::string& text, const char* anchor = "start") {
   return fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\">{}</text>\n", x, y, anchor,
-                     escaped(text));
+                     escape_markup(text));
 }
 
 std::string box(double x, double y, double width, double height, const char* fill,
@@ -43,7 +28,7 @@ std::string box(double x, double y, double width, double height, const char* fil
   return fmt::format(
       "<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" fill=\"{}\">"
       "<title>{}</title></rect>\n",
-      x, y, std::max(0.0, width), height, fill, escaped(title));
+      x, y, std::max(0.0, width), height, fill, escape_markup(title));
 }
 
 struct Piece {
@@ -173,9 +158,9 @@ std::string scatter(const SizeRun& run, double top) {
         "<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4\" fill=\"#4269d0\" fill-opacity=\"0.5\">"
         "<title>{}</title></circle>\n",
         x.at(*plan.usd_per_hour), y.at(plan.served.tpot * 1e3),
-        escaped(fmt::format("{}: {:.1f} ms, {:.2f} USD/h",
-                            sizing::plan_text(*plan.gpu, plan.layout, plan.copies),
-                            plan.served.tpot * 1e3, *plan.usd_per_hour)));
+        escape_markup(fmt::format("{}: {:.1f} ms, {:.2f} USD/h",
+                                  sizing::plan_text(*plan.gpu, plan.layout, plan.copies),
+                                  plan.served.tpot * 1e3, *plan.usd_per_hour)));
   }
   std::string points;
   for (const sizing::Plan* plan : sizing::pareto_front(run.answer.plans)) {

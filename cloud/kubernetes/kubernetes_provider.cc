@@ -10,6 +10,7 @@
 
 #include "base/text.h"
 #include "cloud/kubernetes/api.h"
+#include "cloud/status.h"
 
 namespace bundle::cloud {
 namespace {
@@ -533,15 +534,8 @@ class KubernetesProvider final : public Provider {
 
   static Result<DeploymentStatus> describe(const Cluster& cluster, const History& history) {
     const DeploymentSpec& spec = history.current().spec;
-    DeploymentStatus status;
-    status.name = spec.name;
-    status.target = "kubernetes";
-    status.bundle = spec.bundle;
-    status.digest = spec.digest;
-    status.revision = history.number();
-    status.model = text_at(Json(spec.launch), {"name"});
+    DeploymentStatus status = status_of(history);
     status.url = "http://" + spec.name + "." + cluster.space() + ".svc";
-    for (const Revision& revision : history.revisions) status.revisions.push_back(revision.number);
     BUNDLE_TRY(const Json pods, pods_of(cluster, spec.name));
     std::size_t ready = 0;
     for (const Json& pod : items_of(pods)) {
@@ -549,10 +543,7 @@ class KubernetesProvider final : public Provider {
       ready += status.replicas.back().ready ? 1 : 0;
     }
     status.ready = ready > 0;
-    status.state = status.replicas.empty()           ? "stopped"
-                   : ready == status.replicas.size() ? "running"
-                   : ready > 0                       ? "degraded"
-                                                     : "starting";
+    status.state = state_of(ready, status.replicas.size());
     if (spec.scaling.is_automatic()) {
       BUNDLE_TRY(const ClusterFeatures features, cluster.api().features());
       status.message = scaler_trouble(cluster, features.hpa_api, spec.name);
@@ -560,11 +551,7 @@ class KubernetesProvider final : public Provider {
     if (status.message.empty() && !status.ready && !status.replicas.empty()) {
       status.message = status.replicas.front().message;
     }
-    if (history.pending) {
-      status.message =
-          "revision " + std::to_string(history.number()) +
-          " was not applied to its end; run 'bundle deploy' again, or 'bundle rollback'";
-    }
+    tell_pending(history, status);
     return status;
   }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "base/text.h"
+
 namespace bundle::cloud {
 namespace {
 
@@ -17,23 +19,6 @@ std::string number(double value, int digits = 1) {
   char text[64];
   std::snprintf(text, sizeof text, "%.*f", digits, value);
   return text;
-}
-
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '&')
-      out += "&amp;";
-    else if (c == '<')
-      out += "&lt;";
-    else if (c == '>')
-      out += "&gt;";
-    else if (c == '"')
-      out += "&quot;";
-    else
-      out += c;
-  }
-  return out;
 }
 
 /// From values to the picture's coordinates.
@@ -65,7 +50,7 @@ std::string line(const SimulationResult& result, const Scale& scale, const char*
 
 std::string label(double x, double y, const char* anchor, const std::string& text) {
   return "<text x=\"" + number(x) + "\" y=\"" + number(y) + "\" text-anchor=\"" + anchor + "\">" +
-         escaped(text) + "</text>\n";
+         escape_markup(text) + "</text>\n";
 }
 
 std::string title_of(const SimulationResult& result) {
@@ -77,7 +62,7 @@ std::string title_of(const SimulationResult& result) {
 std::string row(const std::vector<std::string>& cells, const char* kind) {
   std::string text = "<tr>";
   for (const std::string& cell : cells) {
-    text += "<" + std::string(kind) + ">" + escaped(cell) + "</" + kind + ">";
+    text += "<" + std::string(kind) + ">" + escape_markup(cell) + "</" + kind + ">";
   }
   return text + "</tr>\n";
 }
@@ -121,8 +106,8 @@ std::string html_report(const Recommendation& found, double price) {
       "table{border-collapse:collapse}td,th{padding:.2em .7em;border-bottom:1px solid #ddd;"
       "text-align:right}td:first-child,th:first-child{text-align:left}pre{background:#f4f4f4;"
       "padding:1em}</style>\n<h1>Simulated deployment</h1>\n<p>" +
-      escaped(found.verdict) + "</p>\n";
-  if (found.best) html += "<pre>" + escaped(scaler_settings(*found.best)) + "</pre>\n";
+      escape_markup(found.verdict) + "</p>\n";
+  if (found.best) html += "<pre>" + escape_markup(scaler_settings(*found.best)) + "</pre>\n";
   html += "<table>" + row({"policy", "min", "max", "target", "within objective", "replica-hours",
                            "cost", "changes", "TTFT p99", "TPOT p99"},
                           "th");

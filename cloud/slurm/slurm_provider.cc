@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "cloud/slurm/job.h"
+#include "cloud/status.h"
 #include "cloud/systemd/fleet.h"
 
 namespace bundle::cloud {
@@ -340,16 +341,7 @@ class SlurmProvider final : public Provider {
 
   static Result<DeploymentStatus> describe(const Cluster& cluster, const History& history) {
     const DeploymentSpec& spec = history.current().spec;
-    DeploymentStatus status;
-    status.name = spec.name;
-    status.target = "slurm";
-    status.bundle = spec.bundle;
-    status.digest = spec.digest;
-    status.revision = history.number();
-    if (const Json* model = spec.launch.if_contains("name"); model && model->is_string()) {
-      status.model = std::string(model->get_string());
-    }
-    for (const Revision& revision : history.revisions) status.revisions.push_back(revision.number);
+    DeploymentStatus status = status_of(history);
     BUNDLE_TRY(const auto jobs, queued_jobs(cluster.host(), spec.name));
     std::size_t ready = 0;
     for (int i = 0; i < replica_count(spec); ++i) {
@@ -367,16 +359,9 @@ class SlurmProvider final : public Provider {
       status.replicas.push_back(std::move(one));
     }
     status.ready = ready > 0;
-    status.state = ready == status.replicas.size() ? "running"
-                   : ready > 0                     ? "degraded"
-                   : jobs.empty()                  ? "stopped"
-                                                   : "starting";
+    status.state = jobs.empty() ? "stopped" : state_of(ready, status.replicas.size());
     if (!status.ready) status.message = status.replicas.front().message;
-    if (history.pending) {
-      status.message =
-          "revision " + std::to_string(history.number()) +
-          " was not applied to its end; run 'bundle deploy' again, or 'bundle rollback'";
-    }
+    tell_pending(history, status);
     return status;
   }
 

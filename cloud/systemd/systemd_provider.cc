@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "cloud/render_only.h"
+#include "cloud/status.h"
 #include "cloud/systemd/fleet.h"
 #include "cloud/systemd/host_units.h"
 #include "cloud/systemd/units.h"
@@ -21,11 +22,6 @@ std::string url_of(const DeploymentSpec& spec, const Host& host, std::uint16_t p
   std::string address = own ? spec.host : host.address();
   if (address.find(':') != std::string::npos) address = "[" + address + "]";
   return "http://" + address + ":" + std::to_string(port);
-}
-
-std::string model_name(const DeploymentSpec& spec) {
-  const Json* name = spec.launch.if_contains("name");
-  return name != nullptr && name->is_string() ? std::string(name->get_string()) : "";
 }
 
 /// Replaces the units of one revision by those of another, a replica at a time, so that with
@@ -331,14 +327,7 @@ class SystemdProvider final : public Provider {
 
   static Result<DeploymentStatus> describe(const Fleet& fleet, const History& history) {
     const DeploymentSpec& spec = history.current().spec;
-    DeploymentStatus status;
-    status.name = spec.name;
-    status.target = spec.target;
-    status.bundle = spec.bundle;
-    status.digest = spec.digest;
-    status.model = model_name(spec);
-    status.revision = history.number();
-    for (const Revision& revision : history.revisions) status.revisions.push_back(revision.number);
+    DeploymentStatus status = status_of(history);
     std::size_t ready = 0;
     for (const UnitReplica& replica : place_replicas(spec, fleet.size())) {
       const Host& host = fleet.host(replica.host);
@@ -372,11 +361,7 @@ class SystemdProvider final : public Provider {
     for (const ReplicaStatus& replica : status.replicas) {
       if (replica.state == "activating" && ready == 0) status.state = "starting";
     }
-    if (history.pending) {
-      status.message =
-          "revision " + std::to_string(history.number()) +
-          " was not applied to its end; run 'bundle deploy' again, or 'bundle rollback'";
-    }
+    tell_pending(history, status);
   }
 
   std::string name_;
