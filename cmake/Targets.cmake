@@ -1,19 +1,27 @@
-# bundle_library(NAME SOURCES a.cc … LINKS base …)
+# bundle_library(NAME SOURCES a.cc … LINKS base … [PRECOMPILED set])
 #   The static library of one folder. LINKS names what its sources may use and nothing else does:
 #   links are private, so an arrow that is missing here fails to link.
 function(bundle_library NAME)
-  cmake_parse_arguments(ARG "" "" "SOURCES;LINKS" ${ARGN})
+  cmake_parse_arguments(ARG "" "PRECOMPILED" "SOURCES;LINKS" ${ARGN})
   add_library(${NAME} STATIC ${ARG_SOURCES})
   target_include_directories(${NAME} PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(${NAME} PRIVATE ${ARG_LINKS})
+  if(NOT ARG_PRECOMPILED)
+    set(ARG_PRECOMPILED precompiled_library)
+  endif()
+  bundle_use_precompiled(${NAME} ${ARG_PRECOMPILED})
 endfunction()
 
-# bundle_program(NAME SOURCES a.cc … LINKS …): an executable in build/<preset>/bin.
+# bundle_program(NAME SOURCES a.cc … LINKS … [PRECOMPILED set]): an executable in build/<preset>/bin.
 function(bundle_program NAME)
-  cmake_parse_arguments(ARG "" "" "SOURCES;LINKS" ${ARGN})
+  cmake_parse_arguments(ARG "" "PRECOMPILED" "SOURCES;LINKS" ${ARGN})
   add_executable(${NAME} ${ARG_SOURCES})
   target_include_directories(${NAME} PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(${NAME} PRIVATE ${ARG_LINKS})
+  if(NOT ARG_PRECOMPILED)
+    set(ARG_PRECOMPILED precompiled_program)
+  endif()
+  bundle_use_precompiled(${NAME} ${ARG_PRECOMPILED})
 endfunction()
 
 # bundle_test(NAME SOURCES a_test.cc … LINKS … [LABELS unit])
@@ -27,7 +35,7 @@ function(bundle_test NAME)
     set(ARG_LABELS unit)
   endif()
   bundle_program(${NAME} SOURCES ${ARG_SOURCES} LINKS ${ARG_LINKS} GTest::gtest GTest::gmock
-                 GTest::gtest_main)
+                 GTest::gtest_main PRECOMPILED precompiled_test)
   set_target_properties(${NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   target_compile_definitions(${NAME} PRIVATE BUNDLE_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
                                              BUNDLE_BINARY_DIR="${PROJECT_BINARY_DIR}")
