@@ -12,6 +12,7 @@
 #include "runtime/engine/engine.h"
 #include "runtime/format/checkpoint.h"
 #include "runtime/kernels/cpu_device.h"
+#include "runtime/sizing/weight_parts.h"
 
 namespace bundle::cli {
 namespace {
@@ -134,17 +135,6 @@ double decode_rate(const std::vector<Timeline>& timelines) {
   return last > first ? static_cast<double>(tokens) / (last - first) : 0;
 }
 
-/// Bytes of weights that one decoded token must read: all but an input embedding that is looked up
-/// by row (a tied one is read whole, as the output head).
-std::uint64_t decode_bytes(const format::Checkpoint& checkpoint, bool tied) {
-  std::uint64_t bytes = checkpoint.weight_bytes();
-  if (const auto* embedding = format::find_optional_tensor(checkpoint, "model.embed_tokens.weight");
-      embedding != nullptr && !tied) {
-    bytes -= embedding->data.size();
-  }
-  return bytes;
-}
-
 std::uint64_t peak_resident_bytes() {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
@@ -190,9 +180,9 @@ Result<Json> run_bench(const format::ModelSource& source, const BenchOptions& op
   Measurements found;
   BUNDLE_CHECK(measure(*bench->engine, options, progress, found));
   bandwidth = std::max(bandwidth, read_bandwidth_gb_s(threads, 3));
-  const std::uint64_t bytes =
-      decode_bytes(bench->checkpoint, bench->engine->config().tied_embeddings);
-  const double bound = bandwidth * 1e9 / static_cast<double>(bytes);
+  const format::ModelConfig& config = bench->engine->config();
+  const double bound = bandwidth * 1e9 /
+                       sizing::token_bytes(sizing::stored_parts(bench->checkpoint, config), config);
   const double decode = median(found.decode);
   return Json(JsonObject{{"architecture", bench->engine->config().architecture},
                          {"device", std::string(bench->device->name())},

@@ -175,26 +175,12 @@ class Probe {
   std::vector<std::int32_t> table_;
 };
 
-/// Of a part's bytes, what one token reads: of the experts, only those that it is sent to.
-double share_read(const format::ModelConfig& config, sizing::Role role) {
-  if (role != sizing::Role::kExpert || !config.moe) return 1;
-  return static_cast<double>(config.moe->num_experts_per_token) /
-         static_cast<double>(config.moe->num_experts);
-}
-
-/// Bytes that one token reads: every weight but an embedding that is looked up and the experts
-/// that are not chosen, and the cache.
+/// Bytes that one token reads: of weights, and the cache.
 double bytes_a_token(const sizing::SizedModel& model, const HereQuestion& question) {
-  double bytes = 0;
-  for (const sizing::WeightPart& part : model.parts) {
-    const bool looked_up =
-        part.role == sizing::Role::kEmbedding && !model.shape.config.tied_embeddings;
-    if (part.prediction || looked_up) continue;
-    bytes += static_cast<double>(part.bytes) * share_read(model.shape.config, part.role);
-  }
   const std::int64_t context = question.input_tokens + question.output_tokens / 2;
-  return bytes + static_cast<double>(sizing::rank_kv_bytes(model.shape, sizing::Layout{},
-                                                           sizing::KvType{"f16", 2}, context));
+  return sizing::token_bytes(model.parts, model.shape.config) +
+         static_cast<double>(sizing::rank_kv_bytes(model.shape, sizing::Layout{},
+                                                   sizing::KvType{"f16", 2}, context));
 }
 
 }  // namespace

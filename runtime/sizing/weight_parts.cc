@@ -62,6 +62,19 @@ std::uint64_t total_bytes(const std::vector<WeightPart>& parts, bool prediction)
   return bytes;
 }
 
+double token_bytes(const std::vector<WeightPart>& parts, const format::ModelConfig& config) {
+  const double chosen = config.moe ? static_cast<double>(config.moe->num_experts_per_token) /
+                                         static_cast<double>(config.moe->num_experts)
+                                   : 1;
+  double bytes = 0;
+  for (const WeightPart& part : parts) {
+    const bool looked_up = part.role == Role::kEmbedding && !config.tied_embeddings;
+    if (part.prediction || looked_up) continue;
+    bytes += static_cast<double>(part.bytes) * (part.role == Role::kExpert ? chosen : 1);
+  }
+  return bytes;
+}
+
 std::uint64_t rank_bytes(const std::vector<WeightPart>& parts, const ModelShape& shape,
                          const Layout& layout) {
   std::vector<std::uint64_t> stages(static_cast<std::size_t>(layout.pp), 0);

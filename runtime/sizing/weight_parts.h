@@ -58,6 +58,11 @@ std::map<std::string_view, StoredTotal> totals_by_type(const std::vector<WeightP
 /// Of all parts; `prediction` counts the MTP layers too.
 std::uint64_t total_bytes(const std::vector<WeightPart>& parts, bool prediction);
 
+/// Bytes that one token reads: all parts that serve without speculation, but an input embedding
+/// that is looked up by row (a tied one is read whole, as the output head) and, of the experts,
+/// only as many as a token is sent to.
+double token_bytes(const std::vector<WeightPart>& parts, const format::ModelConfig& config);
+
 /// Bytes on the rank that holds the most, of the parts that serve without speculation.
 std::uint64_t rank_bytes(const std::vector<WeightPart>& parts, const ModelShape& shape,
                          const Layout& layout);

@@ -33,6 +33,22 @@ TEST(PredictedParts, OfDeepseekR1AreThePublishedTensors) {
   EXPECT_EQ(total_bytes(parts_named("deepseek-r1"), false), 673150611808u);
 }
 
+TEST(TokenBytes, CountChosenExpertsAndNoRowsThatAreLookedUp) {
+  const ModelShape shape = shape_named("deepseek-r1");
+  double others = 0;
+  double experts = 0;
+  for (const WeightPart& part : parts_named("deepseek-r1")) {
+    if (part.prediction || part.role == Role::kEmbedding) continue;
+    (part.role == Role::kExpert ? experts : others) += static_cast<double>(part.bytes);
+  }
+  EXPECT_DOUBLE_EQ(token_bytes(parts_named("deepseek-r1"), shape.config),
+                   others + experts * 8 / 256);
+  // Tied: the embedding is the output matrix.
+  const auto small = parts_named("smollm2-135m");
+  EXPECT_DOUBLE_EQ(token_bytes(small, shape_named("smollm2-135m").config),
+                   static_cast<double>(total_bytes(small, false)));
+}
+
 /// Every model whose publisher gives an exact count, and every checkpoint whose bytes are known.
 TEST(PredictedParts, EqualEveryExactFigureOfTheCatalogue) {
   int counts = 0;
