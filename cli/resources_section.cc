@@ -84,7 +84,10 @@ Result<std::string> with_resources(const std::string& text, const JsonObject& re
 Status write_resources(const std::string& file, const JsonObject& resources) {
   BUNDLE_TRY(const std::string text, read_file(file, 1u << 20));
   BUNDLE_TRY(const std::string changed, with_resources(text, resources, file));
-  return write_file_atomic(file, changed);
+  // A link goes on pointing at what it pointed at.
+  std::error_code none;
+  const Path target = std::filesystem::canonical(file, none);
+  return write_file_atomic(none ? Path(file) : target, changed);
 }
 
 }  // namespace bundle::cli

@@ -73,7 +73,22 @@ Status write_results(const SizeArguments& arguments, const SizeRun& run, Outcome
   }
   BUNDLE_CHECK(write_resources(arguments.write, plan_resources(run, run.answer.plans.front())));
   outcome.text += "\nThe resources are in " + arguments.write + ".\n";
+  const std::int64_t copies = run.answer.plans.front().copies;
+  if (copies > 1) {
+    outcome.text += "They are those of one copy; deploy " + std::to_string(copies) +
+                    " of them (replicas: " + std::to_string(copies) + ").\n";
+  }
   return {};
+}
+
+/// Options that have no meaning beside --here, and would silently do nothing.
+Status check_here(const SizeArguments& arguments) {
+  const bool plans = !arguments.chart.empty() || !arguments.write.empty() || arguments.explain ||
+                     !arguments.variations.empty();
+  if (!arguments.here || !plans) return {};
+  return Error{ErrorCode::kUsage,
+               "--chart, --write, --explain and --what-if are of plans, and --here makes none",
+               "--here", "Leave one of them out."};
 }
 
 /// Told before anything is counted: a chart under another ending would open nowhere.
@@ -85,6 +100,7 @@ Status check_chart(const std::string& file) {
 
 Result<Outcome> size(SizeArguments arguments) {
   BUNDLE_CHECK(check_chart(arguments.chart));
+  BUNDLE_CHECK(check_here(arguments));
   for (const auto& [name, text] : arguments.settings) {
     BUNDLE_CHECK(set_size_option(arguments.options, name, text));
   }

@@ -90,7 +90,7 @@ Json speed_document(const sizing::Plan& plan) {
   const sizing::Served& served = plan.served;
   const auto copies = static_cast<double>(plan.copies);
   return JsonObject{{"tpot_ms", milliseconds(served.tpot)},
-                    {"tpot_low_ms", milliseconds(served.tpot / sizing::kErrorFactor)},
+                    {"tpot_low_ms", milliseconds(sizing::likely_tpot(served))},
                     {"tpot_high_ms", milliseconds(served.tpot * sizing::kErrorFactor)},
                     {"tpot_bound_ms", milliseconds(served.tpot_bound)},
                     {"ttft_ms", milliseconds(served.ttft)},
@@ -119,14 +119,20 @@ Json price_document(const sizing::Plan& plan) {
   return price;
 }
 
+/// Machines that one copy spans.
+std::int64_t nodes_of(const sizing::Plan& plan) {
+  const std::int64_t each =
+      plan.machine != nullptr ? plan.machine->gpu_count : plan.gpu->most_per_node;
+  return (plan.layout.gpus() + each - 1) / each;
+}
+
 Json plan_document(const SizeRun& run, const sizing::Plan& plan) {
   const auto context = static_cast<double>(run.objectives.context);
   return JsonObject{{"gpu", plan.gpu->id},
                     {"gpu_name", plan.gpu->name},
                     {"gpus", plan.gpus()},
                     {"copies", plan.copies},
-                    {"nodes_per_copy",
-                     (plan.layout.gpus() + plan.gpu->most_per_node - 1) / plan.gpu->most_per_node},
+                    {"nodes_per_copy", nodes_of(plan)},
                     {"layout",
                      {{"tp", plan.layout.tp},
                       {"pp", plan.layout.pp},
@@ -209,6 +215,11 @@ std::string unmet_line(const sizing::Unmet& unmet) {
     return fmt::format("memory: the nearest lacks {:.1f} GiB a GPU, {:.0f} % ({})", best - asked,
                        100 * (best - asked) / std::max(asked, 1e-9), unmet.by);
   }
+  if (unmet.objective == "machines") {
+    return best <= 0 ? fmt::format("machines: none is offered as asked ({})", unmet.by)
+                     : fmt::format("machines: {:g} GPUs are needed, {:g} are there ({})", asked,
+                                   best, unmet.by);
+  }
   if (unmet.objective == "budget") {
     if (std::isinf(best)) {
       return fmt::format("--budget {:g}: what else fits has no known price ({})", asked, unmet.by);
@@ -235,8 +246,9 @@ JsonObject plan_resources(const SizeRun& run, const sizing::Plan& plan) {
   };
   // The host holds what one GPU loads at a time, and the page cache of the weights if it can.
   const double host = std::max(static_cast<double>(bytes) * 0.25, 8 * kGiB);
-  return JsonObject{{"gpu", std::min(plan.layout.gpus(), plan.gpu->most_per_node)},
+  return JsonObject{{"gpu", plan.layout.gpus() / nodes_of(plan)},
                     {"gpu_type", plan.gpu->id},
+                    {"nodes", nodes_of(plan)},
                     {"memory", whole_gib(host)},
                     {"disk", whole_gib(static_cast<double>(bytes) * 1.1)}};
 }

@@ -159,6 +159,13 @@ Result<Outcome> size_here(const std::string& reference, const SizeOptions& optio
   question.threads = threads;
   question.input_tokens = options.input_tokens.value_or(kPrompt);
   question.output_tokens = options.output_tokens.value_or(kAnswer);
+  if (question.input_tokens + question.output_tokens > most) {
+    return Error{ErrorCode::kUsage,
+                 fmt::format("prompt and answer are {} tokens, more than the {} that the model was "
+                             "made for",
+                             question.input_tokens + question.output_tokens, most),
+                 "--input-tokens", "Ask for fewer."};
+  }
   BUNDLE_TRY(const HereSpeed speed, measure(input, reference, question));
   const LocalGpus local = local_gpus();
   Outcome outcome;

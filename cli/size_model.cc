@@ -37,6 +37,27 @@ Result<SizeInput> from_config(const Json& config, const std::string& name) {
   return input;
 }
 
+std::uint64_t elements_of(const std::vector<sizing::WeightPart>& parts) {
+  std::uint64_t elements = 0;
+  for (const sizing::WeightPart& part : parts) elements += part.prediction ? 0 : part.elements;
+  return elements;
+}
+
+/// Refuses files that hold much less than the configuration describes: another model's, or a part.
+Status check_complete(const sizing::SizedModel& model, const std::string& where) {
+  sizing::ModelShape plain = model.shape;
+  plain.format = {};
+  const auto predicted = sizing::predicted_parts(plain);
+  if (!predicted) return {};
+  const std::uint64_t here = elements_of(model.parts);
+  const std::uint64_t all = elements_of(*predicted);
+  if (static_cast<double>(here) >= 0.95 * static_cast<double>(all)) return {};
+  return bad_input("its files hold " + std::to_string(here) + " parameters of the " +
+                       std::to_string(all) + " that its configuration describes",
+                   model.shape.name + " (" + where + ")",
+                   "Are all shards and their index here, and of this model?");
+}
+
 /// Tensors that are here, and the configuration beside them.
 Result<SizeInput> from_weights(format::ModelSource source, const std::string& name,
                                const std::string& kind) {
@@ -61,6 +82,7 @@ Result<SizeInput> from_weights(format::ModelSource source, const std::string& na
   }
   input.model.parts = sizing::stored_parts(checkpoint, input.model.shape.config);
   if (!shape) name_format(input.model);
+  BUNDLE_CHECK(check_complete(input.model, kind));
   input.context_length = input.model.shape.config.max_positions;
   return input;
 }

@@ -36,7 +36,6 @@ sizing::Load load_of(const SizeOptions& options, std::int64_t context) {
   sizing::Load load;
   load.rate = options.rate.value_or(0);
   load.concurrency = options.concurrency.value_or(load.rate > 0 ? 0 : kUsers);
-  if (options.concurrency) load.rate = 0;
   const std::int64_t half = std::max<std::int64_t>(1, context / 2);
   load.input_tokens =
       static_cast<double>(options.input_tokens.value_or(std::min(kPromptTokens, half)));
@@ -105,6 +104,10 @@ Status choose_kv_types(const SizeOptions& options, SizeRun& run) {
 }
 
 Status choose_objectives(const SizeInput& input, const SizeOptions& options, SizeRun& run) {
+  if (options.rate && options.concurrency) {
+    return Error{ErrorCode::kUsage, "--rate and --concurrency say the load twice", "--rate",
+                 "Give one of them."};
+  }
   sizing::Objectives& objectives = run.objectives;
   BUNDLE_TRY(objectives.context, context_of(input, options));
   objectives.load = load_of(options, objectives.context);

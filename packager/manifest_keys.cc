@@ -112,8 +112,10 @@ constexpr ManifestKey kKeys[] = {
   {"resources", kSection, "What a deployment asks its target for.", ""},
   {"resources.cpu", kReal, "Processor cores.", "", 0, 4096},
   {"resources.memory", kQuantity, "Memory.", ""},
-  {"resources.gpu", kWhole, "Number of GPUs.", "0", 0, 1024},
+  {"resources.gpu", kWhole, "Number of GPUs of each machine.", "0", 0, 1024},
   {"resources.gpu_type", kText, "Kind of GPU, by a name of `bundle catalog list`.", ""},
+  {"resources.nodes", kWhole, "Machines that one copy spans, with `resources.gpu` GPUs each.", "1",
+   1, 256},
   {"resources.disk", kQuantity, "Space for the bundle.", ""},
 
   {"scaling", kSection, "How many copies a deployment runs.", ""},

@@ -92,7 +92,7 @@ std::string best_text(const SizeRun& run, const sizing::Plan& plan) {
   text += fmt::format(
       "  speed      {:.1f} ms a token (likely {:.1f} to {:.1f}; never under {:.1f}), first after "
       "{:.0f} ms\n",
-      served.tpot * 1e3, served.tpot * 1e3 / sizing::kErrorFactor,
+      served.tpot * 1e3, sizing::likely_tpot(served) * 1e3,
       served.tpot * 1e3 * sizing::kErrorFactor, served.tpot_bound * 1e3, served.ttft * 1e3);
   text += fmt::format(
       "             {:.0f} tokens/s for a user, {:.0f} for all; {:.0f} users at most at these "

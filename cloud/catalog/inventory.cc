@@ -1,10 +1,15 @@
 // What somebody owns, as machines.
+#include <algorithm>
+
+#include "base/text.h"
 #include "cloud/catalog/catalog.h"
 
 namespace bundle::catalog {
 namespace {
 
 constexpr std::int64_t kMostHosts = 100000;
+constexpr double kMostFigure = 1e9;
+constexpr std::size_t kMostNames = 64;  // bytes of joined names
 
 Result<sizing::MachineSpec> read_host(const Json& host, const Catalog& catalog,
                                       const std::string& at) {
@@ -22,9 +27,43 @@ Result<sizing::MachineSpec> read_host(const Json& host, const Catalog& catalog,
     return bad_input("'gpus' or 'count' is out of range", at);
   }
   BUNDLE_TRY(machine.network_gbit_s, get_double_or(host, "network_gbps", 0, at));
-  BUNDLE_TRY(const double cost, get_double_or(host, "usd_per_hour", -1, at));
-  if (cost >= 0) machine.usd_per_hour = cost;
+  if (find(host, "usd_per_hour") != nullptr) {
+    BUNDLE_TRY(machine.usd_per_hour, get_double_or(host, "usd_per_hour", 0, at));
+  }
+  const double cost = machine.usd_per_hour.value_or(0);
+  if (!(machine.network_gbit_s >= 0 && machine.network_gbit_s <= kMostFigure) ||
+      !(cost >= 0 && cost <= kMostFigure)) {
+    return bad_input("'network_gbps' or 'usd_per_hour' is out of range", at);
+  }
   return machine;
+}
+
+Status check_keys(const Json& host, const std::string& at) {
+  static const std::vector<std::string> known = {"name",  "gpu",          "gpus",
+                                                 "count", "network_gbps", "usd_per_hour"};
+  if (!host.is_object()) return bad_input("a host is a map", at);
+  for (const auto& [key, value] : host.get_object()) {
+    if (std::find(known.begin(), known.end(), key) != known.end()) continue;
+    const std::string near = nearest(key, known);
+    return bad_input("unknown key '" + std::string(key) + "'", at,
+                     near.empty() ? "Known: name, gpu, gpus, count, network_gbps, usd_per_hour."
+                                  : "Did you mean '" + near + "'?");
+  }
+  return {};
+}
+
+/// Hosts that are alike count together: a copy may span them.
+void join(std::vector<sizing::MachineSpec>& machines, sizing::MachineSpec host) {
+  for (sizing::MachineSpec& other : machines) {
+    if (other.gpu != host.gpu || other.gpu_count != host.gpu_count ||
+        other.network_gbit_s != host.network_gbit_s || other.usd_per_hour != host.usd_per_hour) {
+      continue;
+    }
+    other.machines += host.machines;
+    if (other.type != host.type && other.type.size() < kMostNames) other.type += ", " + host.type;
+    return;
+  }
+  machines.push_back(std::move(host));
 }
 
 }  // namespace
@@ -39,10 +78,12 @@ Result<std::vector<sizing::MachineSpec>> read_inventory(const Json& document,
                      "'network_gbps' and 'usd_per_hour'.");
   }
   std::vector<sizing::MachineSpec> machines;
+  std::size_t index = 0;
   for (const Json& host : hosts->get_array()) {
-    const std::string at = std::string(where) + ": hosts[" + std::to_string(machines.size()) + "]";
+    const std::string at = std::string(where) + ": hosts[" + std::to_string(index++) + "]";
+    BUNDLE_CHECK(check_keys(host, at));
     BUNDLE_TRY(sizing::MachineSpec machine, read_host(host, catalog, at));
-    machines.push_back(std::move(machine));
+    join(machines, std::move(machine));
   }
   return machines;
 }

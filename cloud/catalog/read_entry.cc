@@ -1,7 +1,10 @@
 #include "cloud/catalog/read_entry.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
+
+#include "base/text.h"
 
 namespace bundle::catalog {
 namespace {
@@ -17,10 +20,10 @@ double pcie_gb_s(double generation) {
   return 16 * std::pow(2, generation - 3);
 }
 
-/// A number of 0 … 1e9; `fallback` when it is absent, null, or a word ("unknown").
+/// A number of 0 … 1e9; `fallback` when it is absent or null.
 Result<double> number(const Json& entry, const char* key, double fallback, const std::string& at) {
   const Json* value = find(entry, key);
-  if (value == nullptr || value->is_null() || value->is_string()) return fallback;
+  if (value == nullptr || value->is_null()) return fallback;
   BUNDLE_TRY(const double found, get_double_or(entry, key, fallback, at));
   if (!(found >= 0 && found <= kMost)) {
     return bad_input("'" + std::string(key) + "' is out of range", at);
@@ -41,6 +44,14 @@ std::vector<std::string> texts(const Json& entry, const char* key) {
     if (item.is_string()) list.emplace_back(item.get_string());
   }
   return list;
+}
+
+/// Names end on terminals.
+Status check_printable(std::string_view name, const std::string& at) {
+  const bool plain =
+      std::none_of(name.begin(), name.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+  if (plain && is_valid_utf8(name)) return {};
+  return bad_input("a name has control characters", at);
 }
 
 /// "9.0"; other vendors name their architectures otherwise: 0.
@@ -87,10 +98,11 @@ Result<sizing::GpuSpec> read_gpu(const std::string& id, const Json& entry, std::
   BUNDLE_TRY(gpu.vendor, get_string(entry, "vendor", at));
   gpu.compute_capability = capability(entry);
   BUNDLE_TRY(gpu.memory_gb, number(entry, "memory_gb", 0, at));
+  BUNDLE_CHECK(check_printable(gpu.name, at));
   BUNDLE_TRY(gpu.usable_gib, number(entry, "memory_gib_usable", 0, at));
   BUNDLE_TRY(gpu.bandwidth_gb_s, number(entry, "memory_bandwidth_gb_s", 0, at));
-  if (gpu.memory_gb <= 0 || gpu.bandwidth_gb_s <= 0) {
-    return bad_input("'memory_gb' and 'memory_bandwidth_gb_s' must be there", at);
+  if (gpu.memory_gb < 1 || gpu.bandwidth_gb_s < 1) {
+    return bad_input("'memory_gb' and 'memory_bandwidth_gb_s' must be there, at least 1", at);
   }
   gpu.usable_estimated = gpu.usable_gib <= 0;
   if (gpu.usable_estimated) gpu.usable_gib = gpu.memory_gb * kGibPerGb;
@@ -108,10 +120,14 @@ Result<std::optional<sizing::MachineSpec>> read_machine(const Json& entry, const
   BUNDLE_TRY(machine.provider, get_string(entry, "provider", at));
   BUNDLE_TRY(machine.type, get_string(entry, "instance_type", at));
   BUNDLE_TRY(machine.gpu, get_string(entry, "gpu", at));
+  BUNDLE_CHECK(check_printable(machine.provider + machine.type, at));
   BUNDLE_TRY(const double count, number(entry, "gpu_count", 0, at));
   if (count != std::floor(count) || count < 1) return std::optional<sizing::MachineSpec>();
   machine.gpu_count = static_cast<std::int64_t>(count);
-  BUNDLE_TRY(machine.network_gbit_s, number(entry, "network_gbps", 0, at));
+  // "up to 25" promises nothing: not known.
+  if (const Json* network = find(entry, "network_gbps"); network && !network->is_string()) {
+    BUNDLE_TRY(machine.network_gbit_s, number(entry, "network_gbps", 0, at));
+  }
   BUNDLE_TRY(machine.usd_per_hour, price(entry, "on_demand_usd_per_hour", at));
   BUNDLE_TRY(machine.spot_usd_per_hour, price(entry, "spot_usd_per_hour", at));
   BUNDLE_TRY(machine.region, get_string_or(entry, "price_region", "", at));

@@ -1,9 +1,11 @@
 #include "runtime/sizing/search.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <fmt/format.h>
 #include <limits>
+#include <set>
 
 namespace bundle::sizing {
 namespace {
@@ -11,12 +13,17 @@ namespace {
 constexpr double kLeastCapability = 8.0;  // BF16 products
 constexpr double kFp8Capability = 8.9;
 constexpr double kFp4Capability = 10.0;
+/// The runtime carries code for these beside PTX of 8.0, which every newer GPU can run, but which
+/// knows no FP8.
+constexpr double kOwnCode[] = {8.0, 8.9, 9.0, 10.0};
 constexpr std::int64_t kMostCopies = 4096;
+constexpr std::int64_t kLargeNode = 8;  // GPUs of a machine whose network is built for models
 constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
 
-/// Layouts of one copy that are worth a look on a GPU.
+/// Layouts of one copy that are worth a look on a GPU, of which machines hold `node_sizes`.
 std::vector<Layout> layouts_on(const GpuSpec& gpu, const ModelShape& shape,
-                               const Objectives& objectives) {
+                               const Objectives& objectives,
+                               const std::set<std::int64_t>& node_sizes) {
   if (objectives.layout) return {*objectives.layout};
   std::vector<Layout> layouts;
   const bool sparse = shape.config.moe.has_value();
@@ -26,9 +33,15 @@ std::vector<Layout> layouts_on(const GpuSpec& gpu, const ModelShape& shape,
     if (tp > 1 && (sparse || shape.config.mla)) layouts.push_back({tp, pp, sparse ? tp : 1, tp});
   };
   for (std::int64_t tp = 1; tp <= in_node; tp *= 2) add(tp, 1);
+  // Ranks of one layer leave a machine where a fast link does, or where experts are spread over
+  // machines that are made for it; else whole layers are divided.
+  const bool wide = gpu.link_domain > in_node || (sparse && in_node >= kLargeNode);
   for (std::int64_t nodes = 2; nodes <= objectives.most_nodes; nodes *= 2) {
     add(in_node, nodes);
-    if (sparse || gpu.link_domain > in_node) add(in_node * nodes, 1);
+    if (wide) add(in_node * nodes, 1);
+    for (const std::int64_t size : node_sizes) {
+      if (size < in_node && std::has_single_bit(static_cast<std::uint64_t>(size))) add(size, nodes);
+    }
   }
   return layouts;
 }
@@ -104,7 +117,7 @@ class Search {
               "no machine with it is offered there"});
       return;
     }
-    for (const Layout& layout : layouts_on(gpu, model.shape, objectives_)) {
+    for (const Layout& layout : layouts_on(gpu, model.shape, objectives_, node_sizes(gpu))) {
       if (!check_layout(model.shape, layout)) continue;
       for (const KvType& kv : objectives_.kv_types) look(model, gpu, layout, kv);
     }
@@ -140,14 +153,46 @@ class Search {
     });
   }
 
+  /// GPUs of machines that stages of a copy may be divided over: own ones of any size, rented ones
+  /// from half a node on.
+  std::set<std::int64_t> node_sizes(const GpuSpec& gpu) const {
+    std::set<std::int64_t> sizes;
+    for (const MachineSpec& machine : machines_) {
+      if (machine.gpu != gpu.id || !wanted(machine)) continue;
+      const bool large = machine.gpu_count >= kLargeNode / 2;
+      if (large || machine.provider == "on-prem") sizes.insert(machine.gpu_count);
+    }
+    return sizes;
+  }
+
+  /// Whether some machine, as many as there are, holds one copy.
+  bool holds_one(const GpuSpec& gpu, const Layout& layout) const {
+    if (machines_.empty()) return true;
+    return std::any_of(machines_.begin(), machines_.end(), [&](const MachineSpec& machine) {
+      return machine.gpu == gpu.id && wanted(machine) && machine_count(machine, gpu, layout, 1) > 0;
+    });
+  }
+
+  /// machines_for, but none where a copy would span more machines than asked for, or rented ones
+  /// whose network nobody states.
+  std::int64_t machine_count(const MachineSpec& machine, const GpuSpec& gpu, const Layout& layout,
+                             std::int64_t copies) const {
+    const std::int64_t count = machines_for(machine, gpu, layout, copies);
+    if (layout.gpus() <= machine.gpu_count) return count;
+    if (layout.gpus() / machine.gpu_count > objectives_.most_nodes) return 0;
+    const bool linked = gpu.link_domain >= layout.gpus();
+    return linked || machine.network_gbit_s > 0 || machine.provider == "on-prem" ? count : 0;
+  }
+
+  /// The network is that of the slowest machine whose network is known.
   Fabric fabric(const GpuSpec& gpu) const {
     double network = 0;
     for (const MachineSpec& machine : machines_) {
-      if (machine.gpu != gpu.id || !wanted(machine) || machine.gpu_count < 1) continue;
-      network =
-          std::max(network, machine.network_gbit_s / 8 / static_cast<double>(machine.gpu_count));
+      if (machine.gpu != gpu.id || !wanted(machine) || machine.network_gbit_s <= 0) continue;
+      const double each = machine.network_gbit_s / 8 / static_cast<double>(machine.gpu_count);
+      network = network > 0 ? std::min(network, each) : each;
     }
-    constexpr double kUnknownNetwork = 12.5;  // 100 Gbit/s a GPU
+    constexpr double kUnknownNetwork = 12.5;  // 100 Gbit/s a GPU, of own machines
     return {gpu.link_gb_s, network > 0 ? network : kUnknownNetwork, gpu.link_domain,
             gpu.has_nvlink};
   }
@@ -161,8 +206,13 @@ class Search {
     plan.layout = layout;
     plan.memory = rank_memory(model.parts, model.shape, layout, gpu.usable_gib, profile_);
     plan.kv_tokens = kv_tokens(plan.memory, model.shape, layout, kv, objectives_.context);
+    const bool held = holds_one(gpu, layout);
     if (plan.kv_tokens < objectives_.context * layout.dp) {
-      refuse_memory(model, plan);
+      refuse_memory(model, plan, held);
+      return;
+    }
+    if (!held) {
+      refuse_machine(plan);
       return;
     }
     Replica replica{rank_work(*work_, model.shape, layout, kv, objectives_.context), gpu,
@@ -170,7 +220,8 @@ class Search {
     spread(plan, replica);
   }
 
-  void refuse_memory(const SizedModel& model, const Plan& plan) {
+  /// `held`: there are machines for it, so that memory is what it lacks.
+  void refuse_memory(const SizedModel& model, const Plan& plan, bool held) {
     const auto one = static_cast<std::int64_t>(
         rank_kv_bytes(model.shape, plan.layout, plan.kv, objectives_.context));
     const std::int64_t missing = one - plan.memory.left;
@@ -182,14 +233,42 @@ class Search {
                         static_cast<double>(plan.memory.needed() - plan.memory.weights) / kGiB,
                         static_cast<double>(one) / kGiB,
                         static_cast<double>(plan.memory.budget) / kGiB)});
+    if (!held) return;
     nearest_.note(
         "memory", static_cast<double>(plan.memory.budget) / kGiB,
         static_cast<double>(plan.memory.budget + static_cast<std::uint64_t>(missing)) / kGiB, true,
         plan_text(*plan.gpu, plan.layout, 1));
   }
 
+  void refuse_machine(const Plan& plan) {
+    refuse({Refusal::Kind::kNoMachine, plan.gpu, plan.layout, plan.format, 0,
+            fmt::format("no machine on offer holds {}",
+                        plan_text(*plan.gpu, plan.layout, plan.copies))});
+    nearest_.note("machines", static_cast<double>(plan.gpus()), most_gpus(plan), false,
+                  plan_text(*plan.gpu, plan.layout, plan.copies));
+  }
+
+  /// GPUs of that kind in the machines that there are; 0 where none has a price asked for.
+  double most_gpus(const Plan& plan) const {
+    double most = 0;
+    for (const MachineSpec& machine : machines_) {
+      if (machine.gpu != plan.gpu->id || !wanted(machine)) continue;
+      if (objectives_.spot && !price(machine) && machine.provider != "on-prem") continue;
+      most += static_cast<double>(machine.gpu_count * std::max<std::int64_t>(1, machine.machines));
+    }
+    return most;
+  }
+
   /// The fewest copies that meet everything but the budget, then machines for them.
   void spread(Plan plan, const Replica& replica) {
+    if (copies_that_hold_load(plan) > kMostCopies) {
+      const auto most = static_cast<double>(kMostCopies * (plan.kv_tokens / objectives_.context));
+      const std::string by = plan_text(*plan.gpu, plan.layout, kMostCopies);
+      nearest_.note("concurrency", objectives_.load.concurrency, most, false, by);
+      refuse({Refusal::Kind::kObjective, plan.gpu, plan.layout, plan.format, 0,
+              fmt::format("{} hold {:.0f} users", by, most)});
+      return;
+    }
     for (std::int64_t copies = copies_that_hold_load(plan); copies <= kMostCopies;
          copies += std::max<std::int64_t>(1, copies / 4)) {
       plan.copies = copies;
@@ -248,17 +327,19 @@ class Search {
     return met;
   }
 
+  /// Own machines cost the same however they are asked for.
   std::optional<double> price(const MachineSpec& machine) const {
-    return objectives_.spot ? machine.spot_usd_per_hour : machine.usd_per_hour;
+    return objectives_.spot && machine.provider != "on-prem" ? machine.spot_usd_per_hour
+                                                             : machine.usd_per_hour;
   }
 
   void rent(Plan& plan) {
     for (const MachineSpec& machine : machines_) {
       if (machine.gpu != plan.gpu->id || !wanted(machine)) continue;
-      const std::int64_t count = machines_for(machine, *plan.gpu, plan.layout, plan.copies);
+      const std::int64_t count = machine_count(machine, *plan.gpu, plan.layout, plan.copies);
       if (count == 0) continue;
       const auto each = price(machine);
-      if (objectives_.spot && !each) continue;
+      if (objectives_.spot && !each && machine.provider != "on-prem") continue;
       const double total = each ? *each * static_cast<double>(count) : inf();
       if (plan.machine != nullptr && total >= plan.usd_per_hour.value_or(inf())) continue;
       plan.machine = &machine;
@@ -267,9 +348,7 @@ class Search {
     }
     const bool must_exist = !machines_.empty();
     if (plan.machine == nullptr && must_exist) {
-      refuse({Refusal::Kind::kNoMachine, plan.gpu, plan.layout, plan.format, 0,
-              fmt::format("no machine on offer holds {}",
-                          plan_text(*plan.gpu, plan.layout, plan.copies))});
+      refuse_machine(plan);
       return;
     }
     if (objectives_.budget && plan.usd_per_hour.value_or(inf()) > *objectives_.budget) {
@@ -314,6 +393,12 @@ std::string unsupported_reason(const GpuSpec& gpu, const WeightFormat& format) {
   }
   if (compute == "fp4" && gpu.compute_capability < kFp4Capability) {
     return below(kFp4Capability, "FP4");
+  }
+  const bool narrow = compute == "fp8" || compute == "fp4";
+  if (narrow && std::find(std::begin(kOwnCode), std::end(kOwnCode), gpu.compute_capability) ==
+                    std::end(kOwnCode)) {
+    return fmt::format("compute capability {:.1f}, for which the runtime has no code with {}",
+                       gpu.compute_capability, compute == "fp8" ? "FP8" : "FP4");
   }
   return "";
 }

@@ -102,8 +102,9 @@ class Copy {
     served.most_active = most_;
     served.decode = steps(served.active, 0);
     served.prompt_tokens_s = load_.input_tokens / steps(0, load_.input_tokens).total() * stages_;
-    Step step{served.active, load_.input_tokens + load_.output_tokens / 2, 0, 0};
-    served.tpot_bound = step_bound(replica_.work, replica_.gpu, step);
+    // A stage works on its own share of the sequences; a token passes all stages.
+    const Step step{served.active / stages_, load_.input_tokens + load_.output_tokens / 2, 0, 0};
+    served.tpot_bound = step_bound(replica_.work, replica_.gpu, efficiency_, step);
     served.tokens_s_bound = served.active / served.tpot_bound;
   }
 

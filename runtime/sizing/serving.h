@@ -2,6 +2,8 @@
 // a second, and how many requests are served at once.
 #pragma once
 
+#include <algorithm>
+
 #include "runtime/sizing/rank_memory.h"
 #include "runtime/sizing/step_time.h"
 
@@ -50,5 +52,10 @@ Served serve_within(const Replica& replica, const Load& load, const Efficiency& 
 /// The likely error of a prediction: nine of ten measurements of the half that was not calibrated
 /// on lie within value / factor … value · factor (docs/sizing.md).
 inline constexpr double kErrorFactor = 1.4;
+
+/// The short end of that band for the time per token: not below the physical limit.
+inline double likely_tpot(const Served& served) {
+  return std::max(served.tpot / kErrorFactor, served.tpot_bound);
+}
 
 }  // namespace bundle::sizing

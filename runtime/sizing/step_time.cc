@@ -19,6 +19,13 @@ double overlapped(double a, double b) {
   return most * std::cbrt(1 + std::pow(std::min(a, b) / most, 3));
 }
 
+/// The share of a layer's experts that any of `tokens` is sent to.
+double touched_experts(const RankWork& work, const Efficiency& efficiency, double tokens) {
+  if (work.experts_each == 0) return 0;
+  const double chosen = work.experts_chosen / work.experts_each;
+  return 1 - std::pow(1 - chosen, std::max(1.0, tokens) * efficiency.expert_spread);
+}
+
 class Roofline {
  public:
   Roofline(const RankWork& work, const GpuSpec& gpu, const Efficiency& efficiency)
@@ -33,8 +40,7 @@ class Roofline {
   double experts(double tokens) const {
     if (work_.experts_each == 0) return 0;
     const double chosen = work_.experts_chosen / work_.experts_each;
-    const double touched =
-        1 - std::pow(1 - chosen, std::max(1.0, tokens) * efficiency_.expert_spread);
+    const double touched = touched_experts(work_, efficiency_, tokens);
     return overlapped(touched * work_.experts.bytes / (bandwidth() * efficiency_.expert_bandwidth),
                       2 * work_.experts.elements * chosen * tokens /
                           peak(work_.expert_compute, efficiency_.expert_flops));
@@ -135,12 +141,12 @@ StepTime step_time(const RankWork& work, const GpuSpec& gpu, const Fabric& fabri
   return time;
 }
 
-double step_bound(const RankWork& work, const GpuSpec& gpu, const Step& step) {
+double step_bound(const RankWork& work, const GpuSpec& gpu, const Efficiency& efficiency,
+                  const Step& step) {
   const auto groups = static_cast<double>(work.layout.dp);
   const double tokens = step.sequences + step.prompt_tokens;
   const double chosen = work.experts_each > 0 ? work.experts_chosen / work.experts_each : 0;
-  const double touched =
-      work.experts_each > 0 ? 1 - std::pow(1 - chosen, std::max(1.0, tokens)) : 0;
+  const double touched = touched_experts(work, efficiency, tokens);
   const double bytes = work.attention.bytes + work.mlp.bytes + work.head.bytes +
                        touched * work.experts.bytes +
                        step.sequences / groups * step.context * work.kv_token_bytes;

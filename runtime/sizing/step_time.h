@@ -92,7 +92,9 @@ StepTime step_time(const RankWork& work, const GpuSpec& gpu, const Fabric& fabri
                    const Efficiency& efficiency, const EngineProfile& profile, const Step& step);
 
 /// The physical limit of the same step: weights and cache once through the memory's whole bandwidth
-/// or all products at the whole peak, nothing else.
-double step_bound(const RankWork& work, const GpuSpec& gpu, const Step& step);
+/// or all products at the whole peak, nothing else. Of `efficiency` only how many experts are
+/// touched, which is no matter of the hardware.
+double step_bound(const RankWork& work, const GpuSpec& gpu, const Efficiency& efficiency,
+                  const Step& step);
 
 }  // namespace bundle::sizing

@@ -219,6 +219,41 @@ TEST_F(SizeProgram, MeasuresEveryArchitectureWhoseFilesAreHere) {
   }
 }
 
+TEST_F(SizeProgram, RefusesWeightsThatAreNotTheConfigurations) {
+  const auto golden = golden::read_golden(Path(BUNDLE_SOURCE_DIR "/tests/golden/llama_tied"));
+  ASSERT_TRUE(golden) << golden.error().message();
+  ASSERT_TRUE(golden::make_checkpoint(*golden, home_ / "model"));
+  const std::string config = (home_ / "model" / "config.json").string();
+  std::string text = read_file(config).value();
+  const std::size_t at = text.find("\"num_hidden_layers\": ");
+  ASSERT_NE(at, std::string::npos);
+  text.insert(at + 21, "9");
+  ASSERT_TRUE(write_file_atomic(config, text));
+  const Ran ran = run("size " + (home_ / "model").string());
+  EXPECT_EQ(ran.code, 3) << ran.out;
+  EXPECT_THAT(ran.err, HasSubstr("its configuration describes"));
+}
+
+TEST_F(SizeProgram, InventoriesAreChecked) {
+  const Ran slip = run("size qwen2.5-7b --inventory " +
+                       file("slip.yaml", "hosts: [{gpu: H200, gpu_count: 8}]\n"));
+  EXPECT_EQ(slip.code, 3);
+  EXPECT_THAT(slip.err, HasSubstr("unknown key 'gpu_count'"));
+  EXPECT_EQ(run("size qwen2.5-7b --inventory " +
+                file("net.yaml", "hosts: [{gpu: H200, network_gbps: -5}]\n"))
+                .code,
+            3);
+  const std::string pair =
+      file("pair.yaml", "hosts: [{name: a, gpu: H200, gpus: 4}, {name: b, gpu: H200, gpus: 4}]\n");
+  EXPECT_EQ(document("size deepseek-r1 --inventory " + pair).at("best").at("gpus"), Json(8));
+}
+
+TEST_F(SizeProgram, SaysWhatContradictsItself) {
+  EXPECT_EQ(run("size qwen2.5-7b --rate 1 --concurrency 4").code, 2);
+  EXPECT_EQ(run("size smollm2-135m --here --chart a.svg").code, 2);
+  EXPECT_EQ(run("size smollm2-135m --here --input-tokens 99999999").code, 2);
+}
+
 TEST_F(SizeProgram, ChartsAreSvg) {
   const Ran ran = run("size deepseek-r1 --chart " + (home_ / "chart.png").string());
   EXPECT_EQ(ran.code, 2);

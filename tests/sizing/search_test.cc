@@ -55,6 +55,66 @@ TEST(Search, PutsDeepseekR1OnEightH200) {
   EXPECT_GT(best.served.tpot, best.served.tpot_bound);
 }
 
+TEST(Search, NeverPromisesMoreThanTheLimit) {
+  for (const char* name : {"deepseek-r1", "Qwen3-Coder-480B-A35B", "mixtral-8x22b",
+                           "deepseek-r1-distill-llama-70b", "deepseek-r1-distill-qwen-7b"}) {
+    Objectives objectives = usual();
+    objectives.any_vendor = true;
+    for (const Plan& plan : ask(name, objectives).plans) {
+      const std::string what = name + (" on " + plan_text(*plan.gpu, plan.layout, plan.copies));
+      EXPECT_LE(plan.served.tpot_bound, plan.served.tpot) << what;
+      EXPECT_LE(plan.served.tpot_bound, likely_tpot(plan.served)) << what;
+    }
+  }
+}
+
+MachineSpec own_host(std::int64_t gpus, std::int64_t count) {
+  MachineSpec host;
+  host.provider = "on-prem";
+  host.type = "node";
+  host.gpu = "h200_sxm";
+  host.gpu_count = gpus;
+  host.machines = count;
+  return host;
+}
+
+TEST(Search, DividesLayersOverOwnHostsOfAnySize) {
+  const Answer answer = search({model_named("deepseek-r1")}, built_in().gpus(), {own_host(4, 2)},
+                               usual(), Efficiency{}, engine_profile("bundle"));
+  ASSERT_FALSE(answer.plans.empty());
+  EXPECT_EQ(answer.plans.front().layout, (Layout{4, 2, 4, 1}));
+  EXPECT_EQ(answer.plans.front().machines, 2);
+}
+
+TEST(Search, SaysThatMachinesAreTooFew) {
+  Objectives objectives = usual();
+  objectives.load.concurrency = 4000;
+  objectives.tpot.reset();
+  const Answer answer = search({model_named("llama-3.1-70b")}, built_in().gpus(), {own_host(8, 2)},
+                               objectives, Efficiency{}, engine_profile("bundle"));
+  ASSERT_TRUE(answer.plans.empty());
+  ASSERT_EQ(answer.unmet.size(), 1u);
+  EXPECT_EQ(answer.unmet.front().objective, "machines");
+  EXPECT_EQ(answer.unmet.front().best, 16);
+  EXPECT_GT(answer.unmet.front().asked, 16);
+}
+
+TEST(Search, SaysHowManyUsersTheMostCopiesHold) {
+  Objectives objectives = usual();
+  objectives.load.concurrency = 1e9;
+  const Answer answer = ask("deepseek-r1", objectives);
+  ASSERT_TRUE(answer.plans.empty());
+  EXPECT_EQ(answer.unmet.front().objective, "concurrency");
+  EXPECT_LT(answer.unmet.front().best, 1e9);
+}
+
+TEST(Search, HasNoFp8WhereTheRuntimeHasNoCodeForIt) {
+  const WeightFormat fp8 = weight_format("fp8").value();
+  EXPECT_THAT(unsupported_reason(**built_in().gpu("b300"), fp8), HasSubstr("no code with FP8"));
+  EXPECT_EQ(unsupported_reason(**built_in().gpu("h200"), fp8), "");
+  EXPECT_EQ(unsupported_reason(**built_in().gpu("b300"), WeightFormat{}), "");
+}
+
 TEST(Search, SaysWhatEightH100Lack) {
   const Answer answer = ask("deepseek-r1", usual());
   const auto refusal =

@@ -94,7 +94,7 @@ TEST(StepTime, ReadsOnlyTheExpertsThatAreChosen) {
 TEST(StepTime, OfDeepseekR1IsBoundByWhatOneTokenTouches) {
   // 37.7 GB touched, eight times 4.8 TB/s: the bound of one user.
   const Replica replica = replica_on("deepseek-r1", "h200", Layout{8, 1, 8, 1}, 600'000);
-  const double bound = step_bound(replica.work, replica.gpu, {1, 0, 0, 0});
+  const double bound = step_bound(replica.work, replica.gpu, Efficiency{}, {1, 0, 0, 0});
   EXPECT_NEAR(bound, 37.7e9 / (8 * 4.8e12), 0.3e-3);
 }
 
