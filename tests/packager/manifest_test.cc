@@ -68,7 +68,7 @@ runtime:
     min_p: 0.05
     repetition_penalty: 1.1
     max_tokens: 256
-resources: {cpu: 2, memory: 4Gi, gpu: 0, gpu_type: none, disk: 1.5G}
+resources: {cpu: 2, memory: 4Gi, gpu: 0, gpu_type: none, nodes: 1, disk: 1.5G}
 scaling: {min_replicas: 0, max_replicas: 3, target_concurrency: 8, scale_down_delay_seconds: 60}
 env: {A: b, LONG_NAME_2: "x=y"}
 secrets: [HF_TOKEN]
