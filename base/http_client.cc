@@ -3,9 +3,10 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
-#include <cstdlib>
 #include <curl/curl.h>
-#include <unistd.h>
+
+#include "base/ca_file.h"
+#include "base/environment.h"
 
 namespace bundle {
 namespace {
@@ -104,28 +105,6 @@ void configure_tls(CURL* handle, const HttpRequest& request) {
   ::curl_easy_setopt(handle, CURLOPT_SSL_VERIFYHOST, 0L);
 }
 
-/// The variable in lower or upper case, or "".
-std::string from_environment(const char* lower, const char* upper) {
-  for (const char* name : {lower, upper}) {
-    if (const char* value = std::getenv(name); value != nullptr && *value != '\0') return value;
-  }
-  return "";
-}
-
-/// Certificates that this host trusts: the program carries its own OpenSSL, which may have been
-/// built to look elsewhere.
-std::string system_ca_file() {
-  if (const std::string given = from_environment("SSL_CERT_FILE", "CURL_CA_BUNDLE");
-      !given.empty()) {
-    return given;
-  }
-  for (const char* path : {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
-                           "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"}) {
-    if (::access(path, R_OK) == 0) return path;
-  }
-  return "";
-}
-
 void configure_body(CURL* handle, const HttpRequest& request, Exchange& exchange) {
   if (request.method == "HEAD") ::curl_easy_setopt(handle, CURLOPT_NOBODY, 1L);
   if (request.fill_body) {
@@ -144,7 +123,7 @@ void configure_body(CURL* handle, const HttpRequest& request, Exchange& exchange
 }
 
 void configure_transport(CURL* handle, const HttpRequest& request) {
-  const std::string own = from_environment("no_proxy", "NO_PROXY");
+  const std::string own = from_environment({"no_proxy", "NO_PROXY"});
   const std::string no_proxy = "localhost,127.0.0.1,::1" + (own.empty() ? "" : ',' + own);
   ::curl_easy_setopt(handle, CURLOPT_NOPROXY, own == "*" ? "*" : no_proxy.c_str());
   ::curl_easy_setopt(handle, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/http_client.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "runtime/server/post.h"
 #include "runtime/server/random_id.h"
 
 namespace bundle::server {
@@ -141,13 +141,8 @@ void TraceExporter::loop() {
 
 /// Says once that the collector is away, and once that it is back.
 void TraceExporter::send(const std::vector<RequestRecord>& batch) {
-  const auto response = http_request({.method = "POST",
-                                      .url = url_,
-                                      .headers = {{"Content-Type", "application/json"}},
-                                      .body = otlp_document(batch, version_),
-                                      .connect_timeout = kInterval,
-                                      .timeout = kInterval});
-  const bool failed = !response || response->status / 100 != 2;
+  const auto status = post_json(url_, otlp_document(batch, version_), kInterval);
+  const bool failed = !status || *status / 100 != 2;
   if (failed == std::exchange(failing_, failed)) return;
   if (failed) log_warning("the trace collector takes no spans; they are dropped until it does");
   if (!failed) log_info("the trace collector takes spans again");

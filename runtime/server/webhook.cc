@@ -4,8 +4,8 @@
 #include <ctime>
 #include <iterator>
 
-#include "base/http_client.h"
 #include "base/log.h"
+#include "runtime/server/post.h"
 
 namespace bundle::server {
 namespace {
@@ -79,13 +79,8 @@ void Webhook::loop() {
 }
 
 bool Webhook::deliver(const std::string& document) {
-  const auto response = http_request({.method = "POST",
-                                      .url = options_.url,
-                                      .headers = {{"Content-Type", "application/json"}},
-                                      .body = document,
-                                      .connect_timeout = kTimeout,
-                                      .timeout = kTimeout});
-  return response && response->status / 100 == 2;
+  const auto status = post_json(options_.url, document, kTimeout);
+  return status && *status / 100 == 2;
 }
 
 }  // namespace bundle::server
