@@ -87,6 +87,7 @@ Result<Outcome> verify_rebuild(const std::string& source, const packager::Stored
     packager::BuildOptions options;
     options.name = "rebuild";
     options.with_runtime = has_runtime(bundle);
+    BUNDLE_TRY(options.quantize, get_string_or(bundle.bundle, "quantize", "", bundle.digest));
     return packager::build(source, scratch, options, session.progress());
   }();
   std::error_code ignored;

@@ -1,6 +1,7 @@
 #include "packager/build.h"
 
 #include <algorithm>
+#include <optional>
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -12,10 +13,12 @@
 #include "packager/layer_writer.h"
 #include "packager/model_facts.h"
 #include "packager/oci.h"
+#include "packager/quantize/quantized_source.h"
 #include "packager/required_tensors.h"
 #include "packager/runtime_pack.h"
 #include "packager/source_files.h"
 #include "packager/store_index.h"
+#include "packager/stored_bundle.h"
 #include "packager/write_session.h"
 
 namespace bundle::packager {
@@ -36,6 +39,8 @@ struct Plan {
   ModelFacts facts;
   BundleName name;
   std::vector<PackFile> runtime;
+  std::optional<quantize::Quantization> quantization;
+  std::optional<format::Checkpoint> published;  // what is to be quantized
 };
 
 /// Tells of all layers together; the total is known before the first byte is read.
@@ -86,14 +91,25 @@ Result<BundleName> choose_name(const BuildSource& source, const ModelFacts& fact
   return chosen;
 }
 
+/// Opens the model whole, as it is published or as it has become.
+Result<format::Checkpoint> open_model(Plan& plan) {
+  BUNDLE_TRY(auto checkpoint, format::Checkpoint::open(plan.source.model()));
+  BUNDLE_TRY(auto config, format::read_model_config(checkpoint));
+  BUNDLE_CHECK(check_required_tensors(checkpoint, config));
+  plan.facts = model_facts(checkpoint, std::move(config));
+  return checkpoint;
+}
+
 /// Opens and checks everything that the bundle will hold. Writes nothing.
 Result<Plan> make_plan(const Path& path, const BuildOptions& options) {
   Plan plan;
   BUNDLE_TRY(plan.source, open_source(path, options.fetch));
-  BUNDLE_TRY(const auto checkpoint, format::Checkpoint::open(plan.source.model()));
-  BUNDLE_TRY(auto config, format::read_model_config(checkpoint));
-  BUNDLE_CHECK(check_required_tensors(checkpoint, config));
-  plan.facts = model_facts(checkpoint, std::move(config));
+  if (!options.quantize.empty()) plan.source.manifest.quantize = options.quantize;
+  BUNDLE_TRY(auto checkpoint, open_model(plan));
+  if (const std::string& wanted = plan.source.manifest.quantize; !wanted.empty()) {
+    BUNDLE_TRY(plan.quantization, quantize::parse_quantization(wanted));
+    plan.published = std::move(checkpoint);
+  }
   BUNDLE_TRY(plan.name, choose_name(plan.source, plan.facts, options.name));
   if (options.with_runtime) {
     Path server = options.server;
@@ -278,18 +294,48 @@ class Builder {
   BuildResult result_;
 };
 
-Result<BuildResult> build_in_session(const Plan& plan, const StorePaths& paths,
-                                     const Progress& progress) {
+/// Puts the quantized files in the place of the published ones.
+Result<quantize::QuantizedSource> quantize_weights(Plan& plan, const WriteSession& session,
+                                                   const Progress& progress) {
+  BUNDLE_TRY(auto made, quantize::quantize_source(plan.source, *plan.published, plan.facts.config,
+                                                  *plan.quantization, session, progress));
+  plan.source.files = made.chosen;
+  BUNDLE_TRY([[maybe_unused]] const auto checked, open_model(plan));
+  return made;
+}
+
+Status report_quality(const Plan& plan, const MeasureQuality& measure, WriteSession& session,
+                      BuildResult& result) {
+  auto report = measure(plan.published->source(), plan.source.model());
+  if (!report) {
+    if (report.error().code == ErrorCode::kInterrupted) return std::move(report).error();
+    result.warnings.push_back("There is no report on quality: " + report.error().message());
+    return {};
+  }
+  report->as_object()["quantize"] = plan.source.manifest.quantize;
+  BUNDLE_TRY(const Descriptor index,
+             describe_blob(session.paths(), oci::kIndexType, result.digest));
+  BUNDLE_CHECK(attach_quality(session, index, *report));
+  result.quality = std::move(*report);
+  return {};
+}
+
+Result<BuildResult> build_in_session(Plan& plan, const MeasureQuality& measure,
+                                     const StorePaths& paths, const Progress& progress) {
   BUNDLE_TRY(WriteSession session, WriteSession::begin(paths));
-  return Builder(plan, session, progress).run();
+  if (!plan.quantization) return Builder(plan, session, progress).run();
+  BUNDLE_TRY([[maybe_unused]] const auto files, quantize_weights(plan, session, progress));
+  BUNDLE_TRY(BuildResult result, Builder(plan, session, progress).run());
+  if (measure) BUNDLE_CHECK(report_quality(plan, measure, session, result));
+  return result;
 }
 
 }  // namespace
 
 Result<BuildResult> build(const Path& source, Store& store, const BuildOptions& options,
                           const Progress& progress) {
-  BUNDLE_TRY(const Plan plan, make_plan(source, options));
-  auto result = build_in_session(plan, StorePaths{store.root()}, progress);
+  BUNDLE_TRY(Plan plan, make_plan(source, options));
+  auto result = build_in_session(plan, options.measure, StorePaths{store.root()}, progress);
   // What was written stays only for a build that is going to go on.
   if (!result && result.error().code != ErrorCode::kInterrupted) (void)store.collect_blobs();
   return result;
@@ -309,13 +355,15 @@ Json to_json(const BuildResult& result) {
   }
   JsonArray warnings;
   for (const std::string& warning : result.warnings) warnings.emplace_back(warning);
-  return JsonObject{{"name", result.name},
-                    {"tag", result.tag},
-                    {"digest", result.digest},
-                    {"content_digest", result.content_digest},
-                    {"size", static_cast<std::int64_t>(result.size)},
-                    {"layers", std::move(layers)},
-                    {"warnings", std::move(warnings)}};
+  JsonObject document{{"name", result.name},
+                      {"tag", result.tag},
+                      {"digest", result.digest},
+                      {"content_digest", result.content_digest},
+                      {"size", static_cast<std::int64_t>(result.size)},
+                      {"layers", std::move(layers)},
+                      {"warnings", std::move(warnings)}};
+  if (!result.quality.is_null()) document["quality"] = result.quality;
+  return document;
 }
 
 }  // namespace bundle::packager

@@ -9,16 +9,19 @@
 #include "base/json.h"
 #include "base/progress.h"
 #include "base/result.h"
+#include "packager/quality_report.h"
 #include "packager/source_files.h"
 #include "packager/store.h"
 
 namespace bundle::packager {
 
 struct BuildOptions {
-  std::string name;          // "NAME[:TAG]"; "" takes bundle.yaml's, else the source's own
-  Path server;               // the runtime to pack; "" takes bundle-server beside this program
-  bool with_runtime = true;  // false: weights and config alone, served by an installed server
-  FetchSource fetch = {};    // for a model that is not on this host; empty refuses such
+  std::string name;             // "NAME[:TAG]"; "" takes bundle.yaml's, else the source's own
+  Path server;                  // the runtime to pack; "" takes bundle-server beside this program
+  bool with_runtime = true;     // false: weights and config alone, served by an installed server
+  FetchSource fetch = {};       // for a model that is not on this host; empty refuses such
+  std::string quantize;         // as bundle.yaml's `quantize`, which it replaces; "" leaves that
+  MeasureQuality measure = {};  // of quantized weights; empty: no report
 };
 
 struct BuiltLayer {
@@ -38,11 +41,13 @@ struct BuildResult {
   std::uint64_t size = 0;
   std::vector<BuiltLayer> layers;
   std::vector<std::string> warnings;  // full sentences for a person
+  Json quality;                       // of quantized weights, when it was measured; else null
 };
 
 /// Builds `source`: a folder with bundle.yaml, a Hugging Face folder, a bundle.yaml or a .gguf
 /// file. The model is opened and checked whole before the first byte is written. On any error the
-/// store is as it was; a build that was interrupted goes on where it stopped when run again.
+/// store is as it was; a build that was interrupted goes on where it stopped when run again
+/// (quantizing begins anew). A report on quality that cannot be made is a warning.
 Result<BuildResult> build(const Path& source, Store& store, const BuildOptions& options,
                           const Progress& progress);
 

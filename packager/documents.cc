@@ -110,6 +110,7 @@ Json bundle_document(const BundleParts& parts) {
   put_text(document, "version", parts.manifest.version);
   put_text(document, "description", parts.manifest.description);
   put_text(document, "license", parts.manifest.license);
+  put_text(document, "quantize", parts.manifest.quantize);
   document["model"] = parts.facts.to_json();
   document["files"] = std::move(files);
   document["runtime"] = sorted(parts.manifest.runtime);

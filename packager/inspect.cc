@@ -7,6 +7,7 @@
 
 #include "packager/attestations.h"
 #include "packager/oci.h"
+#include "packager/quality_report.h"
 #include "packager/referrers.h"
 #include "packager/stored_bundle.h"
 #include "runtime/format/checkpoint.h"
@@ -73,9 +74,14 @@ Json variants_document(const StoredBundle& bundle) {
 std::string kind_of(std::string_view artifact_type) {
   if (artifact_type == kSbomType) return "sbom";
   if (artifact_type == kProvenanceType) return "provenance";
+  if (artifact_type == kQualityType) return "quality";
   const bool is_signature = artifact_type.find("sigstore.bundle") != std::string_view::npos ||
                             artifact_type.find("cosign") != std::string_view::npos;
   return is_signature ? "signature" : "other";
+}
+
+bool artifact_type_is(const Referrer& referrer, std::string_view type) {
+  return referrer.artifact_type == type && !referrer.layers.empty();
 }
 
 const Json* find_path(const Json& value, std::initializer_list<std::string_view> path) {
@@ -120,12 +126,15 @@ Result<Json> inspect_referrers(const StorePaths& paths, const StoredBundle& bund
     JsonObject entry{{"kind", kind_of(referrer.artifact_type)},
                      {"digest", referrer.manifest.digest},
                      {"artifact_type", referrer.artifact_type}};
-    if (referrer.artifact_type == kProvenanceType && !referrer.layers.empty()) {
+    if (artifact_type_is(referrer, kProvenanceType)) {
       BUNDLE_TRY(const Json statement, read_document(paths, referrer.layers.front()));
       if (const Json* source = find_path(
               statement, {"predicate", "buildDefinition", "externalParameters", "source"})) {
         entry["source"] = *source;
       }
+    }
+    if (artifact_type_is(referrer, kQualityType)) {
+      BUNDLE_TRY(entry["report"], read_document(paths, referrer.layers.front()));
     }
     list.push_back(std::move(entry));
   }

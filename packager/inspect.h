@@ -15,7 +15,7 @@ namespace bundle::packager {
 Json inspect_bundle(const StoredBundle& bundle);
 
 /// What refers to the bundle: kind, digest, size; of signatures the key's SHA-256, of provenance
-/// the source.
+/// the source, of quality the report.
 Result<Json> inspect_referrers(const StorePaths& paths, const StoredBundle& bundle);
 
 /// [{"name","type","shape","bytes"}] of every tensor, by name. Opens the weights.

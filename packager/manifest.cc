@@ -45,6 +45,7 @@ Manifest from_document(const JsonObject& document) {
   manifest.name = text_of(document, "name");
   manifest.version = text_of(document, "version");
   manifest.model = text_of(document, "model");
+  manifest.quantize = text_of(document, "quantize");
   manifest.description = text_of(document, "description");
   manifest.license = text_of(document, "license");
   manifest.include = texts_of(document, "include");

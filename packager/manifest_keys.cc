@@ -26,6 +26,10 @@ constexpr ManifestKey kKeys[] = {
    "Where the weights are: a folder in Hugging Face layout or a .gguf file, relative to this file; "
    "or hf://ORG/NAME@REVISION, https://HOST/FILE.gguf#sha256=HEX or s3://BUCKET/FOLDER.",
    "."},
+  {"quantize", kChoice,
+   "What the weights become in the bundle, from BF16, F16 or F32. q8_0, q4_0 and q4_k make a GGUF "
+   "of them, fp8 keeps the model's form with 8-bit floats in blocks of 128x128.",
+   "weights as published", 0, 0, "q8_0 q4_0 q4_k fp8"},
   {"description", kText, "One sentence for people.", ""},
   {"license", kText, "License of the model, as an SPDX expression.", ""},
   {"include", kTexts, "Globs over the model's file names; only files that match one are packed.",

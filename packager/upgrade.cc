@@ -37,6 +37,7 @@ Result<Manifest> manifest_of(const StoredBundle& bundle) {
   BUNDLE_TRY(manifest.name, get_string_or(document, "name", "", kBundleJson));
   BUNDLE_TRY(manifest.version, get_string_or(document, "version", "", kBundleJson));
   BUNDLE_TRY(manifest.description, get_string_or(document, "description", "", kBundleJson));
+  BUNDLE_TRY(manifest.quantize, get_string_or(document, "quantize", "", kBundleJson));
   BUNDLE_TRY(manifest.license, get_string_or(document, "license", "", kBundleJson));
   manifest.runtime = bundle.runtime;
   manifest.resources = section_of(document, "resources");

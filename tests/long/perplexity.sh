@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Perplexity of tests/data/perplexity.txt against the reference programs, by hand: it needs minutes,
+# Perplexity of cli/quality_text.txt against the reference programs, by hand: it needs minutes,
 # llama.cpp, and a Python with torch and transformers.
 #
 #   tests/long/perplexity.sh MODEL.gguf HF_FOLDER
@@ -17,7 +17,7 @@
 set -euo pipefail
 [ $# = 2 ] || { sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 cd "$(dirname "$0")/../.."
-gguf=$1 folder=$2 text=tests/data/perplexity.txt context=512
+gguf=$1 folder=$2 text=cli/quality_text.txt context=512
 measure=${BUILD:-build/release}/bin/measure_perplexity
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
