@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/measure_quality.h"
+#include "cli/registry_options.h"
 #include "packager/attestations.h"
 #include "packager/sources/fetch.h"
 
@@ -25,7 +26,7 @@ struct BuildArguments {
   bool no_report = false;
   bool no_runtime = false;
   bool keep_download = false;
-  int parallel = 8;
+  std::shared_ptr<TransferOptions> transfer;
 };
 
 /// "perplexity 24.81 (source 24.63), KL divergence 0.0021, same likeliest token 97.1 %"
@@ -63,7 +64,9 @@ class ModelFetcher {
 
   Result<sources::FetchedModel> fetch(const std::string& text, const packager::Manifest& manifest) {
     BUNDLE_TRY(const auto uri, sources::parse_source_uri(text));
-    const sources::FetchOptions options{manifest.include, manifest.exclude, arguments_.parallel};
+    const sources::FetchOptions options{manifest.include, manifest.exclude,
+                                        arguments_.transfer->parallel,
+                                        arguments_.transfer->registry};
     BUNDLE_TRY(auto fetched, sources::fetch_model(uri, bundle_home() / "downloads", options,
                                                   session_.progress()));
     folders_.push_back(fetched.folder);
@@ -127,7 +130,8 @@ void add_build(CLI::App& app, Session& session) {
       app, "build", "Pack a model into a bundle in the local store",
       "SOURCE is a folder with bundle.yaml, a Hugging Face model folder, a .gguf file, or a model\n"
       "elsewhere: hf://ORG/NAME[@REVISION][/FILE.gguf], https://HOST/FILE.gguf#sha256=HEX,\n"
-      "s3://BUCKET/FOLDER. The model is checked whole before anything is written. The last line is the bundle's digest; the same input gives the same digest\n"
+      "s3://BUCKET/FOLDER, oci://REGISTRY/NAME[:TAG]. The model is checked whole before anything\n"
+      "is written. The last line is the bundle's digest; the same input gives the same digest\n"
       "everywhere.\n\n"
       "--quantize makes smaller weights of BF16, F16 or F32 ones, and measures what that did to\n"
       "the model: perplexity and KL divergence on a text that comes with this program. 'inspect'\n"
@@ -149,9 +153,7 @@ void add_build(CLI::App& app, Session& session) {
   command->add_flag("--no-runtime", arguments->no_runtime, "Pack weights and configuration alone");
   command->add_flag("--keep-download", arguments->keep_download,
                     "Keep the files of a model from elsewhere after they are packed");
-  command->add_option("--parallel", arguments->parallel, "Downloads at the same time")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 64));
+  arguments->transfer = add_transfer_options(command, 8);
   on_run(command, session, [arguments, &session] { return build(*arguments, session); });
 }
 

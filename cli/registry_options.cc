@@ -4,8 +4,9 @@
 
 namespace bundle::cli {
 
-std::shared_ptr<TransferOptions> add_transfer_options(CLI::App* command) {
+std::shared_ptr<TransferOptions> add_transfer_options(CLI::App* command, int parallel) {
   auto options = std::make_shared<TransferOptions>();
+  options->parallel = parallel;
   command->add_flag("--plain-http", options->registry.plain_http, "Reach the registry without TLS");
   command
       ->add_option_function<std::string>(

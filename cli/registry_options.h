@@ -17,6 +17,6 @@ struct TransferOptions {
 };
 
 /// Adds the options to a command; they fill what is returned.
-std::shared_ptr<TransferOptions> add_transfer_options(CLI::App* command);
+std::shared_ptr<TransferOptions> add_transfer_options(CLI::App* command, int parallel = 4);
 
 }  // namespace bundle::cli

@@ -70,13 +70,13 @@ std::string position_of(const YamlNode& root, std::string_view key, std::string_
 Status check_model(const Manifest& manifest, const std::string& where) {
   const std::size_t scheme = manifest.model.find("://");
   if (scheme == std::string::npos) return {};
-  for (const char* known : {"hf", "https", "http", "s3"}) {
+  for (const char* known : {"hf", "https", "http", "s3", "oci"}) {
     if (manifest.model.substr(0, scheme) == known) return {};
   }
   return bad_input(
       "there is no model source '" + manifest.model.substr(0, scheme) + "://'", where,
-      "Write a path, hf://ORG/NAME, https://HOST/FILE.gguf#sha256=HEX or s3://BUCKET/…; "
-      "a bundle in a registry is fetched with 'bundle pull'.");
+      "Write a path, hf://ORG/NAME, https://HOST/FILE.gguf#sha256=HEX, s3://BUCKET/… or "
+      "oci://REGISTRY/NAME.");
 }
 
 Status check_secrets(const Manifest& manifest, const std::string& where) {

@@ -24,7 +24,8 @@ constexpr ManifestKey kKeys[] = {
   {"version", kText, "Version of the bundle; becomes its tag.", "latest", 0, 0, {}, kTagPattern},
   {"model", kText,
    "Where the weights are: a folder in Hugging Face layout or a .gguf file, relative to this file; "
-   "or hf://ORG/NAME@REVISION, https://HOST/FILE.gguf#sha256=HEX or s3://BUCKET/FOLDER.",
+   "or hf://ORG/NAME@REVISION, https://HOST/FILE.gguf#sha256=HEX, s3://BUCKET/FOLDER or "
+   "oci://REGISTRY/NAME:TAG.",
    "."},
   {"quantize", kChoice,
    "What the weights become in the bundle, from BF16, F16 or F32. q8_0, q4_0 and q4_k make a GGUF "

@@ -2,18 +2,23 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdlib>
+#include <fcntl.h>
 #include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <unistd.h>
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 
+#include "base/sha256.h"
 #include "packager/oci.h"
 #include "packager/referrers.h"
 #include "packager/registry/blob_upload.h"
+#include "packager/registry/cosign_merge.h"
 #include "packager/registry/remote_documents.h"
 #include "packager/signing/cosign.h"
 #include "packager/signing/trust.h"
@@ -218,10 +223,41 @@ class Pusher {
     BUNDLE_TRY(const HttpResponse response,
                put_text(text, referrer.manifest.media_type, referrer.manifest.digest));
     if (referrer.artifact_type == signing::kCosignArtifact) {
-      BUNDLE_CHECK(put_manifest(referrer.manifest, signing::cosign_tag(referrer.subject)));
+      BUNDLE_CHECK(put_cosign_tag(referrer, text));
     }
     if (response.header("oci-subject") == referrer.subject) return {};
     return add_to_stand_in(referrer);
+  }
+
+  /// cosign's one tag for all signatures, ours beside those that are there.
+  Status put_cosign_tag(const Referrer& referrer, const std::string& ours) {
+    const std::string tag = signing::cosign_tag(referrer.subject);
+    const auto there = get_manifest(connection_, tag, go_on());
+    if (!there) {
+      if (there.error().code == ErrorCode::kNotFound) return put_manifest(referrer.manifest, tag);
+      return there.error();
+    }
+    BUNDLE_TRY(const auto merged, merge_signatures(there->text, ours));
+    if (!merged) return put_manifest(referrer.manifest, tag);
+    BUNDLE_CHECK(put_text_blob(merged->config));
+    BUNDLE_TRY([[maybe_unused]] const HttpResponse response,
+               put_text(merged->manifest, std::string(oci::kManifestType), tag));
+    return {};
+  }
+
+  /// A small blob that the store does not have.
+  Status put_text_blob(const std::string& text) {
+    std::string path = (std::filesystem::temp_directory_path() / "bundle-blob-XXXXXX").string();
+    const Fd fd(::mkostemp(path.data(), O_CLOEXEC));
+    if (!fd) return system_error("cannot create a file", path);
+    Status done = write_all(fd.get(), text, path);
+    const Descriptor blob{std::string(oci::kConfigType), "sha256:" + sha256_hex(text), text.size()};
+    if (done) {
+      const auto sent = upload_blob(connection_, blob, path, {}, [](std::int64_t) { return true; });
+      if (!sent) done = sent.error();
+    }
+    ::unlink(path.c_str());
+    return done;
   }
 
   /// Registries without the referrers API: an index under a tag that is made of the subject.

@@ -8,6 +8,7 @@
 #include <boost/json/object.hpp>
 
 #include "base/sha256.h"
+#include "packager/documents.h"
 #include "packager/download/range_download.h"
 #include "packager/source_files.h"
 #include "packager/sources/listing.h"
@@ -37,7 +38,13 @@ Result<std::vector<ListedFile>> select(const Listing& listing, const FetchOption
                                        const SourceUri& uri) {
   std::vector<ListedFile> chosen;
   bool has_safetensors = false;
+  bool has_layers = false;
   for (const ListedFile& file : listing.files) {
+    has_layers = has_layers || file.is_layer;
+    if (file.is_layer) {
+      chosen.push_back(file);
+      continue;
+    }
     const bool is_wanted =
         options.include.empty() ? is_packable(file.name) : matches_any(file.name, options.include);
     if (!is_wanted || matches_any(file.name, options.exclude)) continue;
@@ -47,6 +54,7 @@ Result<std::vector<ListedFile>> select(const Listing& listing, const FetchOption
     has_safetensors = has_safetensors || file.name.ends_with(".safetensors");
     chosen.push_back(file);
   }
+  if (has_layers) return chosen;  // a bundle holds one model, and the builder chooses of its files
   if (has_safetensors) {
     std::erase_if(chosen, [](const ListedFile& file) { return file.name.ends_with(".gguf"); });
     return chosen;
@@ -138,7 +146,8 @@ class Fetcher {
         discard_partial(jobs[n].partial);
         return checked;
       }
-      BUNDLE_CHECK(move_into_place(jobs[n].partial, folder_ / file.name));
+      if (file.is_layer) BUNDLE_CHECK(unpack(jobs[n].partial, file));
+      if (!file.is_layer) BUNDLE_CHECK(move_into_place(jobs[n].partial, folder_ / file.name));
       discard_partial(jobs[n].partial);
     }
     return {};
@@ -156,9 +165,30 @@ class Fetcher {
   }
 
  private:
+  /// Takes the model's files out of a layer that was checked; a mark then says that all are there.
+  Status unpack(const Path& layer, const ListedFile& file) const {
+    BUNDLE_TRY(const std::vector<TarMember> members, read_layer(layer));
+    BUNDLE_TRY(const MappedFile map, MappedFile::open(layer));
+    for (const TarMember& member : members) {
+      const std::string_view path = member.path;
+      if (!path.starts_with(kModelsFolder)) continue;
+      const std::string_view name = path.substr(kModelsFolder.size());
+      if (name.find('/') != name.npos || !is_packable(name)) continue;
+      if (member.size > map.bytes().size() || member.offset > map.bytes().size() - member.size) {
+        return bad_input("a layer is cut short", file.name);
+      }
+      BUNDLE_CHECK(write_file_atomic(folder_ / name,
+                                     as_text(map.bytes().subspan(member.offset, member.size))));
+    }
+    return write_file_atomic(mark_of(file), "");
+  }
+
+  Path mark_of(const ListedFile& file) const { return folder_ / ("." + file.name + "-unpacked"); }
+
   /// A file gets its final name only when it was checked.
   bool is_there(const ListedFile& file) const {
     std::error_code error;
+    if (file.is_layer) return std::filesystem::exists(mark_of(file), error);
     return std::filesystem::file_size(folder_ / file.name, error) == file.size && !error;
   }
 
@@ -167,7 +197,8 @@ class Fetcher {
   Path folder_;
 };
 
-Result<Listing> list(const SourceUri& uri, const std::function<bool()>& go_on) {
+Result<Listing> list(const SourceUri& uri, const FetchOptions& options,
+                     const std::function<bool()>& go_on) {
   switch (uri.kind) {
     case SourceKind::kHub:
       return list_hub(uri, go_on);
@@ -178,7 +209,7 @@ Result<Listing> list(const SourceUri& uri, const std::function<bool()>& go_on) {
     case SourceKind::kOci:
       break;
   }
-  return Error{ErrorCode::kUsage, "a bundle in a registry is fetched with 'bundle pull'", uri.text};
+  return list_oci(uri, options.registry, go_on);
 }
 
 /// One folder for each state of a source: what changes there is another folder here.
@@ -197,7 +228,7 @@ std::string folder_key(const SourceUri& uri, const Listing& listing,
 Result<FetchedModel> fetch_model(const SourceUri& uri, const Path& cache,
                                  const FetchOptions& options, const Progress& progress) {
   const auto go_on = [&] { return !progress || progress("asking " + uri.text, 0, 0); };
-  BUNDLE_TRY(const Listing listing, list(uri, go_on));
+  BUNDLE_TRY(const Listing listing, list(uri, options, go_on));
   BUNDLE_TRY(const std::vector<ListedFile> files, select(listing, options, uri));
   FetchedModel model;
   model.name = listing.name;

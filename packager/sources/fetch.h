@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/progress.h"
 #include "base/result.h"
+#include "packager/registry/token_source.h"
 #include "packager/sources/source_uri.h"
 
 namespace bundle::packager::sources {
@@ -16,6 +17,7 @@ struct FetchOptions {
   std::vector<std::string> include;  // globs over file names; empty: the usual files
   std::vector<std::string> exclude;
   int parallel = 8;
+  registry::RegistryOptions registry = {};  // how to reach one
 };
 
 struct FetchedModel {

@@ -13,6 +13,7 @@
 #include "packager/stored_bundle.h"
 #include "packager/tar_layer.h"
 #include "packager/transfer/volumes.h"
+#include "runtime/format/checkpoint.h"
 
 namespace bundle::packager {
 namespace {
@@ -204,9 +205,9 @@ Result<ModelExport> export_ollama(const StoredBundle& bundle, const Path& folder
   for (const format::SourceFile& file : bundle.model.files()) {
     if (file.name.starts_with("LICENSE")) BUNDLE_CHECK(writer.put_file("license", file));
   }
-  const Json* model = find(bundle.bundle, "model");
-  BUNDLE_TRY(const std::string family,
-             get_string_or(model == nullptr ? Json() : *model, "architecture", "llama", ""));
+  BUNDLE_TRY(const auto checkpoint, format::Checkpoint::open(bundle.model));
+  // Ollama's families are llama.cpp's names of architectures.
+  BUNDLE_TRY(const std::string family, checkpoint.gguf()->get_string("general.architecture"));
   BUNDLE_CHECK(writer.finish(
       bundle,
       {{"model_format", "gguf"}, {"model_family", family}, {"model_families", JsonArray{family}}}));

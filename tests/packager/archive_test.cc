@@ -4,6 +4,7 @@
 #include <fstream>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <map>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,6 +23,8 @@
 #include "packager/transfer/executable.h"
 #include "packager/transfer/export_model.h"
 #include "packager/upgrade.h"
+#include "tests/model/gguf_checkpoint.h"
+#include "tests/model/model_runner.h"
 #include "tests/packager/sample_model.h"
 
 namespace bundle::packager {
@@ -273,6 +276,84 @@ TEST_F(Archive, TheModelComesOutAsItWasPublished) {
             ErrorCode::kUsage);
   EXPECT_EQ(export_executable(bundle(), folder_.path() / "x", "/bin/true", false, {}).error().code,
             ErrorCode::kUsage);
+}
+
+/// A bundle of one GGUF, "small:v1", with a license and settings.
+class GgufExport : public Archive {
+ protected:
+  std::string gguf_ =
+      model::golden_gguf(model::load_golden("llama_tied"), model::encode_as(DType::kQ8_0));
+  StoredBundle small_;
+
+  void SetUp() override {
+    Archive::SetUp();
+    const Path source = folder_.path() / "gguf";
+    sample::write_text(source / "small.gguf", gguf_);
+    sample::write_text(source / "LICENSE", "Do as you like.\n");
+    sample::write_text(source / "bundle.yaml",
+                       "name: small\nversion: v1\nruntime:\n  context_length: 512\n"
+                       "  sampling: {temperature: 0.5, repetition_penalty: 1.1}\n");
+    const auto built = build(source, here_, sample::no_runtime(), {});
+    ASSERT_TRUE(built) << built.error().message();
+    small_ = bundle("small:v1");
+  }
+
+  static Json read_json(const Path& file) { return *parse_json(*read_file(file), file.string()); }
+};
+
+TEST_F(GgufExport, TheFileComesOutAlone) {
+  const Path file = folder_.path() / "out.gguf";
+  const auto made = export_gguf(small_, file, false, {});
+  ASSERT_TRUE(made) << made.error().message();
+  EXPECT_EQ(*read_file(file), gguf_);
+  EXPECT_FALSE(export_gguf(small_, file, false, {})) << "never over what is there";
+  EXPECT_TRUE(export_gguf(small_, file, true, {}));
+}
+
+// Ollama reads a store as it lies on disk (its manifest/ and server/create.go).
+TEST_F(GgufExport, OllamasStoreHoldsModelParametersAndLicense) {
+  const Path home = folder_.path() / "ollama";
+  const auto made = export_ollama(small_, home, {});
+  ASSERT_TRUE(made) << made.error().message();
+  const Json manifest = read_json(home / "manifests/registry.ollama.ai/library/small/v1");
+  EXPECT_EQ(manifest.at("mediaType"), "application/vnd.docker.distribution.manifest.v2+json");
+  std::map<std::string, std::string> texts;
+  JsonArray layers = manifest.at("layers").as_array();
+  layers.push_back(manifest.at("config"));
+  for (const Json& layer : layers) {
+    const std::string digest(layer.at("digest").as_string());
+    const std::string text = *read_file(home / "blobs" / ("sha256-" + digest.substr(7)));
+    EXPECT_EQ("sha256:" + sha256_hex(text), digest);
+    EXPECT_EQ(static_cast<std::int64_t>(text.size()), layer.at("size").as_int64());
+    texts[std::string(layer.at("mediaType").as_string())] = text;
+  }
+  EXPECT_EQ(texts.size(), 4u);
+  EXPECT_EQ(texts.at("application/vnd.ollama.image.model"), gguf_);
+  EXPECT_EQ(texts.at("application/vnd.ollama.image.license"), "Do as you like.\n");
+  const Json parameters = *parse_json(texts.at("application/vnd.ollama.image.params"), "");
+  EXPECT_EQ(parameters.at("temperature"), 0.5);
+  EXPECT_EQ(parameters.at("repeat_penalty"), 1.1);
+  EXPECT_EQ(parameters.at("num_ctx"), 512);
+  const Json config = *parse_json(texts.at("application/vnd.docker.container.image.v1+json"), "");
+  EXPECT_EQ(config.at("model_format"), "gguf");
+  EXPECT_EQ(config.at("model_family"), "llama");
+  EXPECT_TRUE(export_ollama(small_, home, {})) << "what is there is left";
+  EXPECT_EQ(export_ollama(bundle(), home, {}).error().code, ErrorCode::kUsage);
+}
+
+TEST_F(GgufExport, InspectListsItsTensors) {
+  const Json tensors = *inspect_tensors(small_);
+  const auto checkpoint = *format::Checkpoint::open(small_.model);
+  ASSERT_EQ(tensors.as_array().size(), checkpoint.tensors().size());
+  std::uint64_t bytes = 0;
+  for (const Json& tensor : tensors.as_array()) {
+    const auto* view = checkpoint.find(std::string(tensor.at("name").as_string()));
+    ASSERT_NE(view, nullptr);
+    EXPECT_EQ(std::string(tensor.at("type").as_string()), dtype_info(view->type).name);
+    EXPECT_EQ(tensor.at("shape").as_array().size(), view->shape.size());
+    bytes += tensor.at("bytes").to_number<std::uint64_t>();
+  }
+  EXPECT_EQ(bytes, checkpoint.weight_bytes());
 }
 
 TEST_F(Archive, DiskUsageCountsSharedBlobsOnce) {

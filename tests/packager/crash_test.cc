@@ -1,19 +1,16 @@
-// What happens to the store when a build is killed, or cannot write, or is not alone. Each case
-// runs in a child process; for kills, ptrace stops it before every system call that changes a file.
-#include <csignal>
+// What happens to the store when a build or an import is killed, or cannot write, or is not alone.
+// Each case runs in a child process; for kills, ptrace stops it before every system call that
+// changes a file.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <set>
-#include <sys/ptrace.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "packager/build.h"
 #include "packager/store.h"
 #include "packager/store_files.h"
+#include "packager/transfer/archive.h"
+#include "tests/packager/killed_child.h"
 #include "tests/packager/sample_model.h"
 
 namespace bundle::packager {
@@ -36,42 +33,7 @@ class Crash : public testing::Test {
     options.name = name;
     return build(model_, *store, options, {});
   }
-
-  /// 0 when the build succeeded; never returns into the test.
-  [[noreturn]] void build_in_child(const std::string& name = "tiny") const {
-    ::_exit(build_model(name) ? 0 : 1);
-  }
 };
-
-bool changes_files(std::uint64_t call) {
-  static const std::set<std::uint64_t> kCalls = {
-      SYS_write,  SYS_pwrite64,  SYS_open,      SYS_openat,    SYS_rename, SYS_renameat,
-      SYS_unlink, SYS_unlinkat,  SYS_fsync,     SYS_fdatasync, SYS_mkdir,  SYS_mkdirat,
-      SYS_fchmod, SYS_ftruncate, SYS_fallocate, SYS_flock,     SYS_ioctl,  SYS_rmdir};
-  return kCalls.contains(call);
-}
-
-/// Lets the child run to its n-th file-changing call (counted from 1) and kills it there; false
-/// when it ended before.
-bool kill_at(pid_t child, int n) {
-  int status = 0;
-  if (::waitpid(child, &status, 0) != child || !WIFSTOPPED(status)) return false;
-  ::ptrace(PTRACE_SETOPTIONS, child, nullptr, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
-  bool is_entry = true;
-  for (int seen = 0;;) {
-    ::ptrace(PTRACE_SYSCALL, child, nullptr, nullptr);
-    if (::waitpid(child, &status, 0) != child || WIFEXITED(status)) return false;
-    if (!WIFSTOPPED(status) || WSTOPSIG(status) != (SIGTRAP | 0x80)) continue;
-    user_regs_struct registers{};
-    ::ptrace(PTRACE_GETREGS, child, nullptr, &registers);
-    if (is_entry && changes_files(registers.orig_rax) && ++seen == n) {
-      ::kill(child, SIGKILL);
-      ::waitpid(child, &status, 0);
-      return true;
-    }
-    is_entry = !is_entry;
-  }
-}
 
 TEST_F(Crash, AKillAnywhereLeavesTheOldOrTheNewState) {
   const auto old = build_model();
@@ -86,13 +48,7 @@ TEST_F(Crash, AKillAnywhereLeavesTheOldOrTheNewState) {
   for (int n = 1;; ++n) {
     std::filesystem::remove_all(root_);
     std::filesystem::copy(base, root_, std::filesystem::copy_options::recursive);
-    const pid_t child = ::fork();
-    if (child == 0) {
-      ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
-      ::raise(SIGSTOP);
-      build_in_child();
-    }
-    const bool was_killed = kill_at(child, n);
+    const bool was_killed = killed_at(n, [&] { (void)build_model(); });
     const Store store = *Store::open(root_);
     const auto found = store.resolve("tiny");
     ASSERT_TRUE(found) << n << ": " << found.error().message();
@@ -116,18 +72,174 @@ TEST_F(Crash, AWriteThatFailsLeavesTheStoreAsItWas) {
   sample::write_text(model_ / "bundle.yaml", "license: MIT\n");
   sample::write_text(model_ / "vocab.txt", std::string(300'000, 'v'));
   for (const rlim_t limit : {0, 100, 5000, 200'000}) {
-    const pid_t child = ::fork();
-    if (child == 0) {
-      ::signal(SIGXFSZ, SIG_IGN);
-      const rlimit sizes{limit, limit};
-      ::setrlimit(RLIMIT_FSIZE, &sizes);
-      build_in_child();
-    }
-    int status = 0;
-    ASSERT_EQ(::waitpid(child, &status, 0), child);
-    EXPECT_EQ(WEXITSTATUS(status), 1) << limit;
+    EXPECT_EQ(exit_with_full_disk(limit, [&] { return build_model().has_value(); }), 1) << limit;
     EXPECT_EQ(sample::files_below(root_), files) << limit;
     EXPECT_EQ(Store::open(root_)->resolve("tiny")->digest, old->digest);
+  }
+}
+
+constexpr Fault kFaults[] = {Fault::kNoSpace, Fault::kIoError, Fault::kReadError,
+                             Fault::kShortWrite};
+
+TEST_F(Crash, ACallThatFailsAnywhereLeavesTheOldOrTheNewState) {
+  const auto old = build_model();
+  ASSERT_TRUE(old);
+  const Path base = folder_.path() / "base";
+  std::filesystem::copy(root_, base, std::filesystem::copy_options::recursive);
+  sample::write_text(model_ / "bundle.yaml", "license: MIT\n");
+  const auto expected = build_model();
+  ASSERT_TRUE(expected);
+  for (const Fault fault : kFaults) {
+    int points = 0;
+    for (int n = 1;; ++n) {
+      std::filesystem::remove_all(root_);
+      std::filesystem::copy(base, root_, std::filesystem::copy_options::recursive);
+      const Outcome outcome = outcome_with(fault, n, [&] { return build_model().has_value(); });
+      const Store store = *Store::open(root_);
+      const auto found = store.resolve("tiny");
+      ASSERT_TRUE(found) << n << ": " << found.error().message();
+      const bool is_new = found->digest == expected->digest;
+      EXPECT_TRUE(is_new || found->digest == old->digest) << n;
+      EXPECT_TRUE(is_new || !outcome.succeeded) << n << ": it says that it succeeded";
+      EXPECT_THAT(sample::files_below(paths_.temporary()), IsEmpty()) << n;
+      const auto again = build_model();
+      ASSERT_TRUE(again) << n << ": " << again.error().message();
+      EXPECT_EQ(again->digest, expected->digest) << n;
+      if (!outcome.was_met) break;
+      ++points;
+    }
+    EXPECT_GT(points, 5) << static_cast<int>(fault);
+  }
+}
+
+/// A second store, and an archive of the first one's bundle that it imports.
+class CrashOfImport : public Crash {
+ protected:
+  Path file_ = folder_.path() / "tiny.tar";
+  Path there_ = folder_.path() / "there";
+  StorePaths there_paths_{there_};
+  std::string digest_;
+
+  void SetUp() override {
+    Crash::SetUp();
+    ::setenv("BUNDLE_HOME", folder_.path().c_str(), 1);  // its trust policy: none
+    const auto built = build_model();
+    ASSERT_TRUE(built);
+    digest_ = built->digest;
+    Store here = *Store::open(root_);
+    ASSERT_TRUE(export_archive(here, *here.resolve("tiny"), file_, {}, {}));
+  }
+
+  bool import_it() const {
+    auto store = Store::open(there_);
+    return import_archive(file_, *store, {}, *signing::Trust::load({}), {}).has_value();
+  }
+};
+
+TEST_F(CrashOfImport, AKillAnywhereLeavesNothingOrTheBundle) {
+  ASSERT_TRUE(import_it());
+  const auto blobs = sample::files_below(there_paths_.blobs());
+  int points = 0;
+  for (int n = 1;; ++n) {
+    std::filesystem::remove_all(there_);
+    const bool was_killed = killed_at(n, [&] { (void)import_it(); });
+    const Store store = *Store::open(there_);
+    for (const BundleSummary& bundle : *store.list()) {
+      EXPECT_EQ(bundle.damage, "") << n;
+      EXPECT_EQ(bundle.digest, digest_) << n;
+    }
+    EXPECT_THAT(sample::files_below(there_paths_.temporary()), IsEmpty()) << n;
+    ASSERT_TRUE(import_it()) << n;
+    EXPECT_EQ(Store::open(there_)->resolve("tiny")->digest, digest_) << n;
+    EXPECT_EQ(sample::files_below(there_paths_.blobs()), blobs) << n;
+    EXPECT_THAT(sample::files_below(there_paths_.temporary()), IsEmpty()) << n;
+    EXPECT_THAT(sample::files_below(there_paths_.partials()), IsEmpty()) << n;
+    if (!was_killed) break;
+    ++points;
+  }
+  EXPECT_GT(points, 30);
+}
+
+TEST_F(CrashOfImport, ACallThatFailsAnywhereLeavesNothingOrTheBundle) {
+  for (const Fault fault : kFaults) {
+    int points = 0;
+    for (int n = 1;; ++n) {
+      std::filesystem::remove_all(there_);
+      const Outcome outcome = outcome_with(fault, n, [&] { return import_it(); });
+      const Store store = *Store::open(there_);
+      const auto bundles = *store.list();
+      EXPECT_TRUE(!outcome.succeeded || bundles.size() == 1) << n;
+      for (const BundleSummary& bundle : bundles) {
+        EXPECT_EQ(bundle.damage, "") << n;
+        EXPECT_EQ(bundle.digest, digest_) << n;
+      }
+      EXPECT_THAT(sample::files_below(there_paths_.temporary()), IsEmpty()) << n;
+      ASSERT_TRUE(import_it()) << n;
+      EXPECT_EQ(Store::open(there_)->resolve("tiny")->digest, digest_) << n;
+      if (!outcome.was_met) break;
+      ++points;
+    }
+    EXPECT_GT(points, 5) << static_cast<int>(fault);
+  }
+}
+
+TEST_F(CrashOfImport, AWriteThatFailsLeavesNoBundle) {
+  for (const std::uint64_t limit : {0, 100, 5000, 40'000}) {
+    EXPECT_EQ(exit_with_full_disk(limit, [&] { return import_it(); }), 1) << limit;
+    const Store store = *Store::open(there_);
+    EXPECT_THAT(*store.list(), IsEmpty()) << limit;
+    EXPECT_THAT(sample::files_below(there_paths_.temporary()), IsEmpty()) << limit;
+  }
+  ASSERT_TRUE(import_it());
+  EXPECT_EQ(Store::open(there_)->resolve("tiny")->digest, digest_);
+}
+
+class CrashOfQuantizing : public Crash {
+ protected:
+  Result<BuildResult> quantize_model() const {
+    auto store = Store::open(root_);
+    BuildOptions options = sample::no_runtime();
+    options.name = "tiny";
+    options.quantize = "q4_0";
+    return build(model_, *store, options, {});
+  }
+};
+
+TEST_F(CrashOfQuantizing, AKillAnywhereLeavesTheOldOrTheNewState) {
+  const auto old = build_model();
+  ASSERT_TRUE(old);
+  const Path base = folder_.path() / "base";
+  std::filesystem::copy(root_, base, std::filesystem::copy_options::recursive);
+  const auto expected = quantize_model();
+  ASSERT_TRUE(expected) << expected.error().message();
+  const auto blobs = sample::files_below(paths_.blobs());
+  int points = 0;
+  for (int n = 1;; ++n) {
+    std::filesystem::remove_all(root_);
+    std::filesystem::copy(base, root_, std::filesystem::copy_options::recursive);
+    const bool was_killed = killed_at(n, [&] { (void)quantize_model(); });
+    const Store store = *Store::open(root_);
+    const auto found = store.resolve("tiny");
+    ASSERT_TRUE(found) << n << ": " << found.error().message();
+    EXPECT_TRUE(found->digest == old->digest || found->digest == expected->digest) << n;
+    EXPECT_THAT(sample::files_below(paths_.temporary()), IsEmpty()) << n;
+    const auto again = quantize_model();
+    ASSERT_TRUE(again) << n << ": " << again.error().message();
+    EXPECT_EQ(again->digest, expected->digest) << n;
+    EXPECT_EQ(sample::files_below(paths_.blobs()), blobs) << n;
+    EXPECT_THAT(sample::files_below(paths_.temporary()), IsEmpty()) << n;
+    if (!was_killed) break;
+    ++points;
+  }
+  EXPECT_GT(points, 60);
+}
+
+TEST_F(CrashOfQuantizing, AWriteThatFailsLeavesTheStoreAsItWas) {
+  ASSERT_TRUE(build_model());
+  const auto files = sample::files_below(root_);
+  for (const std::uint64_t limit : {0, 1000, 20'000}) {
+    EXPECT_EQ(exit_with_full_disk(limit, [&] { return quantize_model().has_value(); }), 1) << limit;
+    EXPECT_EQ(sample::files_below(root_), files) << limit;
   }
 }
 

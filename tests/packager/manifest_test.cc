@@ -195,7 +195,7 @@ TEST(Manifest, SaysWhichSourcesThereAre) {
   for (const char* source : {"hf://org/name", "s3://bucket/folder", "./folder", "file.gguf"}) {
     EXPECT_EQ(refusal("model: " + std::string(source) + "\n"), "accepted") << source;
   }
-  for (const char* scheme : {"ftp", "file", "oci"}) {
+  for (const char* scheme : {"ftp", "file", "ocd"}) {
     EXPECT_THAT(
         refusal("model: " + std::string(scheme) + "://org/name\n"),
         HasSubstr("there is no model source '" + std::string(scheme) + "://' (bundle.yaml:1:8)"));

@@ -13,6 +13,7 @@
 #include "base/sha256.h"
 #include "packager/oci.h"
 #include "packager/registry/blob_upload.h"
+#include "packager/registry/cosign_merge.h"
 #include "packager/registry/pull.h"
 #include "packager/registry/push.h"
 #include "packager/signing/sign_bundle.h"
@@ -71,6 +72,40 @@ TEST(Password, GoesOnlyWhereItBelongs) {
   EXPECT_FALSE(may("https://a.example.com", "http://auth.example.com/token"));
   EXPECT_FALSE(may("https://10.0.0.1", "https://10.0.0.2/token"));
   EXPECT_FALSE(may("http://127.0.0.1:5000", "http://127.0.0.1:5001/token"));
+}
+
+/// A manifest of cosign signatures: payload's digest by letter, signature's text.
+std::string signatures(const std::vector<std::pair<char, std::string>>& layers) {
+  JsonArray list;
+  for (const auto& [letter, signature] : layers) {
+    list.push_back(
+        JsonObject{{"mediaType", "application/vnd.dev.cosign.simplesigning.v1+json"},
+                   {"digest", "sha256:" + std::string(64, letter)},
+                   {"size", 100},
+                   {"annotations", JsonObject{{"dev.cosignproject.cosign/signature", signature}}}});
+  }
+  return print_json(JsonObject{{"schemaVersion", 2}, {"layers", std::move(list)}});
+}
+
+TEST(CosignMerge, KeepsWhatOthersSigned) {
+  const auto merged = *merge_signatures(signatures({{'a', "theirs"}, {'b', "same"}}),
+                                        signatures({{'b', "same"}, {'a', "ours"}}));
+  ASSERT_TRUE(merged);
+  const Json manifest = *parse_json(merged->manifest, "");
+  ASSERT_EQ(manifest.at("layers").as_array().size(), 3u);
+  EXPECT_EQ(oci::annotation(manifest.at("layers").at(2), "dev.cosignproject.cosign/signature"),
+            "theirs");
+  EXPECT_EQ(manifest.at("config").at("digest"), Json("sha256:" + sha256_hex(merged->config)));
+  EXPECT_EQ(parse_json(merged->config, "")->at("rootfs").at("diff_ids").as_array().size(), 3u);
+}
+
+TEST(CosignMerge, HasNothingToDoWhereNothingIsNew) {
+  const std::string ours = signatures({{'a', "x"}, {'a', "y"}});
+  EXPECT_FALSE(*merge_signatures(signatures({{'a', "y"}}), ours));
+  for (const std::string theirs : {"", "[]", "{}", R"({"layers":3})", R"({"layers":[{}]})"}) {
+    EXPECT_FALSE(*merge_signatures(theirs, ours)) << theirs;
+  }
+  EXPECT_TRUE(merge_signatures(ours, "{}").has_error());
 }
 
 class RegistryTest : public testing::Test {

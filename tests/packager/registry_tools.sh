@@ -101,6 +101,88 @@ BUNDLE_HOME=$folder/third "$bundle" pull "$remote:v1" --plain-http -q --require-
 [ "$code" = 1 ] || fail "another key: exit code $code"
 [ -z "$(ls third/store/blobs/sha256 2>/dev/null)" ] || fail "something was kept"
 
+echo "a second signer's push keeps the first one's signature"
+digest_tag=$(echo "$digest" | tr : -).sig
+layers_of() { curl -sf -H 'Accept: application/vnd.oci.image.manifest.v1+json' "http://$1/v2/$2/manifests/$3" |
+  python3 -c 'import json,sys; print(len(json.load(sys.stdin)["layers"]))'; }
+[ "$(layers_of "127.0.0.1:$port" team/sample "$digest_tag")" = 1 ] || fail "one signature"
+skopeo --insecure-policy copy -q --all --preserve-digests oci:home/store:sample:v1 \
+  oci-archive:plain.tar:sample:v1 # without referrers: the second signer never saw the first
+BUNDLE_HOME=$folder/second-signer "$bundle" import plain.tar -q >/dev/null
+BUNDLE_HOME=$folder/second-signer "$bundle" sign sample:v1 --key other.key --identity "$remote" >/dev/null
+BUNDLE_HOME=$folder/second-signer "$bundle" push sample:v1 "$remote:v1" --plain-http -q >/dev/null
+[ "$(layers_of "127.0.0.1:$port" team/sample "$digest_tag")" = 2 ] || fail "both signatures"
+for key in cosign other; do
+  BUNDLE_HOME=$folder/both-$key "$bundle" pull "$remote:v1" --plain-http -q --require-signature \
+    --key $key.key.pub | grep -q "$digest" || fail "pull with $key's signature"
+done
+
+echo "mirror: from this registry to another, which has TLS of an authority of its own"
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=registry.test \
+  -addext 'subjectAltName=DNS:registry.test,DNS:localhost' -keyout tls.key -out tls.pem 2>/dev/null
+tls_port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+sed "s#$folder/data#$folder/tls-data#; s#127.0.0.1:$port'#127.0.0.1:$tls_port', tls: {certificate: $folder/tls.pem, key: $folder/tls.key}#" \
+  config.yml >tls.yml
+docker-registry serve tls.yml >tls-registry.log 2>&1 &
+tls_registry=$!
+trap 'kill "$registry" "$tls_registry" ${proxy:-} 2>/dev/null; rm -rf "$folder"' EXIT
+secure=localhost:$tls_port/mirrored/sample
+for _ in $(seq 100); do curl -sf --cacert tls.pem "https://localhost:$tls_port/v2/" >/dev/null && break; sleep 0.1; done
+"$bundle" push sample:v1 "$secure:v1" -q --ca-file tls.pem >/dev/null || fail "push over TLS"
+BUNDLE_HOME=$folder/mirror "$bundle" mirror "$remote:v1" "127.0.0.1:$port/mirrored/sample:v1" --plain-http -q |
+  grep -q "$digest" || fail "mirror"
+[ "$(skopeo inspect --tls-verify=false "docker://127.0.0.1:$port/mirrored/sample:v1" |
+  python3 -c 'import json,sys; print(json.load(sys.stdin)["Digest"])')" = "$digest" ] || fail "mirror's digest"
+[ "$(layers_of "127.0.0.1:$port" mirrored/sample "$digest_tag")" = 2 ] || fail "signatures come along"
+[ "$(BUNDLE_HOME=$folder/mirror "$bundle" list --output json |
+  python3 -c 'import json,sys; print(len(json.load(sys.stdin)["bundles"]))')" = 0 ] || fail "mirror keeps nothing"
+
+echo "an authority of one's own is trusted when it is named, and only then"
+code=0
+BUNDLE_HOME=$folder/ca1 "$bundle" pull "$secure:v1" -q 2>/dev/null || code=$?
+[ "$code" = 5 ] || fail "an unknown authority: exit code $code"
+BUNDLE_HOME=$folder/ca2 "$bundle" pull "$secure:v1" -q --ca-file tls.pem | grep -q "$digest" || fail "--ca-file"
+BUNDLE_HOME=$folder/ca3 SSL_CERT_FILE=tls.pem "$bundle" pull "$secure:v1" -q | grep -q "$digest" ||
+  fail SSL_CERT_FILE
+
+echo "a proxy carries the bytes, and is asked for nothing that no_proxy excepts"
+cat >proxy.py <<'PYTHON'
+# CONNECT alone; whatever host is asked for is this machine. Prints its port, then each target.
+import select, socket, sys, threading
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+def serve(client):
+    head = b""
+    while b"\r\n\r\n" not in head:
+        head += client.recv(4096) or sys.exit()
+    method, target = head.split(b" ")[:2]
+    print(method.decode(), target.decode(), flush=True)
+    server = socket.create_connection(("127.0.0.1", int(target.rsplit(b":", 1)[1])))
+    client.sendall(b"HTTP/1.1 200 Open\r\n\r\n")
+    ends = {client: server, server: client}
+    while True:
+        for one in select.select(list(ends), [], [])[0]:
+            piece = one.recv(65536)
+            if not piece:
+                return client.close() or server.close()
+            ends[one].sendall(piece)
+while True:
+    threading.Thread(target=serve, args=[listener.accept()[0]], daemon=True).start()
+PYTHON
+python3 proxy.py >proxy.log &
+proxy=$!
+for _ in $(seq 100); do [ -s proxy.log ] && break; sleep 0.1; done
+far=registry.test:$tls_port/mirrored/sample
+BUNDLE_HOME=$folder/proxied https_proxy=http://127.0.0.1:$(head -1 proxy.log) \
+  "$bundle" pull "$far:v1" -q --ca-file tls.pem | grep -q "$digest" || fail "pull through a proxy"
+grep -q "CONNECT registry.test:$tls_port" proxy.log || fail "the proxy was not asked"
+asked=$(wc -l <proxy.log)
+code=0
+BUNDLE_HOME=$folder/direct https_proxy=http://127.0.0.1:$(head -1 proxy.log) no_proxy=registry.test \
+  "$bundle" pull "$far:v1" -q --ca-file tls.pem 2>/dev/null || code=$?
+[ "$code" = 5 ] || fail "no_proxy: exit code $code"
+[ "$(wc -l <proxy.log)" = "$asked" ] || fail "the proxy was asked for an excepted host"
+
 echo "skopeo reads an exported archive"
 "$bundle" export sample:v1 sample.tar -q >/dev/null
 skopeo --insecure-policy copy -q --all --preserve-digests oci-archive:sample.tar:sample:v1 dir:copied

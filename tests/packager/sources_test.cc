@@ -14,6 +14,7 @@
 
 #include "base/sha256.h"
 #include "base/sigv4.h"
+#include "packager/build.h"
 #include "packager/sources/fetch.h"
 #include "tests/packager/fake_server.h"
 #include "tests/packager/sample_model.h"
@@ -158,7 +159,8 @@ TEST_F(Hub, FetchesWhatABundleNeeds) {
   EXPECT_EQ(*read_file(fetched->path / "model.safetensors"), files_["model.safetensors"]);
   EXPECT_EQ(*read_file(fetched->path / "config.json"), files_["config.json"]);
   EXPECT_FALSE(std::filesystem::exists(fetched->path / "pytorch_model.bin"));
-  EXPECT_EQ(fetched->provenance.at("revision"), kCommit);
+  EXPECT_EQ(fetched->provenance.at("revision"),
+            Json("sha256:" + sha256_hex(things_.at("manifests/v1"))));
   Store store = *Store::open(folder_.path() / "store");
   EXPECT_TRUE(build(fetched->path, store, sample::no_runtime(), {}));
 }
@@ -248,6 +250,131 @@ TEST(Https, AFileIsCheckedAgainstItsDigest) {
   EXPECT_EQ(*read_file(good->path), bytes);
   const auto bad = fetch_model(*parse_source_uri(url + sha256_hex("x")), folder.path(), {}, {});
   EXPECT_EQ(bad.error().code, ErrorCode::kBadInput);
+}
+
+/// A registry that serves what a test puts there: manifests by tag or digest, blobs by digest.
+class OciSource : public testing::Test {
+ protected:
+  golden::TempFolder folder_;
+  Path cache_ = folder_.path() / "cache";
+  std::map<std::string, std::string> things_;  // "manifests/v1", "blobs/sha256:…"
+  FakeServer server_{[this](const FakeRequest& request) { return answer(request); }};
+
+  void SetUp() override {
+    ::setenv("BUNDLE_HOME", folder_.path().c_str(), 1);
+    ::setenv("DOCKER_CONFIG", folder_.path().c_str(), 1);
+  }
+
+  FakeAnswer answer(const FakeRequest& request) const {
+    const std::string base = "/v2/team/model/";
+    const auto found =
+        things_.find(request.target.substr(std::min(base.size(), request.target.size())));
+    if (found == things_.end()) return {404};
+    FakeAnswer whole = serve_bytes(request, found->second);
+    if (found->first.starts_with("manifests/")) {
+      const auto document = parse_json(found->second, "");
+      const Json* type = document ? find(*document, "mediaType") : nullptr;
+      if (type != nullptr) whole.headers["Content-Type"] = std::string(type->as_string());
+    }
+    return whole;
+  }
+
+  std::string put_blob(const std::string& bytes) {
+    const std::string digest = "sha256:" + sha256_hex(bytes);
+    things_["blobs/" + digest] = bytes;
+    return digest;
+  }
+
+  /// A ModelPack artifact under "v1", as modctl writes it.
+  void put_artifact(const std::vector<std::pair<std::string, std::string>>& files,
+                    const std::string& type = "application/vnd.cncf.model.weight.v1.raw") {
+    JsonArray layers;
+    for (const auto& [name, bytes] : files) {
+      layers.push_back(JsonObject{{"mediaType", type},
+                                  {"digest", put_blob(bytes)},
+                                  {"size", bytes.size()},
+                                  {"annotations", JsonObject{{"org.cncf.model.filepath", name}}}});
+    }
+    const std::string config = "{}";
+    things_["manifests/v1"] = print_json(
+        JsonObject{{"schemaVersion", 2},
+                   {"mediaType", "application/vnd.oci.image.manifest.v1+json"},
+                   {"artifactType", "application/vnd.cncf.model.manifest.v1+json"},
+                   {"config", JsonObject{{"mediaType", "application/vnd.cncf.model.config.v1+json"},
+                                         {"digest", put_blob(config)},
+                                         {"size", config.size()}}},
+                   {"layers", std::move(layers)}});
+  }
+
+  Result<FetchedModel> fetch() {
+    FetchOptions options;
+    options.registry.plain_http = true;
+    const auto uri = parse_source_uri("oci://" + server_.address() + "/team/model:v1");
+    return fetch_model(*uri, cache_, options, {});
+  }
+};
+
+TEST_F(OciSource, TakesTheFilesOfAnArtifact) {
+  ASSERT_TRUE(sample::write_model(folder_.path() / "tiny"));
+  const std::string weights = *read_file(folder_.path() / "tiny" / "model.safetensors");
+  const std::string config = *read_file(folder_.path() / "tiny" / "config.json");
+  put_artifact({{"model.safetensors", weights},
+                {"config.json", config},
+                {"onnx/model.onnx", "x"},
+                {"secret.env", "x"}});
+  const auto fetched = fetch();
+  ASSERT_TRUE(fetched) << fetched.error().message();
+  EXPECT_EQ(fetched->name, "model");
+  EXPECT_EQ(*read_file(fetched->path / "model.safetensors"), weights);
+  EXPECT_EQ(*read_file(fetched->path / "config.json"), config);
+  EXPECT_FALSE(std::filesystem::exists(fetched->path / "secret.env"));
+  EXPECT_EQ(fetched->provenance.at("revision"), "sha256:" + sha256_hex(things_.at("manifests/v1")));
+  const std::size_t asked = server_.requests().size();
+  ASSERT_TRUE(fetch());
+  EXPECT_EQ(server_.requests().size(), asked + 1) << "only the manifest is asked for again";
+}
+
+TEST_F(OciSource, TakesTheModelOutOfABundle) {
+  ASSERT_TRUE(sample::write_model(folder_.path() / "tiny"));
+  Store store = *Store::open(folder_.path() / "store");
+  const auto built = build(folder_.path() / "tiny", store, sample::no_runtime(), {});
+  ASSERT_TRUE(built);
+  for (const std::string& name : sample::files_below(folder_.path() / "store/blobs/sha256")) {
+    const std::string bytes = *read_file(folder_.path() / "store/blobs/sha256" / name);
+    things_["blobs/sha256:" + name] = bytes;
+    things_["manifests/sha256:" + name] = bytes;
+    if ("sha256:" + name == built->digest) things_["manifests/v1"] = bytes;
+  }
+  const auto fetched = fetch();
+  ASSERT_TRUE(fetched) << fetched.error().message();
+  for (const char* name : {"model.safetensors", "config.json", "tokenizer_config.json"}) {
+    EXPECT_EQ(*read_file(fetched->path / name), *read_file(folder_.path() / "tiny" / name)) << name;
+  }
+  EXPECT_FALSE(std::filesystem::exists(fetched->path / "bundle.json"));
+  Store other = *Store::open(folder_.path() / "other");
+  const auto again = build(fetched->path, other, sample::no_runtime(), {});
+  ASSERT_TRUE(again) << again.error().message();
+  EXPECT_EQ(again->layers.front().digest, built->layers.front().digest);
+}
+
+TEST_F(OciSource, RefusesWhatIsNoModelOrLies) {
+  EXPECT_EQ(fetch().error().code, ErrorCode::kNotFound);
+  put_artifact({{"model.safetensors", "x"}}, "application/vnd.cncf.model.weight.v1.tar+gzip");
+  EXPECT_THAT(fetch().error().message(), HasSubstr("tar+gzip"));
+  put_artifact({{"model.safetensors", "x"}, {"model.safetensors", "y"}});
+  EXPECT_THAT(fetch().error().message(), HasSubstr("two layers are the file"));
+  put_artifact({{"model.safetensors", "x"}}, "application/vnd.oci.image.layer.v1.tar");
+  EXPECT_THAT(fetch().error().message(), HasSubstr("no model artifact"));
+  put_artifact({{"config.json", "{}"}});
+  EXPECT_THAT(fetch().error().message(), HasSubstr("there are no weights"));
+  put_artifact({{"layer.tar", std::string(2048, 'x')}}, "application/vnd.cncf.model.weight.v1.tar");
+  EXPECT_EQ(fetch().error().code, ErrorCode::kBadInput);
+  put_artifact({{"model.safetensors", "right"}});
+  things_["blobs/sha256:" + sha256_hex("right")] = "wrong";
+  EXPECT_EQ(fetch().error().code, ErrorCode::kBadInput);
+  for (const std::string& name : sample::files_below(cache_)) {
+    EXPECT_THAT(name, testing::Not(HasSubstr("model.safetensors")));
+  }
 }
 
 }  // namespace
