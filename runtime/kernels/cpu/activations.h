@@ -13,6 +13,7 @@
 //          two, each below 128 in size, cost a second integer product and lose next to nothing.
 //   kBf16   2 columns: bfloat16 pair[T][2]
 //   kF32    1 column:  float x[T]
+//   kLifted 1 column:  float x[T] · kActivationLift, for 8-bit float weights
 #pragma once
 
 #include <cstddef>
@@ -23,7 +24,11 @@
 
 namespace bundle::kernels::cpu {
 
-enum class ActivationKind { kInt15, kBf16, kF32 };
+enum class ActivationKind { kInt15, kBf16, kF32, kLifted };
+inline constexpr int kActivationKinds = 4;
+
+/// A power of two: nothing is rounded. Values up to 2^63 stay finite.
+inline constexpr float kActivationLift = 0x1p64f;
 
 /// q = 2^kLowBits · high + low, |high| ≤ 127.
 inline constexpr int kLowBits = 7;

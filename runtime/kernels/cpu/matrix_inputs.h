@@ -12,6 +12,7 @@ namespace bundle::kernels::cpu {
 
 inline ActivationKind activation_kind(const KernelTable& table, DType weights) {
   if (is_quantized(weights)) return ActivationKind::kInt15;
+  if (weights == DType::kF8E4M3) return ActivationKind::kLifted;
   if (weights == DType::kBF16 && table.bf16_dot) return ActivationKind::kBf16;
   return ActivationKind::kF32;
 }
@@ -48,7 +49,7 @@ class MatrixInputs {
 
  private:
   const KernelTable& table_;
-  Input inputs_[3];
+  Input inputs_[kActivationKinds];
   std::int64_t bytes_ = 0;
 };
 

@@ -1,5 +1,16 @@
 // 8-bit float weights (e4m3) in blocks of 128 columns that share a scale, with float32 activations.
-// A block's products are summed unscaled, and its scale is multiplied in once.
+//
+// Weights enter the products as floats that are 2^120 too small, which takes a shift and a mask,
+// and activations lie there 2^64 too large: the rest, 2^56, is made good with a block's scale.
+// Powers of two round nothing. To multiply each weight by 2^120 instead would take a product more,
+// and on processors where subnormal operands are slow in products but not in fused sums (Zen 3),
+// most of the time.
+//
+// A sum that takes each column in turn waits for itself: a product is ready four cycles after the
+// one before. So a block has four sums, each of every fourth column, which are added in order at
+// its end and scaled once. However many of them a tile of tokens has registers for at a time (the
+// others follow in further walks over the block, which lies in the nearest cache by then), they are
+// the same four: a token's result does not depend on the tokens beside it.
 #include "runtime/kernels/cpu/simd/gemm.h"
 #include "runtime/kernels/cpu/simd/table.h"
 
@@ -12,70 +23,108 @@ constexpr std::int64_t kQuadBytes = 4 * kPackRows;
 /// Tiles of up to so many tokens stream weights from memory.
 constexpr int kStreamingTokens = 4;
 constexpr std::int64_t kPrefetchBytes = 4096;
+/// Registers for sums: half of all.
+constexpr int kSums = kLanes == 16 ? 16 : 8;
+/// Tokens of a tile that are summed at a time.
+constexpr int kTokens = kSums / (kPackRows / kLanes);
 
-/// Byte `i` of each lane. The codes of NaN, which no published weight is, come out as 480.
-template <int i>
-BUNDLE_INLINE F32 widen(I32 codes) {
-  return widen_f8(shift_left<24 - 8 * i>(codes));
+/// Sums of a block's fourths that fit the registers for so many vectors of rows and tokens.
+constexpr int fourths(int vectors, int tokens) {
+  return vectors * tokens * 4 <= kSums ? 4 : kSums / (vectors * tokens);
 }
 
-template <int T>
-BUNDLE_INLINE void add_column(F32 weights, const float* x, F32 (&sums)[T]) {
-  BUNDLE_UNROLL
-  for (int t = 0; t < T; ++t) sums[t] = fma(weights, set(x[t]), sums[t]);
+/// What sums of products with small_f8 and lifted activations lack.
+constexpr float kLacking = 0x1p120f / kActivationLift;
+
+/// Byte `i` of each lane, 2^120 too small. NaN, which no published weight is, comes out as 480.
+template <int i>
+BUNDLE_INLINE F32 widen(I32 codes) {
+  return small_f8(shift_left<24 - 8 * i>(codes));
 }
 
 struct Fp8Kernel {
-  /// Few tokens take all sixteen rows at once, for more sums that do not wait for each other.
-  static constexpr int vectors(int tokens) { return tokens <= 4 ? kPackRows / kLanes : 1; }
+  static constexpr int vectors(int /*tokens*/) { return kPackRows / kLanes; }
 
-  /// Four columns, or the `count` of the last ones.
-  template <int T>
-  BUNDLE_INLINE void add_quad(I32 quad, const float* x, F32 (&sums)[T]) {
-    add_column<T>(widen<0>(quad), x, sums);
-    add_column<T>(widen<1>(quad), x + T, sums);
-    add_column<T>(widen<2>(quad), x + 2 * T, sums);
-    add_column<T>(widen<3>(quad), x + 3 * T, sums);
-  }
-  template <int T>
-  BUNDLE_INLINE void add_rest(I32 codes, std::int64_t count, const float* x, F32 (&sums)[T]) {
-    if (count > 0) add_column<T>(widen<0>(codes), x, sums);
-    if (count > 1) add_column<T>(widen<1>(codes), x + T, sums);
-    if (count > 2) add_column<T>(widen<2>(codes), x + 2 * T, sums);
-  }
+  template <int V, int H>
+  using Sums = F32[V][H];
 
-  /// The products of one block's columns, unscaled; x moves on behind them.
-  template <int T, int V>
-  BUNDLE_INLINE void sum_block(const std::byte* codes, std::int64_t count, const float*& x,
-                               F32 (&partial)[V][T]) {
-    std::int64_t i = 0;
-    for (; i + 4 <= count; i += 4, codes += kQuadBytes, x += 4 * T) {
-      if constexpr (T <= kStreamingTokens) prefetch_line(codes + kPrefetchBytes);
-      BUNDLE_UNROLL
-      for (int v = 0; v < V; ++v) add_quad<T>(load_bytes(codes + 4 * v * kLanes), x, partial[v]);
-    }
-    if (i == count) return;
+  /// Column `i` of a quad, for H of T tokens.
+  template <int T, int V, int H, int i>
+  BUNDLE_INLINE void add_column(const I32 (&quad)[V], const float* x, Sums<V, H>& sums) {
+    F32 weights[V];
     BUNDLE_UNROLL
-    for (int v = 0; v < V; ++v)
-      add_rest<T>(load_bytes(codes + 4 * v * kLanes), count - i, x, partial[v]);
+    for (int v = 0; v < V; ++v) weights[v] = widen<i>(quad[v]);
+    BUNDLE_UNROLL
+    for (int h = 0; h < H; ++h) {
+      const F32 token = set(x[i * T + h]);
+      BUNDLE_UNROLL
+      for (int v = 0; v < V; ++v) sums[v][h] = fma(weights[v], token, sums[v][h]);
+    }
+  }
+
+  /// Columns first … first + N − 1 of a quad of which `columns` are there.
+  template <int T, int V, int H, int first, int N>
+  BUNDLE_INLINE void add_quad(const std::byte* codes, std::int64_t columns, const float* x,
+                              Sums<V, H> (&sums)[N]) {
+    I32 quad[V];
+    BUNDLE_UNROLL
+    for (int v = 0; v < V; ++v) quad[v] = load_bytes(codes + 4 * v * kLanes);
+    if (columns > first) add_column<T, V, H, first>(quad, x, sums[0]);
+    if constexpr (N >= 2)
+      if (columns > first + 1) add_column<T, V, H, first + 1>(quad, x, sums[1]);
+    if constexpr (N >= 4) {
+      if (columns > 2) add_column<T, V, H, 2>(quad, x, sums[2]);
+      if (columns > 3) add_column<T, V, H, 3>(quad, x, sums[3]);
+    }
+  }
+
+  /// Adds the fourths from `first` on of a block's `count` columns to its totals, for the H tokens
+  /// whose values start at x.
+  template <int T, int V, int H, int first>
+  BUNDLE_INLINE void add_fourths(const std::byte* codes, std::int64_t count, const float* x,
+                                 Sums<V, H>& totals) {
+    constexpr int N = fourths(V, H);
+    Sums<V, H> sums[N];
+    BUNDLE_UNROLL
+    for (int k = 0; k < N; ++k) BUNDLE_UNROLL
+    for (int v = 0; v < V; ++v) BUNDLE_UNROLL
+    for (int h = 0; h < H; ++h) sums[k][v][h] = zero();
+    const std::byte* quad = codes;
+    const float* values = x;
+    std::int64_t left = count;
+    for (; left >= 4; left -= 4, quad += kQuadBytes, values += 4 * T) {
+      if constexpr (T <= kStreamingTokens && first == 0) prefetch_line(quad + kPrefetchBytes);
+      add_quad<T, V, H, first, N>(quad, 4, values, sums);
+    }
+    if (left > 0) add_quad<T, V, H, first, N>(quad, left, values, sums);
+    BUNDLE_UNROLL
+    for (int k = 0; k < N; ++k) BUNDLE_UNROLL
+    for (int v = 0; v < V; ++v) BUNDLE_UNROLL
+    for (int h = 0; h < H; ++h) totals[v][h] = add(totals[v][h], sums[k][v][h]);
+    if constexpr (first + N < 4) add_fourths<T, V, H, first + N>(codes, count, x, totals);
   }
 
   template <int T, int V>
   BUNDLE_INLINE void add_tile(const GemmArgs& args, const std::byte* block, int lane,
                               const std::byte* activations, F32 (&sums)[V][T]) {
+    constexpr int H = T < kTokens ? T : kTokens;
     const auto* x = reinterpret_cast<const float*>(activations);
-    for (std::int64_t c = 0; c < args.layout->cols; c += kBlockColumns) {
-      F32 partial[V][T];
+    const F32 lacking = set(kLacking);
+    for (std::int64_t c = 0; c < args.layout->cols; c += kBlockColumns, x += kBlockColumns * T) {
+      const std::int64_t count = min_of(kBlockColumns, args.layout->cols - c);
+      const auto* scales = reinterpret_cast<const float*>(block) + lane;
       BUNDLE_UNROLL
-      for (int v = 0; v < V; ++v) BUNDLE_UNROLL
-      for (int t = 0; t < T; ++t) partial[v][t] = zero();
-      sum_block<T, V>(block + kScaleBytes + lane * 4, min_of(kBlockColumns, args.layout->cols - c),
-                      x, partial);
-      BUNDLE_UNROLL
-      for (int v = 0; v < V; ++v) {
-        const F32 scale = load(reinterpret_cast<const float*>(block) + lane + v * kLanes);
+      for (int t = 0; t < T; t += H) {
+        Sums<V, H> totals;
         BUNDLE_UNROLL
-        for (int t = 0; t < T; ++t) sums[v][t] = fma(partial[v][t], scale, sums[v][t]);
+        for (int v = 0; v < V; ++v) BUNDLE_UNROLL
+        for (int h = 0; h < H; ++h) totals[v][h] = zero();
+        add_fourths<T, V, H, 0>(block + kScaleBytes + lane * 4, count, x + t, totals);
+        BUNDLE_UNROLL
+        for (int v = 0; v < V; ++v) BUNDLE_UNROLL
+        for (int h = 0; h < H; ++h)
+          sums[v][t + h] =
+              fma(mul(totals[v][h], lacking), load(scales + v * kLanes), sums[v][t + h]);
       }
       block += args.layout->record_bytes;
     }

@@ -149,7 +149,6 @@ struct QuantKernel {
   BUNDLE_INLINE void add_columns(const std::byte* record, int lane, int i, F32 d, F32 dmin,
                                  const std::byte* activations, F32 (&sums)[T]) {
     const std::byte* unit = record + kUnits + i * kUnitBytes + lane * 4;
-    if constexpr (T <= kStreamingTokens) prefetch(unit);
     const ColumnScales<kGroups> scales = column_scales(record + lane, i, d, dmin);
     const auto x = ColumnActivations::at(activations, T, kGroups == 2);
     ColumnProducts<QuantKernel>::template add<T>(unit, scales, x, sums);
@@ -161,7 +160,8 @@ struct QuantKernel {
     }
   }
 
-  static constexpr int vectors(int /*tokens*/) { return 1; }
+  /// One or two tokens take all sixteen rows at once: a cache line is read in one go.
+  static constexpr int vectors(int tokens) { return tokens <= 2 ? kPackRows / kLanes : 1; }
 
   template <int T, int V>
   BUNDLE_INLINE void add_tile(const GemmArgs& args, const std::byte* block, int lane,
@@ -169,10 +169,19 @@ struct QuantKernel {
     const std::int64_t activation_bytes = T * args.activation_layout.record_bytes();
     const std::byte* record = block;
     for (std::int64_t c = 0; c < args.layout->cols; c += kBlock, record += kRecordBytes) {
-      const F32 d = load_half(record + lane * 2);
-      const F32 dmin = kTraits.has_min ? load_half(record + kDmin + lane * 2) : zero();
-      for (int i = 0; i < kSuper; ++i, activations += activation_bytes)
-        add_columns<T>(record, lane, i, d, dmin, activations, sums[0]);
+      F32 d[V];
+      F32 dmin[V];
+      BUNDLE_UNROLL
+      for (int v = 0; v < V; ++v) {
+        d[v] = load_half(record + (lane + v * kLanes) * 2);
+        dmin[v] = kTraits.has_min ? load_half(record + kDmin + (lane + v * kLanes) * 2) : zero();
+      }
+      for (int i = 0; i < kSuper; ++i, activations += activation_bytes) {
+        if constexpr (T <= kStreamingTokens) prefetch(record + kUnits + i * kUnitBytes);
+        BUNDLE_UNROLL
+        for (int v = 0; v < V; ++v)
+          add_columns<T>(record, lane + v * kLanes, i, d[v], dmin[v], activations, sums[v]);
+      }
     }
   }
 };

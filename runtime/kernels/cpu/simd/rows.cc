@@ -130,6 +130,11 @@ void interleave_f32_row(const float* x, const ActivationLayout& layout, const Sl
   for (std::int64_t c = 0; c < layout.cols; ++c) out[c * slot.tile] = x[c];
 }
 
+void interleave_lifted_row(const float* x, const ActivationLayout& layout, const Slot& slot) {
+  auto* out = reinterpret_cast<float*>(slot.base) + slot.index;
+  for (std::int64_t c = 0; c < layout.cols; ++c) out[c * slot.tile] = x[c] * kActivationLift;
+}
+
 /// Lanes rounded to bfloat16 in their low halves: to nearest, ties to even.
 I32 round_to_bf16(F32 x) {
   const I32 bits = as_int(x);
@@ -161,6 +166,8 @@ void prepare_row(const PrepareArgs& args, std::int64_t token, const Slot& slot) 
       return interleave_bf16_row(x, args.layout, slot);
     case ActivationKind::kF32:
       return interleave_f32_row(x, args.layout, slot);
+    case ActivationKind::kLifted:
+      return interleave_lifted_row(x, args.layout, slot);
   }
 }
 
