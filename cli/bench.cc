@@ -73,7 +73,7 @@ void add_bench(CLI::App& app, Session& session) {
       ->check(CLI::IsMember({"cpu", "cpu-reference"}));
   command->add_option("--kv-type", options->kv_type, "Precision of the cache")
       ->capture_default_str()
-      ->check(CLI::IsMember({"f16", "bf16", "f32", "fp8"}));
+      ->check(CLI::IsMember({"f16", "bf16", "f32", "fp8", "int8"}));
   on_run(command, session,
          [reference, options, &session] { return bench(*reference, *options, session); });
 }

@@ -51,11 +51,6 @@ Result<std::unique_ptr<kernels::Device>> make_device(const BenchOptions& options
   return kernels::make_cpu_device({.threads = options.threads, .isa = {}});
 }
 
-DType kv_dtype(const std::string& name) {
-  if (name == "fp8") return DType::kF8E4M3;
-  return name == "f32" ? DType::kF32 : name == "bf16" ? DType::kBF16 : DType::kF16;
-}
-
 Result<std::unique_ptr<Bench>> load(const format::ModelSource& source,
                                     const BenchOptions& options) {
   const auto start = Clock::now();
@@ -67,7 +62,7 @@ Result<std::unique_ptr<Bench>> load(const format::ModelSource& source,
   engine_options.max_context = options.prompt_tokens + options.output_tokens + 1;
   engine_options.kv_tokens = engine_options.max_context * options.streams + 1024;
   engine_options.max_sequences = options.streams;
-  engine_options.kv_type = kv_dtype(options.kv_type);
+  engine_options.kv_type = kv_type_named(options.kv_type).value_or(engine_options.kv_type);
   engine_options.prefix_cache = false;
   engine_options.seed = 1;
   BUNDLE_TRY(bench->engine,

@@ -125,7 +125,7 @@ const std::vector<Setter>& setters() {
       {{"cloud", "NAMES", "Only these providers"}, put_list<&O::clouds>},
       {{"quantization", "NAMES", "Weights as these (default as published), or 'any'"},
        put_list<&O::quantizations>},
-      {{"kv-type", "NAMES", "Cache as bf16 (default), fp8, or both"}, put_list<&O::kv_types>},
+      {{"kv-type", "NAMES", "Cache as bf16 (default), fp8, int8, or any"}, put_list<&O::kv_types>},
       {{"tp", "N", "Tensor-parallel ranks"}, put<&O::tp, whole>},
       {{"pp", "N", "Pipeline stages"}, put<&O::pp, whole>},
       {{"ep", "N", "Ranks that experts are spread over"}, put<&O::ep, whole>},

@@ -42,7 +42,7 @@ constexpr ManifestKey kKeys[] = {
   {"runtime.backend", kChoice, "Which kernels compute.", "auto", 0, 0, "auto cpu cpu-reference"},
   {"runtime.context_length", kWhole,
    "Most tokens that one conversation may have.", "the model's own", 1, kMany},
-  {"runtime.kv_type", kChoice, "Type of the cached keys and values.", "f16", 0, 0, "f16 bf16 f32 fp8"},
+  {"runtime.kv_type", kChoice, "Type of the cached keys and values.", "f16", 0, 0, "f16 bf16 f32 fp8 int8"},
   {"runtime.kv_tokens", kWhole,
    "Tokens that the cache holds over all conversations.", "what fits in memory", 1, 1e12},
   {"runtime.max_sequences", kWhole,

@@ -15,6 +15,7 @@
 
 #include "base/bytes.h"
 #include "base/dtype.h"
+#include "base/kv_type.h"
 #include "base/result.h"
 
 namespace bundle::kernels {
@@ -132,15 +133,17 @@ struct KvShape {
   std::int64_t kv_heads = 0;
   std::int64_t head_dim = 0;
   std::int64_t block_tokens = 16;
-  DType type = DType::kF16;  // kF32, kF16, kBF16, or kF8E4M3: rounded to nearest, at most 448
+  /// kF32, kF16, kBF16; kF8E4M3, at most 448; or kI8, whose groups of kKvScaleGroup elements share
+  /// a scale (int8_group.h). All are rounded to nearest.
+  DType type = DType::kF16;
   std::int64_t latent_rank = 0;
 
   /// Vectors of head_dim elements that a position holds for a head: key and value, or the latent.
   std::int64_t vectors() const { return latent_rank > 0 ? 1 : 2; }
   /// All that the cache holds of one position over all layers.
   std::uint64_t bytes_per_token() const {
-    return static_cast<std::uint64_t>(vectors() * layers * kv_heads * head_dim) *
-           static_cast<std::uint64_t>(dtype_info(type).bytes);
+    return static_cast<std::uint64_t>(vectors() * layers * kv_heads) *
+           static_cast<std::uint64_t>(kv_vector_bytes(type, head_dim));
   }
 };
 

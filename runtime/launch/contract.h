@@ -20,7 +20,7 @@ struct LaunchSpec {
   std::string content_digest;  // of the bundle, "" when served from loose files
   format::ModelSource model;
   /// Merged settings, bundle.yaml's `runtime` section as JSON after deployment and --set.
-  /// Keys: context_length, kv_type ("f16", "bf16", "f32"), kv_tokens, max_sequences,
+  /// Keys: context_length, kv_type ("f16", "bf16", "f32", "fp8", "int8"), kv_tokens, max_sequences,
   /// max_step_tokens, prefix_cache, threads, chat_template (text), reasoning_parser, thinking,
   /// tool_parser, sampling {temperature, top_p,
   /// top_k, min_p, repetition_penalty, max_tokens}, backend ("auto", "cpu", "cpu-reference").

@@ -50,11 +50,6 @@ void set_text(const JsonObject& section, std::string_view key, std::string& targ
   if (const Json* value = present(section, key)) target = std::string(value->get_string());
 }
 
-DType kv_type(std::string_view name) {
-  if (name == "fp8") return DType::kF8E4M3;
-  return name == "f32" ? DType::kF32 : name == "bf16" ? DType::kBF16 : DType::kF16;
-}
-
 engine::Speculation speculation(std::string_view name) {
   if (name == "mtp") return engine::Speculation::kModel;
   return name == "lookup" ? engine::Speculation::kLookup : engine::Speculation::kOff;
@@ -91,7 +86,7 @@ Result<RuntimeSettings> read_runtime_settings(const JsonObject& runtime, std::st
   set_number<int>(runtime, "threads", settings.threads);
   if (const Json* value = present(runtime, "prefix_cache")) engine.prefix_cache = value->get_bool();
   if (const Json* value = present(runtime, "kv_type"))
-    engine.kv_type = kv_type(value->get_string());
+    engine.kv_type = kv_type_named(value->get_string()).value_or(engine.kv_type);
   if (const Json* value = present(runtime, "speculation"))
     engine.speculation = speculation(value->get_string());
   set_number<std::int64_t>(runtime, "draft_tokens", engine.draft_tokens);

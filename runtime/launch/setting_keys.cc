@@ -19,7 +19,7 @@ constexpr SettingKey kKeys[] = {
   {"chat_template", kText},
   {"context_length", kWhole, 1, 1e9},
   {"kv_tokens", kWhole, 1, 1e12},
-  {"kv_type", kChoice, 0, 0, "f16 bf16 f32 fp8"},
+  {"kv_type", kChoice, 0, 0, "f16 bf16 f32 fp8 int8"},
   {"max_sequences", kWhole, 1, 65536},
   {"max_step_tokens", kWhole, 1, 1048576},
   {"prefix_cache", kBool},

@@ -14,9 +14,12 @@ namespace bundle::sizing {
 struct KvType {
   std::string_view name = "bf16";
   int bytes = 2;
+  int group_bytes = 0;  // of the scale that each kKvScaleGroup elements of a vector share
+
+  std::int64_t vector_bytes(std::int64_t elements) const;
 };
 
-/// "bf16", "f16", "fp8", "f32". kNotFound for another.
+/// "bf16", "f16", "fp8", "int8", "f32". kNotFound for another.
 Result<KvType> kv_type(std::string_view name);
 
 /// Bytes that one rank keeps for one sequence of `tokens` positions, on the stage that keeps most:

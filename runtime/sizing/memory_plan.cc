@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/kv_type.h"
 #include "base/text.h"
 #include "runtime/sizing/parameters.h"
 
@@ -26,7 +27,11 @@ std::uint64_t kv_elements_per_token(const format::ModelConfig& config) {
 }
 
 std::uint64_t kv_bytes_per_token(const format::ModelConfig& config, DType kv_type) {
-  return kv_elements_per_token(config) * static_cast<std::uint64_t>(dtype_info(kv_type).bytes);
+  const std::int64_t vectors = config.mla ? 1 : 2 * config.num_kv_heads;
+  const std::int64_t elements =
+      config.mla ? config.mla->kv_lora_rank + config.mla->qk_rope_head_dim : config.head_dim;
+  return static_cast<std::uint64_t>(config.num_layers * vectors *
+                                    kv_vector_bytes(kv_type, elements));
 }
 
 Result<std::uint64_t> weight_bytes(const format::ModelConfig& config, DType type) {

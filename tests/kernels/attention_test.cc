@@ -166,9 +166,11 @@ class Oracle {
 };
 
 /// Largest error of an output of size about 1: rounding of keys and values to the cache's type
-/// (2^-12 and 2^-9 relative), through the scores and directly.
+/// (2^-12, 2^-9 and 2^-5 relative, or up to a 127th of a group's largest in two), through the
+/// scores and directly.
 double tolerance(DType type) {
   if (type == DType::kF32) return 1e-5;
+  if (type == DType::kF8E4M3) return 0.25;
   return type == DType::kF16 ? 4e-3 : 4e-2;
 }
 
@@ -205,19 +207,29 @@ TEST_P(Attention, OfManyHeadSizesAndGroups) {
 TEST_P(Attention, OverManyChunks) { check(problem(6, 2, 64), 777); }
 
 TEST_P(Attention, OfEveryCacheType) {
-  for (const DType type : {DType::kF32, DType::kF16, DType::kBF16}) {
+  for (const DType type : {DType::kF32, DType::kF16, DType::kBF16, DType::kF8E4M3, DType::kI8}) {
     Problem p = problem(6, 3, 64);
     p.type = type;
     check(p, 300);
   }
 }
 
+TEST_P(Attention, OfBytesWithHeadsThatEndWithinAGroupOfScales) {
+  for (const std::int64_t head_dim : {8, 24, 40, 72, 80, 96, 128}) {
+    Problem p = problem(4, 2, head_dim);
+    p.type = DType::kI8;
+    check(p, 70);
+  }
+}
+
 TEST_P(Attention, OfOddBlockSizes) {
-  for (const std::int64_t block_tokens : {1, 4, 24, 32, 256}) {
-    Problem p = problem(4, 2, 40);
-    p.block_tokens = block_tokens;
-    p.type = DType::kF16;
-    check(p, 290);
+  for (const DType type : {DType::kF16, DType::kI8}) {
+    for (const std::int64_t block_tokens : {1, 4, 24, 32, 256}) {
+      Problem p = problem(4, 2, 40);
+      p.block_tokens = block_tokens;
+      p.type = type;
+      check(p, 290);
+    }
   }
 }
 
@@ -266,9 +278,12 @@ std::vector<float> run_in_steps(const Problem& p, const std::string& isa, int th
 }
 
 TEST_P(Attention, DoesNotDependOnHowASequenceIsCut) {
-  for (const std::int64_t window : {0, 100}) {
+  for (const auto& [window, type] : {std::pair<std::int64_t, DType>(0, DType::kF16),
+                                     {100, DType::kF16},
+                                     {0, DType::kI8},
+                                     {100, DType::kI8}}) {
     Problem p = problem(6, 2, 64);
-    p.type = DType::kF16;
+    p.type = type;
     p.shape.sliding_window = window;
     constexpr std::int64_t kPositions = 600;
     const std::vector<float> qkv = random_floats(2 * kPositions * p.cols(), 5);
@@ -284,12 +299,27 @@ TEST_P(Attention, DoesNotDependOnHowASequenceIsCut) {
 }
 
 TEST_P(Attention, LargeKeysAndValuesStayFinite) {
+  for (const DType type : {DType::kF16, DType::kF8E4M3, DType::kI8}) {
+    Problem p = problem(2, 1, 64);
+    p.type = type;
+    Machine machine(p, GetParam(), 1, 8);
+    std::vector<float> qkv(static_cast<std::size_t>(8 * p.cols()), 1e6f);
+    const Span run{0, 8};
+    for (const float value : machine.step({&run, 1}, qkv)) EXPECT_TRUE(std::isfinite(value));
+  }
+}
+
+TEST_P(Attention, ABrokenRowLeavesNothingInBytesThatOthersSee) {
   Problem p = problem(2, 1, 64);
-  p.type = DType::kF16;
-  Machine machine(p, GetParam(), 1, 8);
-  std::vector<float> qkv(static_cast<std::size_t>(8 * p.cols()), 1e6f);
-  const Span run{0, 8};
-  for (const float value : machine.step({&run, 1}, qkv)) EXPECT_TRUE(std::isfinite(value));
+  p.type = DType::kI8;
+  Machine machine(p, GetParam(), 1, 32);
+  std::vector<float> broken(static_cast<std::size_t>(20 * p.cols()),
+                            std::numeric_limits<float>::quiet_NaN());
+  const Span all{0, 20};
+  machine.step({&all, 1}, broken);
+  const Span first{0, 3};
+  for (const float value : machine.step({&first, 1}, random_floats(3 * p.cols(), 4)))
+    EXPECT_TRUE(std::isfinite(value));
 }
 
 TEST_P(Attention, CacheRefusesOtherTypesAndSizes) {

@@ -120,7 +120,7 @@ TEST_P(LatentAttentionTest, BothFormsGiveTheReference) {
 }
 
 TEST_P(LatentAttentionTest, CutsAndThreadsChangeNoBit) {
-  for (const DType type : {DType::kF32, DType::kF16, DType::kBF16, DType::kF8E4M3}) {
+  for (const DType type : {DType::kF32, DType::kF16, DType::kBF16, DType::kF8E4M3, DType::kI8}) {
     for (const std::int64_t block_tokens : {16, 10}) {
       const LatentShape& shape = kShapes[1];
       Machine whole(device(1), shape, type, block_tokens);
@@ -150,27 +150,50 @@ TEST_P(LatentAttentionTest, NarrowCachesStayNear) {
   }
 }
 
-// The reference rounds to 8 bits as well: what is left is the order of the sums.
-TEST_P(LatentAttentionTest, EightBitCachesHoldWhatTheReferenceHolds) {
-  for (const LatentShape& shape : kShapes) {
-    Machine reference(make_reference_device(), shape, DType::kF8E4M3);
-    Machine machine(device(), shape, DType::kF8E4M3);
-    const auto wanted = reference.step(0, 60, 30);
-    const auto given = machine.step(0, 60, 30);
-    double error = 0, size = 0;
+TEST_P(LatentAttentionTest, BytesWithScalesStayNearer) {
+  const LatentShape& shape = kShapes[1];
+  Machine exact(device(), shape, DType::kF32);
+  const auto wanted = exact.step(0, 300, 256);
+  const auto error = [&](DType type) {
+    Machine narrow(device(), shape, type);
+    const auto given = narrow.step(0, 300, 256);
+    double squares = 0, size = 0;
     for (std::size_t i = 0; i < given.size(); ++i) {
-      error += std::pow(given[i] - wanted[i], 2);
+      squares += std::pow(given[i] - wanted[i], 2);
       size += std::pow(wanted[i], 2);
     }
-    // A last bit of a float can be a whole step of 8 bits.
-    EXPECT_LT(error, 1e-4 * size);
-  }
+    return std::sqrt(squares / size);
+  };
+  const double bytes = error(DType::kI8);
+  EXPECT_LT(bytes, 0.05);
+  EXPECT_LT(bytes, error(DType::kF8E4M3) / 2);
+}
+
+// The reference rounds to 8 bits as well: what is left is the order of the sums.
+TEST_P(LatentAttentionTest, EightBitCachesHoldWhatTheReferenceHolds) {
+  for (const DType type : {DType::kF8E4M3, DType::kI8})
+    for (const LatentShape& shape : kShapes) {
+      Machine reference(make_reference_device(), shape, type);
+      Machine machine(device(), shape, type);
+      const auto wanted = reference.step(0, 60, 30);
+      const auto given = machine.step(0, 60, 30);
+      double error = 0, size = 0;
+      for (std::size_t i = 0; i < given.size(); ++i) {
+        error += std::pow(given[i] - wanted[i], 2);
+        size += std::pow(wanted[i], 2);
+      }
+      // A last bit of a float can be a whole step of 8 bits.
+      EXPECT_LT(error, 1e-4 * size);
+    }
 }
 
 TEST(LatentCacheTest, HoldsOneVectorAPosition) {
   // DeepSeek-R1: 61 layers of 512 + 64 elements.
   const KvShape shape{61, 1, 576, 16, DType::kBF16, 512};
   EXPECT_EQ(shape.bytes_per_token(), 70272u);
+  KvShape bytes = shape;
+  bytes.type = DType::kI8;  // 18 groups of 32 with a scale of two bytes
+  EXPECT_EQ(bytes.bytes_per_token(), 61u * (576 + 36));
 }
 
 INSTANTIATE_TEST_SUITE_P(All, LatentAttentionTest, testing::ValuesIn(available_isas()),

@@ -136,12 +136,12 @@ std::string name_of(const testing::TestParamInfo<InvarianceTest::ParamType>& tes
          std::string(dtype_info(std::get<2>(test.param)).name);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, InvarianceTest,
-                         testing::Combine(testing::Values("llama_tied", "qwen2_bias",
-                                                          "qwen3_qknorm"),
-                                          testing::ValuesIn(test_devices()),
-                                          testing::Values(DType::kF32, DType::kF16, DType::kBF16)),
-                         name_of);
+INSTANTIATE_TEST_SUITE_P(
+    All, InvarianceTest,
+    testing::Combine(testing::Values("llama_tied", "qwen2_bias", "qwen3_qknorm"),
+                     testing::ValuesIn(test_devices()),
+                     testing::Values(DType::kF32, DType::kF16, DType::kBF16, DType::kI8)),
+    name_of);
 
 /// The devices that serve: the reference takes minutes for these.
 std::vector<TestDevice> fast_devices() {
@@ -153,7 +153,7 @@ std::vector<TestDevice> fast_devices() {
 INSTANTIATE_TEST_SUITE_P(Experts, InvarianceTest,
                          testing::Combine(testing::Values("qwen3_moe", "deepseek_v3_fp8"),
                                           testing::ValuesIn(fast_devices()),
-                                          testing::Values(DType::kF16, DType::kF8E4M3)),
+                                          testing::Values(DType::kF16, DType::kF8E4M3, DType::kI8)),
                          name_of);
 
 }  // namespace

@@ -28,6 +28,7 @@ TEST(KvBytes, OfDeepseekR1AreItsLatentAlone) {
   const format::ModelConfig config = model_named("DeepSeek-R1").config;
   EXPECT_EQ(kv_elements_per_token(config), 61u * 576u);
   EXPECT_EQ(kv_bytes_per_token(config, DType::kBF16), 70272u);
+  EXPECT_EQ(kv_bytes_per_token(config, DType::kI8), 61u * (576 + 36));
 }
 
 TEST(WeightBytes, OfSmollm2AreItsCheckpoint) {

@@ -45,6 +45,8 @@ TEST(RankKvBytes, OfGroupedHeadsDivideUntilOneIsLeft) {
   EXPECT_EQ(rank_kv_bytes(llama, Layout{16}, KvType{}, 1), 327680u / 8);
   EXPECT_EQ(rank_kv_bytes(llama, Layout{8, 2}, KvType{}, 1), 327680u / 16);
   EXPECT_EQ(rank_kv_bytes(llama, Layout{8}, KvType{"fp8", 1}, 1000), 327680u / 16 * 1000);
+  // 80 layers of 8 heads of 128 elements, and a scale of two bytes for each 32.
+  EXPECT_EQ(rank_kv_bytes(llama, Layout{}, kv_type("int8").value(), 1), 80u * 2 * 8 * (128 + 8));
 }
 
 TEST(RankKvBytes, OfTheLatentAreOnEveryRank) {

@@ -17,6 +17,15 @@ void grow(std::vector<T>& vector, std::int64_t size) {
   if (vector.size() < static_cast<std::size_t>(size)) vector.resize(static_cast<std::size_t>(size));
 }
 
+/// Copies one position's scales from a tile to another.
+void copy_scales(const CpuKvCache& cache, std::byte* from, std::int64_t from_lane, std::byte* to,
+                 std::int64_t to_lane) {
+  constexpr std::int64_t kApart = kTile * CpuKvCache::kScaleBytes;
+  for (std::int64_t g = 0; g < cache.scale_groups(); ++g)
+    std::memcpy(cache.scales(to, to_lane) + g * kApart, cache.scales(from, from_lane) + g * kApart,
+                CpuKvCache::kScaleBytes);
+}
+
 /// Copies positions one by one into a tile, for caches whose blocks are no multiple of a tile.
 void gather_tile(const CpuKvCache& cache, const std::int32_t* blocks, std::int64_t layer,
                  std::int64_t head, std::int64_t first, std::int64_t count, std::byte* tile) {
@@ -25,13 +34,15 @@ void gather_tile(const CpuKvCache& cache, const std::int32_t* blocks, std::int64
   const std::size_t row_bytes = static_cast<std::size_t>(cache.dim()) * element;
   for (std::int64_t i = 0; i < count; ++i) {
     const std::int64_t at = (first + i) % block_tokens;
-    const std::byte* keys = cache.tile(blocks[(first + i) / block_tokens], layer, head, at / kTile);
+    std::byte* keys = cache.tile(blocks[(first + i) / block_tokens], layer, head, at / kTile);
     const std::int64_t lane = at % kTile;
     for (std::int64_t d = 0; d < cache.dim(); ++d)
       std::memcpy(tile + (d * kTile + i) * cache.element_bytes(),
                   keys + (d * kTile + lane) * cache.element_bytes(), element);
     std::memcpy(tile + cache.tile_bytes() + static_cast<std::size_t>(i) * row_bytes,
                 keys + cache.tile_bytes() + static_cast<std::size_t>(lane) * row_bytes, row_bytes);
+    copy_scales(cache, keys, lane, tile, i);
+    copy_scales(cache, keys + cache.tile_bytes(), lane, tile + cache.tile_bytes(), i);
   }
 }
 

@@ -268,9 +268,10 @@ void CpuDevice::store_position(const Place& place, const float* k, const float* 
   for (std::int64_t head = 0; head < shape.kv_heads; ++head) {
     std::byte* keys = cache.tile(block, layer, head, at / kTile);
     std::byte* values = keys + cache.tile_bytes();
-    store(k + head * shape.head_dim, shape.head_dim, kTile, keys + lane * cache.element_bytes());
+    store(k + head * shape.head_dim, shape.head_dim, kTile, keys + lane * cache.element_bytes(),
+          cache.scales(keys, lane));
     store(v + head * shape.head_dim, shape.head_dim, 1,
-          values + lane * cache.dim() * cache.element_bytes());
+          values + lane * cache.dim() * cache.element_bytes(), cache.scales(values, lane));
   }
 }
 
@@ -307,8 +308,8 @@ void CpuDevice::latent_rope_and_store(Tensor q, Tensor latent, const LatentShape
     std::byte* tile =
         cpu_cache.tile(place.blocks[place.position / block_tokens], layer, 0, at / kTile);
     table_.store[static_cast<int>(cpu_cache.type())](
-        row, shape.latent_dim(), 1,
-        tile + at % kTile * cpu_cache.dim() * cpu_cache.element_bytes());
+        row, shape.latent_dim(), 1, tile + at % kTile * cpu_cache.dim() * cpu_cache.element_bytes(),
+        cpu_cache.scales(tile, at % kTile));
   });
 }
 

@@ -54,8 +54,8 @@ struct AttentionArgs {
   std::int64_t value_stride = 0;  // elements from one position's value to the next
   std::int64_t first_tile = 0;    // tiles of the chunk that any row sees: [first_tile, last_tile)
   std::int64_t last_tile = 0;
-  const std::byte* const* k_tiles = nullptr;  // [last_tile] → (dim, 16)
-  const std::byte* const* v_tiles = nullptr;  // [last_tile] → (16, value_stride)
+  const std::byte* const* k_tiles = nullptr;  // [last_tile] → (dim, 16), scales behind it (kI8)
+  const std::byte* const* v_tiles = nullptr;  // [last_tile] → (16, value_stride), likewise
   const std::int64_t* begin = nullptr;        // (rows) positions in the chunk that a row sees:
   const std::int64_t* end = nullptr;          // [begin, end); none when begin ≥ end
   float* scores = nullptr;                    // scratch (rows, kChunk)
@@ -74,11 +74,13 @@ inline constexpr std::int64_t kChunk = 256;
 /// Positions of a tile of the cache.
 inline constexpr std::int64_t kTile = 16;
 
-enum class KvType { kF32, kF16, kBf16, kF8 };
+enum class KvType { kF32, kF16, kBf16, kF8, kI8 };
+inline constexpr int kKvTypes = 5;
 
-/// Writes one position's head, as the cache stores it. `stride` counts elements.
+/// Writes one position's head, as the cache stores it. `stride` counts elements. kI8 writes the
+/// scale of each group of kKvScaleGroup elements to `scales`, kTile scales apart.
 using StoreElements = void (*)(const float* values, std::int64_t n, std::int64_t stride,
-                               std::byte* out);
+                               std::byte* out, std::byte* scales);
 
 /// Without initializers: a constructor would be a function that the instruction sets share.
 struct KernelTable {
@@ -88,8 +90,8 @@ struct KernelTable {
   RmsNorm rms_norm;
   Rotate rotate;
   void (*silu_mul)(const float* gate, const float* up, std::int64_t n, float* out);
-  StoreElements store[4];                        // by KvType
-  void (*attend[4])(const AttentionArgs& args);  // by KvType
+  StoreElements store[kKvTypes];                        // by KvType
+  void (*attend[kKvTypes])(const AttentionArgs& args);  // by KvType
   MergeAttention merge_attention;
 };
 

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "runtime/kernels/dequantize.h"
+#include "runtime/kernels/int8_group.h"
 
 namespace bundle::kernels::cpu {
 namespace {
@@ -16,14 +17,27 @@ T* at_least(std::vector<T>& vector, std::int64_t size) {
 
 std::int64_t round_up(std::int64_t value) { return (value + kTile - 1) / kTile * kTile; }
 
+/// The tile of the cache that holds a position.
+std::byte* tile_of(const CpuKvCache& cache, std::int64_t layer, const Slice& slice,
+                   std::int64_t position) {
+  const std::int64_t block_tokens = cache.shape().block_tokens;
+  return cache.tile(slice.blocks[position / block_tokens], layer, 0,
+                    position % block_tokens / kTile);
+}
+
+/// A position's place in its tile.
+std::int64_t lane_of(const CpuKvCache& cache, std::int64_t position) {
+  return position % cache.shape().block_tokens % kTile;
+}
+
 /// The latent of one position in the cache.
 const std::byte* latent_at(const CpuKvCache& cache, std::int64_t layer, const Slice& slice,
                            std::int64_t position) {
-  const std::int64_t block_tokens = cache.shape().block_tokens;
-  const std::int64_t at = position % block_tokens;
-  const std::byte* tile = cache.tile(slice.blocks[position / block_tokens], layer, 0, at / kTile);
-  return tile + at % kTile * cache.dim() * cache.element_bytes();
+  return tile_of(cache, layer, slice, position) +
+         lane_of(cache, position) * cache.dim() * cache.element_bytes();
 }
+
+constexpr std::int64_t kGroupScales = kTile * CpuKvCache::kScaleBytes;  // bytes, of a tile
 
 /// Sixteen rows of `dim` elements to (dim, 16).
 template <typename Element>
@@ -40,6 +54,19 @@ void turn_tile(const std::byte* const* rows, std::int64_t dim, std::byte* out) {
 }
 
 }  // namespace
+
+/// Copies a position's latent and its scales to place `lane` of a tile.
+void AbsorbedTiles::copy_latent(const Slice& slice, std::int64_t position, std::byte* tile,
+                                std::int64_t lane) const {
+  const auto row_bytes = static_cast<std::size_t>(cache_.dim() * cache_.element_bytes());
+  std::memcpy(tile + lane * static_cast<std::int64_t>(row_bytes),
+              latent_at(cache_, layer_, slice, position), row_bytes);
+  const std::byte* scales =
+      cache_.scales(tile_of(cache_, layer_, slice, position), lane_of(cache_, position));
+  for (std::int64_t g = 0; g < cache_.scale_groups(); ++g)
+    std::memcpy(cache_.scales(tile, lane) + g * kGroupScales, scales + g * kGroupScales,
+                CpuKvCache::kScaleBytes);
+}
 
 void AbsorbedTiles::find(const ChunkPlace& place, TileScratch& scratch) const {
   const std::int64_t tile_bytes = cache_.tile_bytes();
@@ -59,8 +86,7 @@ void AbsorbedTiles::find(const ChunkPlace& place, TileScratch& scratch) const {
       std::memset(values, 0, static_cast<std::size_t>(tile_bytes));
       for (std::int64_t i = 0; i < kTile; ++i) {
         std::byte* row = values + i * row_bytes;
-        if (first + i < place.end)
-          std::memcpy(row, latent_at(cache_, layer_, *place.slice, first + i), row_bytes);
+        if (first + i < place.end) copy_latent(*place.slice, first + i, values, i);
         rows[i] = row;
       }
     }
@@ -74,6 +100,9 @@ void AbsorbedTiles::find(const ChunkPlace& place, TileScratch& scratch) const {
       default:
         turn_tile<std::uint8_t>(rows, cache_.dim(), keys);
     }
+    // Scales of keys and of values lie in the same order.
+    std::memcpy(keys + kTile * static_cast<std::int64_t>(row_bytes), rows[0] + kTile * row_bytes,
+                static_cast<std::size_t>(cache_.scale_groups() * kGroupScales));
     scratch.k_tiles[static_cast<std::size_t>(t)] = keys;
     scratch.v_tiles[static_cast<std::size_t>(t)] = rows[0];
   }
@@ -92,9 +121,16 @@ ExpandedTiles::ExpandedTiles(const KernelTable& table, const CpuKvCache& cache, 
 
 void ExpandedTiles::load_latents(const ChunkPlace& place, std::int64_t first, std::int64_t count,
                                  float* out) const {
-  for (std::int64_t i = 0; i < count; ++i)
-    dequantize_row(cache_.shape().type, latent_at(cache_, layer_, *place.slice, first + i),
-                   shape_.latent_dim(), out + i * shape_.latent_dim());
+  for (std::int64_t i = 0; i < count; ++i, out += shape_.latent_dim()) {
+    const std::byte* latent = latent_at(cache_, layer_, *place.slice, first + i);
+    if (cache_.type() != KvType::kI8) {
+      dequantize_row(cache_.shape().type, latent, shape_.latent_dim(), out);
+      continue;
+    }
+    const std::byte* scales =
+        cache_.scales(tile_of(cache_, layer_, *place.slice, first + i), lane_of(cache_, first + i));
+    load_int8(latent, scales, kTile, shape_.latent_dim(), out);
+  }
 }
 
 void ExpandedTiles::find(const ChunkPlace& place, TileScratch& scratch) const {

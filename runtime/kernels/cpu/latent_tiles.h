@@ -16,6 +16,9 @@ class AbsorbedTiles final : public TileSource {
   void find(const ChunkPlace& place, TileScratch& scratch) const override;
 
  private:
+  void copy_latent(const Slice& slice, std::int64_t position, std::byte* tile,
+                   std::int64_t lane) const;
+
   const CpuKvCache& cache_;
   std::int64_t layer_;
 };

@@ -9,11 +9,12 @@
 
 namespace bundle::kernels::reference {
 
-/// Layout: (layers, blocks, block_tokens, key or value, kv_heads, head_dim) in the shape's type;
-/// a latent takes the place of both key and value.
+/// Layout: (layers, blocks, block_tokens, key or value, kv_heads, head_dim) in the shape's type,
+/// each vector of I8 with its scales behind it; a latent takes the place of both key and value.
 class PlainCache final : public KvCache {
  public:
-  /// kBadInput for another type than F32, F16, BF16, F8_E4M3; kFailed when memory does not suffice.
+  /// kBadInput for another type than F32, F16, BF16, F8_E4M3, I8; kFailed when memory does not
+  /// suffice.
   static Result<std::unique_ptr<PlainCache>> make(const KvShape& shape, std::int64_t blocks);
 
   const KvShape& shape() const override { return shape_; }
@@ -37,6 +38,7 @@ class PlainCache final : public KvCache {
 
   std::byte* at(std::int64_t layer, const Slice& slice, std::int64_t position, bool value,
                 std::int64_t kv_head) const;
+  void widen(const std::byte* vector, float* out) const;
 
   KvShape shape_;
   std::int64_t blocks_;

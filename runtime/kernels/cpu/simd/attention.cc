@@ -30,10 +30,100 @@ struct KvBf16 {
   BUNDLE_INLINE F32 get(const std::byte* p) { return load_bf16(p); }
 };
 
+/// As floats 2^120 too small, for products with something lifted (gemm_fp8.cc says why).
 struct KvF8 {
   static constexpr std::int64_t kBytes = 1;
-  BUNDLE_INLINE F32 get(const std::byte* p) { return load_f8(p); }
+  BUNDLE_INLINE F32 get(const std::byte* p) { return small_f8(shift_left<24>(load_u8_words(p))); }
 };
+
+/// Signed bytes, whose scales lie behind a tile's elements: bfloat16 [group][kTile].
+struct KvI8 {
+  static constexpr std::int64_t kBytes = 1;
+  BUNDLE_INLINE F32 get(const std::byte* p) { return to_float(load_i8_words(p)); }
+};
+
+template <typename Kv>
+inline constexpr bool kLifted = false;
+template <>
+inline constexpr bool kLifted<KvF8> = true;
+
+/// A factor of products with a cached element.
+template <typename Kv>
+BUNDLE_INLINE F32 lift(F32 x) {
+  if constexpr (kLifted<Kv>) return mul(x, set(kActivationLift));
+  return x;
+}
+/// A sum of such products as it should be.
+template <typename Kv>
+BUNDLE_INLINE F32 lower(F32 sum) {
+  if constexpr (kLifted<Kv>) return mul(sum, set(0x1p120f / kActivationLift));
+  return sum;
+}
+
+template <typename Kv>
+inline constexpr bool kScaled = false;
+template <>
+inline constexpr bool kScaled<KvI8> = true;
+
+/// Elements of a vector that share a scale, as kKvScaleGroup.
+constexpr std::int64_t kScaleGroup = 32;
+constexpr std::int64_t kGroupScales = 2 * kTile;  // bytes of a group's scales in a tile
+
+float read_bf16(const std::byte* p) {
+  std::uint16_t half;
+  __builtin_memcpy(&half, p, sizeof half);
+  const std::uint32_t bits = static_cast<std::uint32_t>(half) << 16;
+  float value;
+  __builtin_memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+/// sums = Σ q[d] · key[d] over dimensions begin … end − 1; keys[v] points at dimension 0.
+template <typename Kv, int R, int V>
+BUNDLE_INLINE void add_products(const AttentionArgs& args, std::int64_t row, std::int64_t begin,
+                                std::int64_t end, const std::byte* const (&keys)[V],
+                                F32 (&sums)[R][V]) {
+  const float* q = args.q + row * args.dim;
+  BUNDLE_UNROLL
+  for (int r = 0; r < R; ++r) BUNDLE_UNROLL
+  for (int v = 0; v < V; ++v) sums[r][v] = zero();
+  for (std::int64_t d = begin; d < end; ++d) {
+    F32 x[R];
+    BUNDLE_UNROLL
+    for (int r = 0; r < R; ++r) x[r] = lift<Kv>(set(q[r * args.dim + d]));
+    BUNDLE_UNROLL
+    for (int v = 0; v < V; ++v) {
+      const F32 key = Kv::get(keys[v] + d * kTile * Kv::kBytes);
+      BUNDLE_UNROLL
+      for (int r = 0; r < R; ++r) sums[r][v] = fma(x[r], key, sums[r][v]);
+    }
+  }
+}
+
+/// The same over all dimensions, each group's sum times its positions' scales. `first` is the
+/// number of the first vector of positions in the chunk.
+template <typename Kv, int R, int V>
+BUNDLE_INLINE void add_scaled_products(const AttentionArgs& args, std::int64_t row,
+                                       std::int64_t first, const std::byte* const (&keys)[V],
+                                       F32 (&sums)[R][V]) {
+  BUNDLE_UNROLL
+  for (int r = 0; r < R; ++r) BUNDLE_UNROLL
+  for (int v = 0; v < V; ++v) sums[r][v] = zero();
+  for (std::int64_t d = 0; d < args.dim; d += kScaleGroup) {
+    F32 group[R][V];
+    add_products<Kv, R, V>(args, row, d, min_of(args.dim, d + kScaleGroup), keys, group);
+    BUNDLE_UNROLL
+    for (int v = 0; v < V; ++v) {
+      const std::int64_t vector = first + v;
+      const std::byte* scales = args.k_tiles[vector / kVectorsPerTile] + kTile * args.dim +
+                                d / kScaleGroup * kGroupScales +
+                                vector % kVectorsPerTile * kLanes * 2;
+      const F32 scale = load_bf16(scales);
+      BUNDLE_UNROLL
+      for (int r = 0; r < R; ++r) sums[r][v] = fma(group[r][v], scale, sums[r][v]);
+    }
+  }
+}
 
 /// Scores of R rows for V vectors of positions, the first of them at vector `first` of the chunk.
 template <typename Kv, int R, int V>
@@ -45,26 +135,16 @@ BUNDLE_INLINE void score_vectors(const AttentionArgs& args, std::int64_t row, st
     keys[v] =
         args.k_tiles[vector / kVectorsPerTile] + vector % kVectorsPerTile * kLanes * Kv::kBytes;
   }
-  const float* q = args.q + row * args.dim;
   F32 sums[R][V];
-  BUNDLE_UNROLL
-  for (int r = 0; r < R; ++r) BUNDLE_UNROLL
-  for (int v = 0; v < V; ++v) sums[r][v] = zero();
-  for (std::int64_t d = 0; d < args.dim; ++d) {
-    F32 x[R];
-    BUNDLE_UNROLL
-    for (int r = 0; r < R; ++r) x[r] = set(q[r * args.dim + d]);
-    BUNDLE_UNROLL
-    for (int v = 0; v < V; ++v) {
-      const F32 key = Kv::get(keys[v] + d * kTile * Kv::kBytes);
-      BUNDLE_UNROLL
-      for (int r = 0; r < R; ++r) sums[r][v] = fma(x[r], key, sums[r][v]);
-    }
+  if constexpr (kScaled<Kv>) {
+    add_scaled_products<Kv, R, V>(args, row, first, keys, sums);
+  } else {
+    add_products<Kv, R, V>(args, row, 0, args.dim, keys, sums);
   }
   BUNDLE_UNROLL
   for (int r = 0; r < R; ++r) BUNDLE_UNROLL
   for (int v = 0; v < V; ++v)
-    store(args.scores + (row + r) * kChunk + (first + v) * kLanes, sums[r][v]);
+    store(args.scores + (row + r) * kChunk + (first + v) * kLanes, lower<Kv>(sums[r][v]));
 }
 
 template <typename Kv, int R>
@@ -108,14 +188,22 @@ BUNDLE_INLINE void mix_vectors(const AttentionArgs& args, std::int64_t row, std:
   for (int r = 0; r < R; ++r) BUNDLE_UNROLL
   for (int v = 0; v < V; ++v) sums[r][v] = zero();
   for (std::int64_t p = begin; p < end; ++p) {
-    const std::byte* values =
-        args.v_tiles[p / kTile] + (p % kTile * args.value_stride + dim) * Kv::kBytes;
+    const std::byte* tile = args.v_tiles[p / kTile];
+    const std::byte* values = tile + (p % kTile * args.value_stride + dim) * Kv::kBytes;
+    [[maybe_unused]] const std::byte* scales = tile + kTile * args.value_stride + p % kTile * 2;
+    [[maybe_unused]] F32 scale = zero();
     F32 w[R];
     BUNDLE_UNROLL
-    for (int r = 0; r < R; ++r) w[r] = set(weights[r * kChunk + p]);
+    for (int r = 0; r < R; ++r) w[r] = lift<Kv>(set(weights[r * kChunk + p]));
     BUNDLE_UNROLL
     for (int v = 0; v < V; ++v) {
-      const F32 value = Kv::get(values + v * kLanes * Kv::kBytes);
+      F32 value = Kv::get(values + v * kLanes * Kv::kBytes);
+      if constexpr (kScaled<Kv>) {
+        // Several vectors start at a group's border; a single one lies within a group.
+        if (v * kLanes % kScaleGroup == 0)
+          scale = set(read_bf16(scales + (dim + v * kLanes) / kScaleGroup * kGroupScales));
+        value = mul(value, scale);
+      }
       BUNDLE_UNROLL
       for (int r = 0; r < R; ++r) sums[r][v] = fma(w[r], value, sums[r][v]);
     }
@@ -123,7 +211,7 @@ BUNDLE_INLINE void mix_vectors(const AttentionArgs& args, std::int64_t row, std:
   BUNDLE_UNROLL
   for (int r = 0; r < R; ++r) BUNDLE_UNROLL
   for (int v = 0; v < V; ++v)
-    store(args.out + (row + r) * args.value_dim + dim + v * kLanes, sums[r][v]);
+    store(args.out + (row + r) * args.value_dim + dim + v * kLanes, lower<Kv>(sums[r][v]));
 }
 
 template <typename Kv, int R>
@@ -171,7 +259,8 @@ void merge_attention(float* max_score, float* total, float* out, float max2, flo
   *max_score = *top;
 }
 
-void store_f32(const float* values, std::int64_t n, std::int64_t stride, std::byte* out) {
+void store_f32(const float* values, std::int64_t n, std::int64_t stride, std::byte* out,
+               std::byte* /*scales*/) {
   auto* elements = reinterpret_cast<float*>(out);
   for (std::int64_t i = 0; i < n; ++i) elements[i * stride] = values[i];
 }
@@ -179,7 +268,8 @@ void store_f32(const float* values, std::int64_t n, std::int64_t stride, std::by
 /// Largest finite half: larger values stay finite, so that weight 0 times a value is 0.
 constexpr float kHalfMax = 65504.0f;
 
-void store_f16(const float* values, std::int64_t n, std::int64_t stride, std::byte* out) {
+void store_f16(const float* values, std::int64_t n, std::int64_t stride, std::byte* out,
+               std::byte* /*scales*/) {
   auto* elements = reinterpret_cast<std::uint16_t*>(out);
   for (std::int64_t i = 0; i < n; i += kLanes) {
     const std::int64_t count = min_of(kLanes, n - i);
@@ -191,7 +281,8 @@ void store_f16(const float* values, std::int64_t n, std::int64_t stride, std::by
   }
 }
 
-void store_bf16(const float* values, std::int64_t n, std::int64_t stride, std::byte* out) {
+void store_bf16(const float* values, std::int64_t n, std::int64_t stride, std::byte* out,
+                std::byte* /*scales*/) {
   auto* elements = reinterpret_cast<std::uint16_t*>(out);
   for (std::int64_t i = 0; i < n; ++i) {
     std::uint32_t bits;
@@ -219,8 +310,42 @@ std::uint8_t to_f8(float value) {
   return static_cast<std::uint8_t>(sign | (magnitude - 0x3C000000u + 0x7FFFFu + odd) >> 20);
 }
 
-void store_f8(const float* values, std::int64_t n, std::int64_t stride, std::byte* out) {
+void store_f8(const float* values, std::int64_t n, std::int64_t stride, std::byte* out,
+              std::byte* /*scales*/) {
   for (std::int64_t i = 0; i < n; ++i) out[i * stride] = static_cast<std::byte>(to_f8(values[i]));
+}
+
+/// As store_int8 of int8_group.h, which the instruction sets can not share.
+std::uint16_t group_scale(float largest) {
+  if (!(largest >= 1e-34f)) return 0;
+  const float d = (largest < 3e38f ? largest : 3e38f) / 127.0f;
+  std::uint32_t bits;
+  __builtin_memcpy(&bits, &d, sizeof bits);
+  return static_cast<std::uint16_t>((bits + 0xFFFFu) >> 16);
+}
+
+void store_i8(const float* values, std::int64_t n, std::int64_t stride, std::byte* out,
+              std::byte* scales) {
+  const F32 most = set(127.0f);
+  for (std::int64_t first = 0; first < n; first += kScaleGroup, scales += kGroupScales) {
+    const std::int64_t end = min_of(n, first + kScaleGroup);
+    F32 peak = zero();
+    // NaN is the first operand, and is left out.
+    for (std::int64_t i = first; i < end; i += kLanes)
+      peak = max(abs(load_n(values + i, end - i)), peak);
+    const std::uint16_t scale = group_scale(largest(peak));
+    __builtin_memcpy(scales, &scale, sizeof scale);
+    const F32 inverse = set(scale == 0 ? 0.0f : 1.0f / read_bf16(scales));
+    for (std::int64_t i = first; i < end; i += kLanes) {
+      const F32 level = mul(load_n(values + i, end - i), inverse);
+      alignas(64) std::int32_t codes[kLanes];
+      // NaN stays one, and becomes the smallest integer, whose last byte is 0.
+      store_bytes(reinterpret_cast<std::byte*>(codes),
+                  to_int(min(most, max(sub(zero(), most), level))));
+      for (std::int64_t k = 0; k < min_of(kLanes, end - i); ++k)
+        out[(i + k) * stride] = static_cast<std::byte>(codes[k]);
+    }
+  }
 }
 
 }  // namespace
@@ -230,10 +355,12 @@ void add_attention(KernelTable& table) {
   table.store[static_cast<int>(KvType::kF16)] = store_f16;
   table.store[static_cast<int>(KvType::kBf16)] = store_bf16;
   table.store[static_cast<int>(KvType::kF8)] = store_f8;
+  table.store[static_cast<int>(KvType::kI8)] = store_i8;
   table.attend[static_cast<int>(KvType::kF32)] = attend<KvF32>;
   table.attend[static_cast<int>(KvType::kF16)] = attend<KvF16>;
   table.attend[static_cast<int>(KvType::kBf16)] = attend<KvBf16>;
   table.attend[static_cast<int>(KvType::kF8)] = attend<KvF8>;
+  table.attend[static_cast<int>(KvType::kI8)] = attend<KvI8>;
   table.merge_attention = merge_attention;
 }
 

@@ -33,9 +33,6 @@ BUNDLE_INLINE F32 small_f8(I32 top) {
   return as_float(
       and_int(shift_right_signed<4>(top), set_int(static_cast<std::int32_t>(0x87F00000u))));
 }
-BUNDLE_INLINE F32 load_f8(const std::byte* p) {
-  return mul(small_f8(shift_left<24>(load_u8_words(p))), set(0x1p120f));
-}
 
 /// eˣ within 2 units in the last place; exactly 0 below −87.3, −∞ included.
 BUNDLE_INLINE F32 exp(F32 x) {
