@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "base/process.h"
+#include "tests/golden/broken_checkpoints.h"
 #include "tests/golden/golden_weights.h"
 #include "tests/golden/temp_folder.h"
 #include "tests/launch/running_server.h"
@@ -137,6 +138,62 @@ TEST_F(ServerProgram, AnswersWhatTheReferenceImplementationAnswers) {
                          folder_.path());
     ASSERT_TRUE(server.wait_ready()) << server.log();
     for (const golden::Prompt& prompt : golden.prompts) expect_greedy(server, prompt, 1e-4);
+  }
+}
+
+/// The value of a counter in /metrics; −1 when it is not there.
+double counter(const RunningServer& server, const std::string& name) {
+  const auto page = server.get("/metrics");
+  if (!page) return -1;
+  const std::size_t at = page->body.find("\n" + name + "{");
+  if (at == std::string::npos) return -1;
+  return std::stod(page->body.substr(page->body.find("} ", at) + 2));
+}
+
+/// What a server answers to the golden's prompts, greedy and drawn, as its JSON says it.
+std::vector<std::string> answers(const RunningServer& server, const golden::Golden& golden) {
+  std::vector<std::string> all;
+  for (const double temperature : {0.0, 0.8}) {
+    for (const golden::Prompt& prompt : golden.prompts) {
+      const auto response =
+          server.post("/v1/completions", JsonObject{{"model", "golden"},
+                                                    {"prompt", ids(prompt.tokens)},
+                                                    {"max_tokens", 200},
+                                                    {"temperature", temperature},
+                                                    {"seed", 7},
+                                                    {"logprobs", 2},
+                                                    {"ignore_eos", true},
+                                                    {"return_token_ids", true}});
+      EXPECT_TRUE(response && response->status == 200);
+      if (!response) return all;
+      all.push_back(print_json(parse_json(response->body, "answer")->at("choices")));
+    }
+  }
+  return all;
+}
+
+TEST_F(ServerProgram, GuessesChangeNoByteOfAnAnswer) {
+  for (const auto& [name, speculation] :
+       {std::pair("deepseek_v3_mtp", "mtp"), std::pair("deepseek_v3_mtp", "lookup"),
+        std::pair("qwen3_moe", "lookup"), std::pair("llama_tied", "lookup")}) {
+    SCOPED_TRACE(std::string(name) + " " + speculation);
+    const golden::Golden golden = make(name);
+    const auto served = [&](const std::string& setting) {
+      return std::vector<std::string>{
+          "--model", model(name).string(), "--port", "0", "--name", "golden", "--set", setting};
+    };
+    const std::string guessing = std::string("speculation=") + speculation;
+    RunningServer plain(served("speculation=off"), folder_.path());
+    ASSERT_TRUE(plain.wait_ready()) << plain.log();
+    RunningServer guesser(served(guessing), folder_.path());
+    ASSERT_TRUE(guesser.wait_ready()) << guesser.log();
+    EXPECT_EQ(answers(plain, golden), answers(guesser, golden));
+    EXPECT_LE(counter(plain, "vllm:spec_decode_num_draft_tokens_total"), 0);
+    const double drafted = counter(guesser, "vllm:spec_decode_num_draft_tokens_total");
+    const double accepted = counter(guesser, "vllm:spec_decode_num_accepted_tokens_total");
+    EXPECT_GT(counter(guesser, "vllm:spec_decode_num_drafts_total"), 0);
+    EXPECT_GT(accepted, 0);
+    EXPECT_LE(accepted, drafted);
   }
 }
 
@@ -350,6 +407,19 @@ TEST_F(ServerProgram, BadInputIsRefusedWithItsCode) {
   std::ofstream(folder_.path() / "launch.json") << R"({"version": 1, "nam": "x"})";
   expect(3, "Did you mean \"name\"?",
          {"--launch", (folder_.path() / "launch.json").string(), "--port", "0"});
+}
+
+TEST_F(ServerProgram, BrokenModelsAreRefusedByNameBeforeServing) {
+  for (const golden::BrokenCheckpoint& broken : golden::broken_checkpoints()) {
+    SCOPED_TRACE(broken.name);
+    const Status written = golden::write_broken_checkpoint(
+        broken, Path(BUNDLE_SOURCE_DIR) / "tests" / "golden", model(broken.name));
+    ASSERT_TRUE(written) << written.error().message();
+    const auto [code, log] = run({"--model", model(broken.name).string(), "--port", "0"});
+    EXPECT_EQ(code, 3) << log;
+    EXPECT_THAT(log, HasSubstr(broken.named));
+    EXPECT_EQ(log.find("ready http"), std::string::npos);
+  }
 }
 
 }  // namespace
