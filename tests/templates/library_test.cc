@@ -61,6 +61,39 @@ TEST(ModelTemplates, ReasonersAreSetUpAsTheirAuthorsAdvise) {
   EXPECT_EQ(manifest("deepseek-v3.1").runtime.at("thinking"), false);
 }
 
+TEST(ModelTemplates, EveryPublishedModelOfTheFamilyHasOne) {
+  for (const char* id : {"deepseek-ai/DeepSeek-V3-Base",
+                         "deepseek-ai/DeepSeek-V3",
+                         "deepseek-ai/DeepSeek-V3-0324",
+                         "deepseek-ai/DeepSeek-R1-Zero",
+                         "deepseek-ai/DeepSeek-R1",
+                         "deepseek-ai/DeepSeek-R1-0528",
+                         "deepseek-ai/DeepSeek-V3.1",
+                         "deepseek-ai/DeepSeek-V2-Lite",
+                         "deepseek-ai/DeepSeek-V2",
+                         "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B",
+                         "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B",
+                         "deepseek-ai/DeepSeek-R1-Distill-Qwen-14B",
+                         "deepseek-ai/DeepSeek-R1-Distill-Qwen-32B",
+                         "deepseek-ai/DeepSeek-R1-Distill-Llama-8B",
+                         "deepseek-ai/DeepSeek-R1-Distill-Llama-70B",
+                         "deepseek-ai/DeepSeek-R1-0528-Qwen3-8B",
+                         "Qwen/Qwen3-30B-A3B",
+                         "Qwen/Qwen3-235B-A22B",
+                         "mistralai/Mixtral-8x7B-Instruct-v0.1",
+                         "mistralai/Mixtral-8x22B-Instruct-v0.1"}) {
+    const packager::Manifest parsed = manifest(id);
+    const std::string folder = std::string(id).substr(std::string(id).rfind('/') + 1);
+    EXPECT_EQ(parsed.model, "./" + folder);
+    EXPECT_FALSE(parsed.license.empty()) << id;
+    for (const char* key : {"context_length", "reasoning_parser"})
+      EXPECT_TRUE(parsed.runtime.contains(key)) << id << " " << key;
+    // What it runs on, spread how: in the file for people to change.
+    const bool small = std::string_view(id).ends_with("-1.5B");  // runs on any processor
+    if (!small) EXPECT_NE(model_template(id)->text.find("\nresources:\n"), std::string::npos) << id;
+  }
+}
+
 TEST(ModelTemplates, HaveManyNames) {
   EXPECT_EQ(name_of("deepseek-r1"), "deepseek-r1");
   EXPECT_EQ(name_of("deepseek-ai/DeepSeek-R1"), "deepseek-r1");
