@@ -17,7 +17,11 @@ JsonObject usage_json(const Usage& usage) {
 
 Json stop_reason(const Output& output) {
   if (output.finish == engine::FinishReason::kNone) return nullptr;
-  if (output.finish == engine::FinishReason::kLength) return "max_tokens";
+  // Anthropic has no word for a time that is over; what matters is that the text is cut off.
+  if (output.finish == engine::FinishReason::kLength ||
+      output.finish == engine::FinishReason::kDeadline) {
+    return "max_tokens";
+  }
   if (output.called_tool) return "tool_use";
   return output.stop_string.empty() ? "end_turn" : "stop_sequence";
 }

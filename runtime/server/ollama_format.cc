@@ -98,11 +98,16 @@ class OllamaFormat final : public AnswerFormat {
     out += print_json(message(text, thinking, {}, false)) + "\n";
   }
 
+  static const char* done_reason(engine::FinishReason finish) {
+    if (finish == engine::FinishReason::kDeadline) return "deadline";
+    return finish == engine::FinishReason::kLength ? "length" : "stop";
+  }
+
   /// Times are in nanoseconds. The prompt's ends with the first token.
   void add_figures(JsonObject& out, engine::FinishReason finish, const Usage& usage) const {
     const auto now = Clock::now();
     const auto first = first_ == Clock::time_point() ? now : first_;
-    out["done_reason"] = finish == engine::FinishReason::kLength ? "length" : "stop";
+    out["done_reason"] = done_reason(finish);
     out["total_duration"] = nanoseconds(now - received_);
     out["load_duration"] = 0;
     out["prompt_eval_count"] = usage.prompt_tokens;

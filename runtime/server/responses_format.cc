@@ -45,11 +45,11 @@ class ResponsesFormat final : public AnswerFormat {
 
   std::string whole(const std::vector<Output>& choices, const std::vector<Prompt>&,
                     const Usage& usage) override {
+    finish_ = choices.front().finish;
     AnswerBlocks blocks;
     blocks.add(choices.front().pieces);
     blocks.add_text(choices.front().text);
-    return print_json(
-        response(status_of(choices.front().finish), items(blocks), usage_json(usage)));
+    return print_json(response(status_of(finish_), items(blocks), usage_json(usage)));
   }
 
   std::string error(const ApiError& error) const override {
@@ -65,7 +65,9 @@ class ResponsesFormat final : public AnswerFormat {
 
  private:
   static std::string status_of(engine::FinishReason finish) {
-    return finish == engine::FinishReason::kLength ? "incomplete" : "completed";
+    const bool cut =
+        finish == engine::FinishReason::kLength || finish == engine::FinishReason::kDeadline;
+    return cut ? "incomplete" : "completed";
   }
 
   JsonObject response(const std::string& status, JsonArray output, Json usage) const {
@@ -80,7 +82,8 @@ class ResponsesFormat final : public AnswerFormat {
                    {"usage", std::move(usage)},
                    {"system_fingerprint", head_.model->fingerprint}};
     if (status == "incomplete") {
-      out["incomplete_details"] = JsonObject{{"reason", "max_output_tokens"}};
+      const bool late = finish_ == engine::FinishReason::kDeadline;
+      out["incomplete_details"] = JsonObject{{"reason", late ? "deadline" : "max_output_tokens"}};
     }
     for (const auto& [name, value] : echo_) out[name] = value;
     return out;

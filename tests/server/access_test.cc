@@ -113,6 +113,24 @@ TEST(Deadline, EndsAStreamWithItsLastEvent) {
   EXPECT_THAT(events[events.size() - 2], HasSubstr(R"("finish_reason":"deadline")"));
 }
 
+TEST(Deadline, IsSaidInEachApisOwnWords) {
+  TestServer server(slow_fox, {}, 5ms);
+  const auto ask = [&](const std::string& path, const std::string& body) {
+    const RawResponse answer = server.exchange(post(path, body, "X-Request-Timeout-Ms: 200\r\n"));
+    EXPECT_EQ(answer.status, 200) << path << answer.body;
+    return answer.json();
+  };
+  const std::string turn = R"("messages":[{"role":"user","content":"hi"}])";
+  const Json message = ask("/v1/messages", R"({"model":"toy","max_tokens":900,)" + turn + "}");
+  EXPECT_EQ(message.at("stop_reason"), "max_tokens");
+  const Json response =
+      ask("/v1/responses", R"({"model":"toy","input":"hi","max_output_tokens":900})");
+  EXPECT_EQ(response.at("status"), "incomplete");
+  EXPECT_EQ(response.at("incomplete_details").at("reason"), "deadline");
+  const Json ollama = ask("/api/chat", R"({"model":"toy","stream":false,)" + turn + "}");
+  EXPECT_EQ(ollama.at("done_reason"), "deadline");
+}
+
 TEST(Deadline, WithoutATokenIsAnErrorThatNeedsNoRetry) {
   TestServer server([](const engine::Request&) { return Script{.hold = true}; });
   const RawResponse answer =
