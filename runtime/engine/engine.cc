@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <random>
 #include <unordered_map>
 
@@ -83,6 +84,7 @@ class ModelEngine final : public Engine {
   StepBudget budget() const;
   void run(const Batch& batch);
   void observe(const Batch& batch, double seconds);
+  void hand_out_rows(const Batch& batch, std::vector<Event>& events);
   void take_logits(const Chunk& chunk, std::span<const float> logits, std::vector<Event>& events);
   void admit_compiled(std::vector<Event>& events);
   std::span<const std::int32_t> masked_ids(const Sequence& sequence) const;
@@ -92,6 +94,7 @@ class ModelEngine final : public Engine {
   std::int64_t most_drafts(const Sequence& sequence) const;
   void fail(Sequence& sequence, const Error& error, std::vector<Event>& events);
   Status score_prompt(Sequence& sequence, std::int64_t position, std::span<const float> row);
+  void take_states(const Chunk& chunk, std::span<const float> states, std::vector<Event>& events);
   Status choose_token(Sequence& sequence, std::span<const float> row, Event& event);
   Event first_event(Sequence& sequence);
   void end(Sequence& sequence);
@@ -124,7 +127,9 @@ std::string ModelEngine::check(const Request& request) const {
   if (request.prompt.empty()) return "the prompt is empty";
   const auto size = static_cast<std::int64_t>(request.prompt.size());
   if (request.resumed < 0 || request.resumed >= size) return "more is resumed than there is";
-  const std::int64_t least_output = request.sampling.max_tokens > 0 ? 1 : 0;
+  const bool pools = request.pooling != Pooling::kNone;
+  if (pools && !model_->gives_states()) return "this model gives no hidden states to pool";
+  const std::int64_t least_output = !pools && request.sampling.max_tokens > 0 ? 1 : 0;
   if (size > max_context_ - least_output) {
     return "the prompt has " + std::to_string(size) + " tokens, and prompt and output together " +
            "may have " + std::to_string(max_context_);
@@ -234,12 +239,7 @@ bool ModelEngine::step(std::vector<Event>& events) {
   run(batch);
   scheduler_.commit(batch);
   ++counters_.steps;
-  const float* row = logits_.data();
-  for (const Chunk& chunk : batch) {
-    const auto count = static_cast<std::size_t>(chunk.logits * vocab_size());
-    if (count > 0) take_logits(chunk, {row, count}, events);
-    row += count;
-  }
+  hand_out_rows(batch, events);
   if (speculation_ != Speculation::kOff) speculate(computed);
   return true;
 }
@@ -263,7 +263,8 @@ void ModelEngine::run(const Batch& batch) {
                             s.drafts.begin() + chunk.drafts);
       tokens = guessed.back();
     }
-    chunks.push_back({tokens, s.computed, s.table.blocks, chunk.logits, s.prompt_size});
+    chunks.push_back(
+        {tokens, s.computed, s.table.blocks, chunk.logits, s.prompt_size, s.pools()});
   }
   const auto start = std::chrono::steady_clock::now();
   model_->forward(chunks, *cache_, logits_);
@@ -277,6 +278,42 @@ void ModelEngine::observe(const Batch& batch, double seconds) {
     (chunk.tokens == 1 ? decodes : prompt_tokens) += chunk.tokens + chunk.drafts;
   }
   pacer_.observe(decodes, prompt_tokens, seconds);
+}
+
+/// What the step made of each chunk, in the batch's order.
+void ModelEngine::hand_out_rows(const Batch& batch, std::vector<Event>& events) {
+  std::span<const float> logits(logits_);
+  std::span<const float> states = model_->states();
+  for (const Chunk& chunk : batch) {
+    const bool pools = chunk.sequence->pools();
+    const std::int64_t width = pools ? config().hidden_size : vocab_size();
+    const auto count = static_cast<std::size_t>(chunk.logits * width);
+    std::span<const float>& rows = pools ? states : logits;
+    const auto mine = rows.first(count);
+    rows = rows.subspan(count);
+    if (count == 0) continue;
+    pools ? take_states(chunk, mine, events) : take_logits(chunk, mine, events);
+  }
+}
+
+/// Sums in the order of positions, so that the embedding does not depend on how a prompt was cut.
+void ModelEngine::take_states(const Chunk& chunk, std::span<const float> states,
+                              std::vector<Event>& events) {
+  Sequence& sequence = *chunk.sequence;
+  const auto width = static_cast<std::size_t>(config().hidden_size);
+  sequence.pooled.resize(width);
+  for (std::size_t i = 0; i < states.size(); ++i) sequence.pooled[i % width] += states[i];
+  if (sequence.remaining() > 0) return;
+  const bool mean = sequence.request.pooling == Pooling::kMean;
+  const double tokens = mean ? static_cast<double>(sequence.size()) : 1.0;
+  Event event = first_event(sequence);
+  event.finish = FinishReason::kStop;
+  for (const double sum : sequence.pooled) {
+    if (!std::isfinite(sum)) return fail(sequence, failed("hidden states are not numbers"), events);
+    event.embedding.push_back(static_cast<float>(sum / tokens));
+  }
+  events.push_back(std::move(event));
+  end(sequence);
 }
 
 /// Rows of `logits` belong to the chunk's last positions, which are computed by now. A row scores
@@ -322,6 +359,7 @@ void ModelEngine::take_tokens(Sequence& sequence, std::span<const float> logits,
 
 /// Guesses that could still become output.
 std::int64_t ModelEngine::most_drafts(const Sequence& sequence) const {
+  if (sequence.pools()) return 0;
   const std::int64_t outputs = sequence.request.sampling.max_tokens - sequence.outputs() - 1;
   const std::int64_t room = max_context_ - sequence.size() - 1;
   const std::int64_t most = speculation_ == Speculation::kModel ? 1 : draft_tokens_;

@@ -34,6 +34,14 @@ struct SamplingParams {
   std::int32_t prompt_logprobs = -1;
 };
 
+/// What a request is answered with instead of output: its prompt's hidden states behind the model's
+/// last norm, as one vector.
+enum class Pooling : std::uint8_t {
+  kNone,  // output, as ever
+  kLast,  // the last token's
+  kMean,  // the mean over all tokens
+};
+
 struct Request {
   std::uint64_t id = 0;  // chosen by the caller, unique among those in flight
   std::vector<std::int32_t> prompt;
@@ -47,6 +55,9 @@ struct Request {
   std::int32_t resumed = 0;
   /// Nothing runs: one event says how much of the prompt is cached, with kLength.
   bool preview = false;
+  /// With another than kNone nothing is generated and `sampling` says nothing: one event has the
+  /// embedding and kStop.
+  Pooling pooling = Pooling::kNone;
 };
 
 /// kDeadline never comes from an engine: servers end answers with it whose time is over.
@@ -75,6 +86,7 @@ struct Event {
   FinishReason finish = FinishReason::kNone;
   std::int32_t stop_token = -1;  // the id that ended it, when one did
   std::string error;             // with kError
+  std::vector<float> embedding;  // (hidden_size), not normalized; of a request that pools
 };
 
 /// What /metrics and autoscalers read.

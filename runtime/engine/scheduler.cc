@@ -10,7 +10,9 @@ namespace {
 /// follow positions scores.size() … prompt_size - 2.
 Chunk make_chunk(Sequence& sequence, std::int64_t budget, std::int64_t logit_rows) {
   Chunk chunk{&sequence, std::min(sequence.remaining(), budget), 0};
-  if (sequence.wants_scores()) {
+  if (sequence.request.pooling == Pooling::kMean) {
+    chunk.logits = chunk.tokens;
+  } else if (sequence.wants_scores()) {
     const auto first =
         std::max(sequence.computed, static_cast<std::int64_t>(sequence.scores.size()));
     chunk.tokens = std::min(chunk.tokens, first - sequence.computed + logit_rows);
@@ -114,7 +116,7 @@ void Scheduler::admit_waiting(Batch& batch, std::int64_t& budget, std::int64_t l
 
 bool Scheduler::admit(Sequence& sequence) {
   // A block for each running sequence stays free, else the newcomer would soon be put out again.
-  const bool share = !sequence.wants_scores();
+  const bool share = !sequence.wants_all_rows();
   const auto cached = blocks_.admit(sequence.table, sequence.tokens, share, running());
   if (!cached) return false;
   sequence.computed = *cached;
@@ -128,7 +130,7 @@ bool Scheduler::admit(Sequence& sequence) {
 /// True when a running prompt is about to compute blocks that this one shares: it waits for them
 /// instead of computing them a second time.
 bool Scheduler::prefix_in_flight(const Sequence& sequence) const {
-  if (sequence.wants_scores() || !blocks_.reuses()) return false;
+  if (sequence.wants_all_rows() || !blocks_.reuses()) return false;
   const std::int64_t size = blocks_.block_tokens();
   std::int64_t cached = -1;
   for (const Sequence* other : running_) {
@@ -159,6 +161,7 @@ void Scheduler::preempt(Sequence& sequence) {
   blocks_.release(sequence.table);
   sequence.computed = 0;
   sequence.drafts.clear();
+  sequence.pooled.clear();
   add(sequence);
   ++preemptions_;
 }

@@ -17,8 +17,8 @@
 namespace bundle::engine {
 
 /// One sequence's share of a step: its tokens at positions computed … computed + tokens - 1, with
-/// logits for the last `logits` of them. A decode may have guesses to check: the sequence's drafts
-/// follow its token, each with logits of its own.
+/// logits (or hidden states, where the sequence pools) for the last `logits` of them. A decode may
+/// have guesses to check: the sequence's drafts follow its token, each with logits of its own.
 struct Chunk {
   Sequence* sequence = nullptr;
   std::int64_t tokens = 0;

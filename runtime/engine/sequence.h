@@ -45,17 +45,21 @@ struct Sequence {
   bool told = false;                // an event of it is out
   std::int32_t cached_tokens = 0;   // of the prompt, when it was first admitted
   std::vector<ScoredToken> scores;  // of prompt tokens 1 …, until the first event
+  std::vector<double> pooled;       // sum of the hidden states of computed tokens that count
 
   Place place() const { return {request.priority, request.turn, arrival}; }
   std::int64_t size() const { return static_cast<std::int64_t>(tokens.size()); }
   std::int64_t outputs() const { return size() - prompt_size; }
   std::int64_t remaining() const { return size() - computed; }
   bool decoding() const { return remaining() == 1; }
+  bool pools() const { return request.pooling != Pooling::kNone; }
   bool scores_prompt() const { return request.sampling.prompt_logprobs >= 0; }
   /// Prompt log-probabilities are still to be made.
   bool wants_scores() const {
     return scores_prompt() && !told && static_cast<std::int64_t>(scores.size()) + 1 < prompt_size;
   }
+  /// Rows of the whole prompt are needed: none may come from the prefix cache.
+  bool wants_all_rows() const { return wants_scores() || request.pooling == Pooling::kMean; }
 };
 
 }  // namespace bundle::engine

@@ -36,7 +36,7 @@ struct SubmitFields {
   std::int32_t resumed;
   std::uint32_t constraint_bytes;
   std::uint32_t after_bytes;  // of the text from which on the constraint holds
-  std::uint32_t reserved;
+  std::uint32_t pooling;
 };
 static_assert(sizeof(SubmitFields) == 144);
 
@@ -56,8 +56,10 @@ struct EventFields {
   std::uint32_t prompt_logprobs;
   std::uint32_t error_bytes;
   float queued_seconds;
+  std::uint32_t embedding;  // count of floats, behind the error
+  std::uint32_t reserved;
 };
-static_assert(sizeof(EventFields) == 40);
+static_assert(sizeof(EventFields) == 48);
 
 /// A scored token: the chosen one, then `top` more.
 struct ScoreFields {
@@ -146,7 +148,8 @@ std::uint64_t score_bytes(const std::vector<ScoredToken>& scores) {
 
 bool fits(const Event& event) {
   return event.tokens.size() * sizeof(std::int32_t) + event.error.size() +
-             score_bytes(event.logprobs) + score_bytes(event.prompt_logprobs) <
+             event.embedding.size() * sizeof(float) + score_bytes(event.logprobs) +
+             score_bytes(event.prompt_logprobs) <
          kMaxBody - sizeof(EventFields);
 }
 
@@ -213,7 +216,7 @@ std::string encode_submit(const Request& request) {
                         request.resumed,
                         count(p.constraint.tag.size()),
                         count(p.constraint.after.size()),
-                        0});
+                        static_cast<std::uint32_t>(request.pooling)});
   put_all(out, request.prompt);
   for (const auto& [token, value] : p.logit_bias) put(out, Bias{token, value});
   put_all(out, p.stop_ids);
@@ -225,7 +228,11 @@ std::string encode_submit(const Request& request) {
 Result<Request> decode_submit(Bytes body) {
   ByteReader in(body, kWhere);
   BUNDLE_TRY(const auto fields, in.read<SubmitFields>("a request"));
+  if (fields.pooling > static_cast<std::uint32_t>(Pooling::kMean)) {
+    return bad_input("a request has an unknown pooling", kWhere);
+  }
   Request request;
+  request.pooling = static_cast<Pooling>(fields.pooling);
   request.id = fields.id;
   request.cache_salt = fields.cache_salt;
   request.turn = fields.turn;
@@ -286,11 +293,13 @@ std::string encode_event(const Event& event) {
   put(out, EventFields{event.id, event.cached_tokens, event.stop_token,
                        static_cast<std::uint32_t>(event.finish), count(event.tokens.size()),
                        count(event.logprobs.size()), count(event.prompt_logprobs.size()),
-                       count(event.error.size()), event.queued_seconds});
+                       count(event.error.size()), event.queued_seconds,
+                       count(event.embedding.size()), 0});
   put_all(out, event.tokens);
   put_scores(out, event.logprobs);
   put_scores(out, event.prompt_logprobs);
   out += event.error;
+  put_all(out, event.embedding);
   return end_frame(std::move(out), Kind::kEvent);
 }
 
@@ -310,6 +319,7 @@ Result<Event> decode_event(Bytes body) {
   BUNDLE_TRY(event.logprobs, take_scores(in, fields.logprobs));
   BUNDLE_TRY(event.prompt_logprobs, take_scores(in, fields.prompt_logprobs));
   BUNDLE_TRY(event.error, take_text(in, fields.error_bytes, "an error"));
+  BUNDLE_TRY(event.embedding, take_all<float>(in, fields.embedding, "an embedding"));
   BUNDLE_CHECK(expect_end(in));
   return event;
 }

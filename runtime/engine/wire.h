@@ -16,7 +16,7 @@
 namespace bundle::engine::wire {
 
 inline constexpr std::uint32_t kMagic = 0x31464245;  // "EBF1"
-inline constexpr std::uint16_t kVersion = 2;
+inline constexpr std::uint16_t kVersion = 3;
 /// A prompt of four million tokens, or the log-probabilities of a long one.
 inline constexpr std::uint64_t kMaxBody = 256u << 20;
 

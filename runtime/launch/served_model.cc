@@ -46,6 +46,7 @@ Result<server::ServedModel> load_served_model(const LaunchSpec& spec,
   model.content_digest = spec.content_digest;
   model.architecture = config.architecture;
   model.vocab_size = static_cast<std::int32_t>(config.vocab_size);
+  model.hidden_size = config.hidden_size;
   model.sampling = config.sampling;
   prefer_all(model.sampling, settings.sampling);
   model.max_tokens = settings.max_tokens;

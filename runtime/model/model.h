@@ -29,6 +29,8 @@ struct SequenceChunk {
   std::int64_t logits = 0;
   /// Tokens of the sequence's prompt, of which these may be a part; what follows was generated.
   std::int64_t prompt = 0;
+  /// Instead of those logits, the hidden states behind the last norm: states() has them.
+  bool states = false;
 };
 
 /// Rows of the last step for a draft layer: `following` are the tokens that come after the step's
@@ -55,9 +57,15 @@ class Model {
   virtual std::int64_t prompt_positions(std::int64_t /*prompt*/) const { return 0; }
 
   /// Runs one step over all chunks. `logits` receives (sum of chunk.logits, vocab_size) floats in
-  /// chunk order; it is resized.
+  /// chunk order, of the chunks that want no states; it is resized.
   virtual void forward(std::span<const SequenceChunk> chunks, kernels::KvCache& cache,
                        std::vector<float>& logits) = 0;
+
+  /// Whether chunks may ask for hidden states.
+  virtual bool gives_states() const { return false; }
+  /// Of the last forward(): (sum of chunk.logits, hidden_size) of the chunks that asked, in their
+  /// order. Valid until the next.
+  virtual std::span<const float> states() const { return {}; }
 
   /// Whether a layer was loaded that predicts one token further (DeepSeek-V3's MTP).
   virtual bool can_draft() const { return false; }

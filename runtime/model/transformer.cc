@@ -47,6 +47,8 @@ void Transformer::lay_out(std::span<const SequenceChunk> chunks) {
   slices_.clear();
   kept_rows_.clear();
   kept_slices_.clear();
+  logit_rows_.clear();
+  state_rows_.clear();
   for (const SequenceChunk& chunk : chunks) {
     const auto first = static_cast<std::int64_t>(ids_.size());
     const auto rows = static_cast<std::int64_t>(chunk.tokens.size());
@@ -54,7 +56,11 @@ void Transformer::lay_out(std::span<const SequenceChunk> chunks) {
     add_slices(chunk, 0, first, slices_);
     const std::int64_t skipped = rows - chunk.logits;
     add_slices(chunk, skipped, static_cast<std::int64_t>(kept_rows_.size()), kept_slices_);
-    for (std::int64_t row = skipped; row < rows; ++row) kept_rows_.push_back(first + row);
+    for (std::int64_t row = skipped; row < rows; ++row) {
+      auto& wanted = chunk.states ? state_rows_ : logit_rows_;
+      wanted.push_back(static_cast<std::int64_t>(kept_rows_.size()));
+      kept_rows_.push_back(first + row);
+    }
   }
 }
 
@@ -82,6 +88,26 @@ const kernels::Matrix& Transformer::output() const {
   return parts_.output.weight ? *parts_.output.weight : *parts_.embedding.weight;
 }
 
+/// The named rows of x; x itself where they are all.
+Tensor Transformer::gather(Tensor x, std::span<const std::int64_t> rows) {
+  if (static_cast<std::int64_t>(rows.size()) == x.rows) return x;
+  const Tensor some = take(*lasting_, static_cast<std::int64_t>(rows.size()), x.cols);
+  if (some.rows > 0) device_.gather_rows(x, rows, some);
+  return some;
+}
+
+/// Keeps the states that were asked for; gives the rows of x, one a kept row, that logits are of.
+Tensor Transformer::take_states(Tensor x) {
+  states_.resize(state_rows_.size() * static_cast<std::size_t>(x.cols));
+  if (state_rows_.empty()) return x;
+  const Tensor asked = gather(x, state_rows_);
+  const Tensor normed = take(*scratch_, asked.rows, asked.cols);
+  device_.rms_norm(asked, norm(), eps(), normed);
+  device_.read(normed, states_.data());
+  scratch_->reset();
+  return gather(x, logit_rows_);
+}
+
 /// Logits of the hidden states x, before the last norm.
 void Transformer::write_logits(Tensor x, std::vector<float>& logits) {
   if (x.rows == 0) return;
@@ -94,20 +120,17 @@ void Transformer::write_logits(Tensor x, std::vector<float>& logits) {
 void Transformer::forward(std::span<const SequenceChunk> chunks, kernels::KvCache& cache,
                           std::vector<float>& logits) {
   lay_out(chunks);
-  logits.resize(kept_rows_.size() * static_cast<std::size_t>(parts_.config.vocab_size));
+  logits.resize(logit_rows_.size() * static_cast<std::size_t>(parts_.config.vocab_size));
+  states_.clear();
   if (ids_.empty()) return;
   Tensor x = run_layers(cache);
   if (drafting_) {
     kept_->reset();
     hidden_ = take(*kept_, x.rows, x.cols);
     device_.rms_norm(x, norm(), eps(), hidden_);
-    if (kept_rows_.size() != ids_.size()) {
-      const Tensor asked = take(*lasting_, static_cast<std::int64_t>(kept_rows_.size()), x.cols);
-      device_.gather_rows(x, kept_rows_, asked);
-      x = asked;
-    }
+    x = gather(x, kept_rows_);
   }
-  write_logits(x, logits);
+  write_logits(take_states(x), logits);
   lasting_->reset();
 }
 

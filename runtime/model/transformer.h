@@ -34,6 +34,8 @@ class Transformer final : public Model {
   std::int64_t prompt_positions(std::int64_t prompt) const override;
   void forward(std::span<const SequenceChunk> chunks, kernels::KvCache& cache,
                std::vector<float>& logits) override;
+  bool gives_states() const override { return true; }
+  std::span<const float> states() const override { return states_; }
   bool can_draft() const override { return parts_.draft != nullptr; }
   void set_drafting(bool on) override { drafting_ = on && can_draft(); }
   void draft(std::span<const DraftChunk> chunks, kernels::KvCache& cache,
@@ -45,6 +47,8 @@ class Transformer final : public Model {
                   std::vector<kernels::Slice>& slices) const;
   void lay_out(std::span<const SequenceChunk> chunks);
   kernels::Tensor run_layers(kernels::KvCache& cache);
+  kernels::Tensor gather(kernels::Tensor x, std::span<const std::int64_t> rows);
+  kernels::Tensor take_states(kernels::Tensor x);
   void write_logits(kernels::Tensor x, std::vector<float>& logits);
   kernels::Vector norm() const;
   float eps() const { return static_cast<float>(parts_.config.rms_norm_eps); }
@@ -63,6 +67,9 @@ class Transformer final : public Model {
   std::vector<kernels::Slice> slices_;
   std::vector<std::int64_t> kept_rows_;
   std::vector<kernels::Slice> kept_slices_;
+  std::vector<std::int64_t> logit_rows_;  // of the kept ones
+  std::vector<std::int64_t> state_rows_;
+  std::vector<float> states_;
 };
 
 }  // namespace bundle::model

@@ -73,6 +73,7 @@ const std::vector<Api::Route>& Api::routes() {
       {"/v1/chat/completions", "POST", create_chat_completion, Scope::kInference, false},
       {"/v1/completions", "POST", create_completion, Scope::kInference, false},
       {"/v1/admission", "POST", preview_admission, Scope::kInference, false},
+      {"/v1/embeddings", "POST", create_embeddings, Scope::kInference, false},
       {"/v1/responses", "POST", create_response, Scope::kInference, false},
       {"/v1/messages", "POST", create_message, Scope::kInference, false},
       {"/v1/messages/count_tokens", "POST", count_message_tokens, Scope::kInference, false},

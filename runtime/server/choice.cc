@@ -38,6 +38,7 @@ void Choice::take(engine::Event event) {
   if (over_) return;
   std::move(event.prompt_logprobs.begin(), event.prompt_logprobs.end(),
             std::back_inserter(output_.prompt_logprobs));
+  if (!event.embedding.empty()) output_.embedding = std::move(event.embedding);
   for (std::size_t i = 0; i < event.tokens.size() && !over_; ++i) {
     add_token(event.tokens[i]);
     if (i < event.logprobs.size()) output_.logprobs.push_back(std::move(event.logprobs[i]));

@@ -22,6 +22,7 @@ struct Output {
   std::vector<std::int32_t> token_ids;  // the token that ended it among them
   std::vector<engine::ScoredToken> logprobs;
   std::vector<engine::ScoredToken> prompt_logprobs;
+  std::vector<float> embedding;
   engine::FinishReason finish = engine::FinishReason::kNone;
   std::string stop_string;       // that ended it, or ""
   std::int32_t stop_token = -1;  // that ended it and is no end token of the model's own

@@ -1,5 +1,4 @@
-// POST /v1/completions: the prompt is a text, a list of texts, token ids, or a list of lists of
-// token ids.
+// POST /v1/completions: OpenAI's older API, over texts and token ids.
 #include <algorithm>
 #include <ctime>
 #include <limits>
@@ -8,71 +7,13 @@
 #include "runtime/server/endpoints.h"
 #include "runtime/server/output_constraint.h"
 #include "runtime/server/prompt_budget.h"
+#include "runtime/server/prompt_reader.h"
 #include "runtime/server/random_id.h"
-#include "runtime/server/token_ids.h"
 
 namespace bundle::server {
 namespace {
 
 constexpr std::int64_t kDefaultMaxTokens = 16;  // OpenAI's
-
-ApiError prompt_error(std::string message, std::string code = "invalid_value") {
-  return invalid_field("prompt", std::move(message), std::move(code));
-}
-
-/// Turns the forms of `prompt` into token ids.
-class PromptReader {
- public:
-  PromptReader(const Model& model, bool add_special) : model_(model), add_special_(add_special) {}
-
-  ApiResult<std::vector<Prompt>> read(const Json* prompt) const {
-    if (prompt == nullptr) return prompt_error("'prompt' is required.", "missing_field");
-    std::vector<Prompt> out;
-    const JsonArray* list = prompt->if_array();
-    const bool batch = list != nullptr && !list->empty() && !(*list)[0].is_number();
-    if (!batch) {
-      BUNDLE_TRY(Prompt one, read_one(*prompt));
-      out.push_back(std::move(one));
-      return out;
-    }
-    for (const Json& entry : *list) {
-      BUNDLE_TRY(Prompt one, read_one(entry));
-      out.push_back(std::move(one));
-    }
-    return out;
-  }
-
- private:
-  ApiResult<Prompt> read_one(const Json& value) const {
-    BUNDLE_TRY(Prompt prompt, value.is_string() ? from_text(value) : from_ids(value));
-    if (prompt.ids.empty()) return prompt_error("'prompt' must not be empty.");
-    return prompt;
-  }
-
-  ApiResult<Prompt> from_text(const Json& value) const {
-    if (model_.served.tokenizer == nullptr) {
-      return prompt_error("This model has no tokenizer: send the prompt as token ids.",
-                          "unsupported_value");
-    }
-    std::string text(value.get_string());
-    auto ids = model_.served.tokenizer->encode(text, {.add_special = add_special_});
-    return Prompt{std::move(ids), std::move(text)};
-  }
-
-  ApiResult<Prompt> from_ids(const Json& value) const {
-    const JsonArray* list = value.if_array();
-    if (list == nullptr) {
-      return prompt_error(
-          "'prompt' must be a string, a list of strings, token ids, or a list of lists of them.",
-          "invalid_type");
-    }
-    BUNDLE_TRY(auto ids, read_token_ids(*list, "prompt", model_.vocab_size));
-    return Prompt{std::move(ids), {}};
-  }
-
-  const Model& model_;
-  bool add_special_;
-};
 
 /// What this endpoint asks beside the common fields.
 struct CompletionParams {
@@ -155,11 +96,12 @@ ApiResult<GenerationPlan> plan_completion(Service& service, const HttpRequest& r
   CompletionParams params = read_params(reader, service, *model);
   if (reader.error()) return *reader.error();
   if (auto wrong = set_constraint(params.common, reader)) return *std::move(wrong);
-  BUNDLE_TRY(auto prompts, PromptReader(*model, params.add_special).read(reader.get("prompt")));
+  BUNDLE_TRY(auto prompts,
+             read_prompts(*model, reader.get("prompt"), "prompt", params.add_special));
   const std::int64_t choices = params.best_of * static_cast<std::int64_t>(prompts.size());
   if (choices > service.options().limits.choices) {
-    return prompt_error("The prompts of one request times 'n' may be " +
-                        std::to_string(service.options().limits.choices) + ".");
+    return invalid_field("prompt", "The prompts of one request times 'n' may be " +
+                                       std::to_string(service.options().limits.choices) + ".");
   }
   BUNDLE_TRY(params.common.sampling.max_tokens, budget(service, *model, prompts, params.common));
   if (params.echo) fill_texts(*model, prompts);

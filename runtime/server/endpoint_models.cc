@@ -15,12 +15,16 @@ JsonObject capabilities(const Service& service, const Model& model) {
   const ServerLimits& limits = service.options().limits;
   const bool text = model.served.tokenizer != nullptr;
   const chat::ReasoningFormat reasoning = model.served.prompt_style.reasoning;
+  Json embedding_size = nullptr;
+  if (model.served.hidden_size > 0) embedding_size = model.served.hidden_size;
   Json reasoning_field = nullptr;
   if (reasoning != chat::ReasoningFormat::kNone) reasoning_field = "reasoning_content";
   return {{"chat", text && model.served.chat_template.has_value()},
           {"text_prompts", text},
           {"token_id_prompts", true},
           {"streaming", true},
+          {"embedding_size", embedding_size},
+          {"embedding_pooling", JsonArray({"last", "mean"})},
           {"max_choices", limits.choices},
           {"max_stop_strings", text ? limits.stop_strings : 0},
           {"max_logprobs", limits.logprobs},

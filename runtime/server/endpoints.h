@@ -28,6 +28,7 @@ ReplyResult list_models(Service& service, const HttpRequest& request);
 ReplyResult get_model(Service& service, const HttpRequest& request);
 ReplyResult create_chat_completion(Service& service, const HttpRequest& request);
 ReplyResult create_completion(Service& service, const HttpRequest& request);
+ReplyResult create_embeddings(Service& service, const HttpRequest& request);
 ReplyResult create_response(Service& service, const HttpRequest& request);
 ReplyResult create_message(Service& service, const HttpRequest& request);
 ReplyResult count_message_tokens(Service& service, const HttpRequest& request);

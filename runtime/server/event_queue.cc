@@ -13,7 +13,8 @@ std::size_t size_of(const std::vector<engine::ScoredToken>& tokens) {
 
 std::size_t size_of(const engine::Event& event) {
   return sizeof(TimedEvent) + event.tokens.size() * sizeof(std::int32_t) + event.error.size() +
-         size_of(event.logprobs) + size_of(event.prompt_logprobs);
+         event.embedding.size() * sizeof(float) + size_of(event.logprobs) +
+         size_of(event.prompt_logprobs);
 }
 
 }  // namespace

@@ -43,6 +43,7 @@ void append(Output& all, Output part) {
   move_to(part.token_ids, all.token_ids);
   move_to(part.logprobs, all.logprobs);
   move_to(part.prompt_logprobs, all.prompt_logprobs);
+  if (!part.embedding.empty()) all.embedding = std::move(part.embedding);
   if (part.finish == engine::FinishReason::kNone) return;
   all.finish = part.finish;
   all.stop_string = std::move(part.stop_string);
@@ -53,7 +54,8 @@ void append(Output& all, Output part) {
 }  // namespace
 
 Demand demand_of(const GenerationPlan& plan) {
-  Demand demand{.choices = static_cast<std::int64_t>(plan.prompts.size()) * plan.params.n,
+  const std::int64_t requests = static_cast<std::int64_t>(plan.prompts.size()) * plan.params.n;
+  Demand demand{.choices = plan.at_once > 0 ? std::min(requests, plan.at_once) : requests,
                 .output_tokens = plan.params.sampling.max_tokens,
                 .priority = plan.params.priority};
   for (const Prompt& prompt : plan.prompts) {
@@ -93,9 +95,17 @@ void Generation::start(std::function<void()> wake) {
   queue_->set_wake(std::move(wake));
   running_ = slots_.size();
   submitted_ = Clock::now();
-  for (std::size_t i = 0; i < slots_.size(); ++i) {
-    service_.engine().submit(
-        request_of(i), [queue = queue_](engine::Event event) { queue->push(std::move(event)); });
+  submit_more();
+}
+
+void Generation::submit_more() {
+  const std::size_t most =
+      plan_.at_once > 0 ? static_cast<std::size_t>(plan_.at_once) : slots_.size();
+  const std::size_t ended = slots_.size() - running_;
+  for (; next_ < slots_.size() && next_ < ended + most; ++next_) {
+    service_.engine().submit(request_of(next_), [queue = queue_](engine::Event event) {
+      queue->push(std::move(event));
+    });
   }
 }
 
@@ -110,6 +120,7 @@ engine::Request Generation::request_of(std::size_t index) {
   request.priority = plan_.params.priority;
   request.turn = plan_.ticket.turn();
   request.preview = plan_.preview;
+  request.pooling = plan_.pooling;
   return request;
 }
 
@@ -119,6 +130,7 @@ Generation::Progress Generation::pull(std::string& out) {
   }
   if (running_ > 0 && !error_ && Clock::now() >= deadline_) expire();
   if (error_) return Progress::kFailed;
+  submit_more();
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     if (slots_[i].touched) write(i, out);
   }
@@ -160,6 +172,7 @@ void Generation::take(TimedEvent timed) {
 
 void Generation::record(Slot& slot, const engine::Event& event, Clock::time_point at) {
   if (event.cached_tokens > 0) slot.cached_tokens = event.cached_tokens;
+  if (!event.embedding.empty()) plan_.ticket.started();
   if (event.tokens.empty()) return;
   Metrics& metrics = plan_.model->metrics;
   if (slot.first_at == Clock::time_point()) {

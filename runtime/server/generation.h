@@ -25,6 +25,8 @@ struct GenerationPlan {
   std::int64_t keep = 0;     // the likeliest so many of a prompt's choices are the answer; 0: all
   bool prompt_only = false;  // max_tokens 0: the prompt is scored, nothing is generated
   bool preview = false;      // nothing runs: only what the prefix cache holds is asked for
+  engine::Pooling pooling = engine::Pooling::kNone;  // embeddings instead of output
+  std::int64_t at_once = 0;  // so many of its requests are with the engine at a time; 0: all
   std::unique_ptr<AnswerFormat> format = {};
   std::shared_ptr<const Model> model = {};
   Admission::Ticket ticket = {};
@@ -77,6 +79,7 @@ class Generation {
   using Clock = std::chrono::steady_clock;
 
   engine::Request request_of(std::size_t index);
+  void submit_more();
   void take(TimedEvent timed);
   void record(Slot& slot, const engine::Event& event, Clock::time_point at);
   void end_slot(Slot& slot, const char* reason);
@@ -97,7 +100,8 @@ class Generation {
   Clock::time_point started_;
   Clock::time_point submitted_ = {};
   std::vector<Slot> slots_;
-  std::size_t running_ = 0;
+  std::size_t running_ = 0;  // slots that have not ended, submitted or not
+  std::size_t next_ = 0;     // slots before it were submitted
   Clock::time_point deadline_ = Clock::time_point::max();
   std::optional<ApiError> error_;
 };

@@ -196,9 +196,7 @@ GenerationParams read_generation_params(FieldReader& reader, const ServedModel& 
   out.return_token_ids = reader.boolean("return_token_ids").value_or(false);
   out.tokens_as_ids = reader.boolean("return_tokens_as_token_ids").value_or(false);
   out.skip_special = reader.boolean("skip_special_tokens").value_or(true);
-  out.cache_salt = salt_of(reader.string("cache_salt"));
-  out.priority = static_cast<std::int32_t>(
-      reader.integer("priority", std::numeric_limits<std::int32_t>::min(), kMaxInt32).value_or(0));
+  read_placement(reader, out);
   out.output_format = read_output_format(reader);
   if (out.output_format && model.tokenizer == nullptr) {
     reader.fail(unsupported_field("response_format",
@@ -206,6 +204,12 @@ GenerationParams read_generation_params(FieldReader& reader, const ServedModel& 
   }
   if (model.tokenizer == nullptr) out.tokens_as_ids = true;
   return out;
+}
+
+void read_placement(FieldReader& reader, GenerationParams& out) {
+  out.cache_salt = salt_of(reader.string("cache_salt"));
+  out.priority = static_cast<std::int32_t>(
+      reader.integer("priority", std::numeric_limits<std::int32_t>::min(), kMaxInt32).value_or(0));
 }
 
 void check_model_name(FieldReader& reader, const ServedModel& model) {

@@ -36,6 +36,9 @@ struct GenerationParams {
 GenerationParams read_generation_params(FieldReader& reader, const ServedModel& model,
                                         std::int32_t vocab_size, const ServerLimits& limits);
 
+/// Who a request shares its prefixes with, and who goes first: `cache_salt` and `priority`.
+void read_placement(FieldReader& reader, GenerationParams& out);
+
 /// 404 unless `model` is absent or names the served one.
 void check_model_name(FieldReader& reader, const ServedModel& model);
 

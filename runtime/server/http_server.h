@@ -35,6 +35,8 @@ struct ServerLimits {
   std::int64_t choices = 128;            // n, and prompts in one batch times n
   std::size_t stop_strings = 16;         // of 1024 bytes each
   std::int64_t logprobs = 20;            // candidates reported beside each token
+  std::int64_t embedding_inputs = 2048;  // of one request
+  std::int64_t embeddings_at_once = 32;  // of one request's inputs with the engine
   std::chrono::milliseconds header_timeout{10'000};  // from the first byte to the blank line; 408
   std::chrono::milliseconds body_timeout{60'000};    // to the body's last byte; 408
   std::chrono::milliseconds idle_timeout{75'000};    // between requests of one connection
@@ -95,6 +97,7 @@ struct ServedModel {
   std::string architecture;
   std::int32_t vocab_size = 0;             // ids below it are taken; 0: the tokenizer's
   std::int64_t max_context = 0;            // prompt and output; 0: what the engine's stats say
+  std::int64_t hidden_size = 0;            // numbers of an embedding; 0: the model gives none
   format::SamplingDefaults sampling;       // the publisher's, overridden by the bundle's
   std::optional<std::int64_t> max_tokens;  // of requests that name none; none: rest of the context
 };

@@ -48,6 +48,7 @@ class FakeModel final : public model::Model {
     config_.architecture = "Fake";
     config_.vocab_size = fake.vocab_size;
     config_.max_positions = fake.max_positions;
+    config_.hidden_size = fake.hidden_size;
     config_.eos_ids = fake.eos_ids;
   }
   const format::ModelConfig& config() const override { return config_; }
@@ -67,9 +68,12 @@ class FakeModel final : public model::Model {
       step_tokens_.insert(step_tokens_.end(), chunk.tokens.begin(), chunk.tokens.end());
     }
     logits.clear();
-    for (const auto& chunk : chunks) read(chunk, fake_cache, logits);
+    states_.clear();
+    for (const auto& chunk : chunks) read(chunk, fake_cache, chunk.states ? states_ : logits);
   }
 
+  bool gives_states() const override { return fake_.hidden_size > 0; }
+  std::span<const float> states() const override { return states_; }
   bool can_draft() const override { return true; }
   void draft(std::span<const model::DraftChunk> chunks, kernels::KvCache& cache,
              std::vector<float>& logits) override {
@@ -97,21 +101,23 @@ class FakeModel final : public model::Model {
     }
   }
 
-  void read(const model::SequenceChunk& chunk, FakeCache& cache, std::vector<float>& logits) const {
+  void read(const model::SequenceChunk& chunk, FakeCache& cache, std::vector<float>& rows) const {
     const auto end = chunk.position + static_cast<std::int64_t>(chunk.tokens.size());
     std::vector<std::int32_t> seen;
     for (std::int64_t p = 0; p < end; ++p) {
       seen.push_back(cache.at(chunk.blocks, p));
       if (p < end - chunk.logits) continue;
-      auto row = fake_logits(seen, config_.vocab_size);
+      auto row = chunk.states ? fake_states(seen, config_.hidden_size)
+                              : fake_logits(seen, config_.vocab_size);
       if (seen.back() == fake_.poison) row[1] = std::numeric_limits<float>::quiet_NaN();
-      logits.insert(logits.end(), row.begin(), row.end());
+      rows.insert(rows.end(), row.begin(), row.end());
     }
   }
 
   FakeConfig fake_;
   format::ModelConfig config_;
   std::vector<std::int32_t> step_tokens_;
+  std::vector<float> states_;
   int drafts_ = 0;
 };
 
@@ -189,6 +195,12 @@ std::unique_ptr<model::Model> make_fake_model(const FakeConfig& config) {
 }
 
 std::unique_ptr<kernels::Device> make_fake_device() { return std::make_unique<FakeDevice>(); }
+
+std::vector<float> fake_states(std::span<const std::int32_t> tokens, std::int64_t hidden_size) {
+  std::vector<float> row = fake_logits(tokens, hidden_size + 1);
+  row.erase(row.begin());
+  return row;
+}
 
 std::vector<float> fake_logits(std::span<const std::int32_t> tokens, std::int64_t vocab_size) {
   std::uint64_t hash = 1;

@@ -15,6 +15,7 @@ namespace bundle::engine {
 struct FakeConfig {
   std::int64_t vocab_size = 48;
   std::int64_t max_positions = 256;
+  std::int64_t hidden_size = 6;  // 0: it gives no states
   std::vector<std::int32_t> eos_ids = {0};
   /// Called at each step with its chunks, before it runs.
   std::function<void(std::span<const model::SequenceChunk>)> on_step = {};
@@ -27,6 +28,9 @@ struct FakeConfig {
 std::unique_ptr<model::Model> make_fake_model(const FakeConfig& config);
 /// Makes caches for the fake model; nothing else.
 std::unique_ptr<kernels::Device> make_fake_device();
+
+/// What its hidden states are after `tokens`, of that many numbers.
+std::vector<float> fake_states(std::span<const std::int32_t> tokens, std::int64_t hidden_size);
 
 /// Logits after `tokens`.
 std::vector<float> fake_logits(std::span<const std::int32_t> tokens, std::int64_t vocab_size);

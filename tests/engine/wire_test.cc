@@ -28,6 +28,7 @@ Request full_request() {
   r.turn = 1ull << 40;
   r.preview = true;
   r.resumed = 2;
+  r.pooling = Pooling::kMean;
   SamplingParams& p = r.sampling;
   p.temperature = 0.7;
   p.top_k = 40;
@@ -57,6 +58,7 @@ Event full_event() {
   e.queued_seconds = 0.25f;
   e.finish = FinishReason::kStop;
   e.stop_token = 2;
+  e.embedding = {0.5f, -1.25f, 3.0f};
   e.error = std::string("an error with \n and ") + '\0' + " in it";
   return e;
 }
@@ -73,6 +75,7 @@ TEST(Wire, ARequestComesThroughWhole) {
   EXPECT_EQ(got.turn, sent.turn);
   EXPECT_EQ(got.preview, sent.preview);
   EXPECT_EQ(got.resumed, sent.resumed);
+  EXPECT_EQ(got.pooling, sent.pooling);
   const SamplingParams& a = sent.sampling;
   const SamplingParams& b = got.sampling;
   EXPECT_EQ(a.temperature, b.temperature);
@@ -113,6 +116,7 @@ TEST(Wire, AnEventComesThroughWhole) {
   EXPECT_EQ(got.finish, sent.finish);
   EXPECT_EQ(got.stop_token, sent.stop_token);
   EXPECT_EQ(got.error, sent.error);
+  EXPECT_EQ(got.embedding, sent.embedding);
 }
 
 TEST(Wire, SmallMessagesComeThrough) {

@@ -17,7 +17,7 @@ void FakeEngine::submit(engine::Request request, OnEvent on_event) {
   Script script = scripter_(request);
   const std::lock_guard lock(mutex_);
   requests_.push_back(request);
-  ++running_;
+  most_running_ = std::max(most_running_, ++running_);
   arrived_.push_back({std::move(request), std::move(script), std::move(on_event)});
   changed_.notify_all();
 }
@@ -58,6 +58,11 @@ std::vector<engine::Request> FakeEngine::requests() const {
 std::size_t FakeEngine::running() const {
   const std::lock_guard lock(mutex_);
   return running_;
+}
+
+std::size_t FakeEngine::most_running() const {
+  const std::lock_guard lock(mutex_);
+  return most_running_;
 }
 
 bool FakeEngine::wait_for_running(std::size_t count) const {
@@ -107,6 +112,12 @@ engine::ScoredToken FakeEngine::score(std::int32_t token, std::int32_t candidate
   return out;
 }
 
+std::vector<float> fake_embedding(const engine::Request& request) {
+  const bool mean = request.pooling == engine::Pooling::kMean;
+  const auto last = static_cast<float>(request.prompt.back());
+  return {static_cast<float>(request.prompt.size()), last, mean ? -1.0f : 1.0f, 0.5f};
+}
+
 /// False when the job is over.
 bool FakeEngine::advance(Job& job) {
   const auto& sampling = job.request.sampling;
@@ -123,6 +134,9 @@ bool FakeEngine::advance(Job& job) {
   }
   if (job.request.preview) {
     event.finish = engine::FinishReason::kLength;
+  } else if (job.request.pooling != engine::Pooling::kNone && !job.aborted && !job.script.hold) {
+    event.finish = engine::FinishReason::kStop;
+    event.embedding = fake_embedding(job.request);
   } else if (job.aborted) {
     event.finish = engine::FinishReason::kAborted;
   } else if (job.script.hold) {

@@ -23,6 +23,10 @@ struct Script {
   std::int32_t cached_tokens = 0;
 };
 
+/// What it answers a request that pools: prompt's size, last token, -1 for a mean or else 1, and
+/// 0.5.
+std::vector<float> fake_embedding(const engine::Request& request);
+
 class FakeEngine : public engine::EngineClient {
  public:
   using Scripter = std::function<Script(const engine::Request&)>;
@@ -46,6 +50,8 @@ class FakeEngine : public engine::EngineClient {
   std::vector<engine::Request> requests() const;
   std::size_t running() const;
   std::size_t aborts() const { return aborts_; }
+  /// The most that ran at once.
+  std::size_t most_running() const;
   /// Waits until `count` requests run; false after five seconds.
   bool wait_for_running(std::size_t count) const;
 
@@ -75,6 +81,7 @@ class FakeEngine : public engine::EngineClient {
   std::vector<std::uint64_t> to_abort_;
   std::vector<engine::Request> requests_;
   std::size_t running_ = 0;
+  std::size_t most_running_ = 0;
   bool frozen_ = false;
   bool stop_ = false;
   std::thread thread_;

@@ -49,6 +49,7 @@ ServedModel toy_model() {
   model.chat_template = *parsed;
   model.template_variables = {{"bos_token", "<s>"}, {"eos_token", "</s>"}};
   model.architecture = "ToyForCausalLM";
+  model.hidden_size = 4;
   return model;
 }
 
