@@ -138,7 +138,8 @@ class Gate {
 };
 
 /// The state of one grammar: a matcher and the mask that it made last. Touched by the mask thread
-/// between begin() and the end of the task, by the engine's thread otherwise.
+/// between begin() and the end of the task, by the engine's thread otherwise. The library throws
+/// where it meets what it did not expect: the output is free from there on.
 class MaskState {
  public:
   MaskState(const Compiled& compiled, std::string after)
@@ -148,11 +149,41 @@ class MaskState {
             xgrammar::GetBitmaskSize(static_cast<int>(compiled.vocabulary->bytes.size())))),
         gate_(std::move(after)) {}
 
-  /// The library throws where it meets what it did not expect: the output is free from there on.
-  void advance(std::optional<std::int32_t> token) {
+  /// Takes a token that may come; false, and nothing changes, for another. Needs no mask.
+  bool try_take(std::int32_t token) {
+    if (!gate_.open()) {
+      take(token);
+      return true;
+    }
+    if (terminated_) return true;
+    const bool known = !vocabulary_->bytes[static_cast<std::size_t>(token)].empty();
+    if (!known && !is_end(token)) return false;
     try {
-      if (token) take(*token);
-      if (gate_.open()) fill();
+      return matcher_.AcceptToken(token);
+    } catch (const std::exception&) {
+      terminated_ = true;
+      return true;
+    }
+  }
+
+  void take(std::int32_t token) {
+    try {
+      if (gate_.open()) {
+        // A token that was forced from outside may not fit: the output is free from there on.
+        terminated_ = terminated_ || !matcher_.AcceptToken(token);
+      } else {
+        pass_gate(token);
+      }
+    } catch (const std::exception&) {
+      terminated_ = true;
+    }
+  }
+
+  void fill() {
+    restricts_ = false;
+    if (!gate_.open()) return;
+    try {
+      fill_mask();
     } catch (const std::exception&) {
       terminated_ = true;
       restricts_ = false;
@@ -163,25 +194,32 @@ class MaskState {
     return gate_.open() && restricts_ ? std::span<const std::int32_t>(mask_)
                                       : std::span<const std::int32_t>();
   }
+  bool allows(std::int32_t token) const {
+    const auto bits = mask();
+    const auto bit = static_cast<std::uint32_t>(token);
+    return bits.empty() || (static_cast<std::uint32_t>(bits[bit / 32]) >> (bit % 32) & 1U) != 0;
+  }
+
+  /// Whether an end may come. Where it may not, the output is not complete, and no mask is needed
+  /// to see that.
+  bool may_end() { return gate_.open() && (terminated_ || matcher_.IsCompleted()); }
   bool complete() const { return gate_.open() && (terminated_ || only_end_); }
 
  private:
-  void take(std::int32_t token) {
-    if (gate_.open()) {
-      // A token that was forced from outside may not fit: the output is free from there on.
-      const bool accepted = !terminated_ && matcher_.AcceptToken(token);
-      if (!accepted) terminated_ = true;
-      return;
-    }
+  bool is_end(std::int32_t token) const {
+    const auto& ends = vocabulary_->end_ids;
+    return std::find(ends.begin(), ends.end(), token) != ends.end();
+  }
+
+  void pass_gate(std::int32_t token) {
     const auto rest = gate_.take(vocabulary_->bytes[static_cast<std::size_t>(token)]);
     if (!rest) return;
     const std::size_t begin = rest->find_first_not_of(" \t\r\n");
     if (begin != std::string::npos) matcher_.AcceptString(rest->substr(begin));
   }
 
-  void fill() {
+  void fill_mask() {
     terminated_ = terminated_ || matcher_.IsTerminated();
-    restricts_ = false;
     if (terminated_) return;
     std::int64_t shape = static_cast<std::int64_t>(mask_.size());
     DLTensor tensor{};
@@ -229,32 +267,50 @@ class Output final : public ConstrainedOutput {
     if (compiled_->get().has_error()) return State::kFailed;
     if (state_ == nullptr) {
       state_ = std::make_shared<MaskState>(*compiled_->get(), after_);
-      advance(std::nullopt);
+      begin_mask(std::nullopt);
     }
     return State::kReady;
   }
   Error error() const override { return compiled_->get().error(); }
   void wait(std::chrono::milliseconds limit) override { compiled_->wait(limit); }
 
+  bool try_take(std::int32_t id) override {
+    if (mask_ == nullptr) return state_->try_take(id);
+    wait_for_mask();
+    if (!state_->allows(id)) return false;
+    // It fits, so the next one may, too: no mask is made before it is asked for.
+    mask_ = nullptr;
+    state_->take(id);
+    return true;
+  }
   std::span<const std::int32_t> mask() override {
-    done_->get();
+    if (mask_ == nullptr) begin_mask(std::nullopt);
+    wait_for_mask();
     return state_->mask();
   }
   void take(std::int32_t id) override {
-    done_->get();
-    advance(id);
+    wait_for_mask();
+    begin_mask(id);
   }
   bool complete() override {
-    done_->get();
+    wait_for_mask();
+    if (!state_->may_end()) return false;
+    mask();
     return state_->complete();
   }
 
  private:
-  /// The state and the mark live as long as the task, whatever becomes of this output.
-  void advance(std::optional<std::int32_t> token) {
-    done_ = std::make_shared<Pending<bool>>();
-    masks_.post([state = state_, done = done_, token] {
-      state->advance(token);
+  void wait_for_mask() const {
+    if (mask_ != nullptr) mask_->get();
+  }
+
+  /// On the mask thread: takes the token and makes the mask for what follows it. State and mark
+  /// live as long as the task, whatever becomes of this output.
+  void begin_mask(std::optional<std::int32_t> token) {
+    mask_ = std::make_shared<Pending<bool>>();
+    masks_.post([state = state_, done = mask_, token] {
+      if (token) state->take(*token);
+      state->fill();
       done->set(true);
     });
   }
@@ -263,7 +319,7 @@ class Output final : public ConstrainedOutput {
   std::string after_;
   WorkerThread& masks_;
   std::shared_ptr<MaskState> state_;
-  std::shared_ptr<Pending<bool>> done_;
+  std::shared_ptr<Pending<bool>> mask_;  // for the next token; null: none was begun
 };
 
 }  // namespace

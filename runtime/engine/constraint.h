@@ -1,8 +1,9 @@
 // What an output must look like, and which tokens may come next: JSON schemas, regular expressions,
 // choices and grammars, all written as one structural tag (docs/reasoning-and-tools.md).
 //
-// Compiling and the masks run on threads of their own: while the model computes a step, the mask
-// for the token that comes of it is made.
+// A token that was drawn can be tried by itself; where that does not do, a mask says of every token
+// whether it may come. Compiling and masks run on threads of their own: after a token that needed a
+// mask, the next is made while the model computes a step.
 #pragma once
 
 #include <chrono>
@@ -55,12 +56,14 @@ class ConstrainedOutput {
   /// Waits for the state to leave kCompiling, no longer than that.
   virtual void wait(std::chrono::milliseconds limit) = 0;
 
+  /// Takes token `id` if it may come; else nothing changes. Only when ready.
+  virtual bool try_take(std::int32_t id) = 0;
   /// Bit i of word i / 32: token i may come. Empty: every token may. Waits for a mask that is still
-  /// being made. Only when ready; valid until take().
+  /// being made. Only when ready; valid until a token is taken.
   virtual std::span<const std::int32_t> mask() = 0;
-  /// Token `id` came; the next mask is begun.
+  /// Token `id` came, whatever may come.
   virtual void take(std::int32_t id) = 0;
-  /// Nothing may follow but an end token. Only after mask().
+  /// Nothing may follow but an end token.
   virtual bool complete() = 0;
 };
 

@@ -95,6 +95,7 @@ class ModelEngine final : public Engine {
   void fail(Sequence& sequence, const Error& error, std::vector<Event>& events);
   Status score_prompt(Sequence& sequence, std::int64_t position, std::span<const float> row);
   void take_states(const Chunk& chunk, std::span<const float> states, std::vector<Event>& events);
+  Result<std::int32_t> draw_token(Sequence& sequence, std::span<const float> row);
   Status choose_token(Sequence& sequence, std::span<const float> row, Event& event);
   Event first_event(Sequence& sequence);
   void end(Sequence& sequence);
@@ -202,7 +203,8 @@ void ModelEngine::admit_compiled(std::vector<Event>& events) {
     if (state == ConstrainedOutput::State::kReady) {
       // An output that goes on where another engine left it.
       for (std::int64_t at = sequence.prompt_size; at < sequence.size(); ++at) {
-        sequence.constraint->take(sequence.tokens[static_cast<std::size_t>(at)]);
+        const std::int32_t token = sequence.tokens[static_cast<std::size_t>(at)];
+        if (!sequence.constraint->try_take(token)) sequence.constraint->take(token);
       }
       scheduler_.add(sequence);
     } else {
@@ -263,8 +265,7 @@ void ModelEngine::run(const Batch& batch) {
                             s.drafts.begin() + chunk.drafts);
       tokens = guessed.back();
     }
-    chunks.push_back(
-        {tokens, s.computed, s.table.blocks, chunk.logits, s.prompt_size, s.pools()});
+    chunks.push_back({tokens, s.computed, s.table.blocks, chunk.logits, s.prompt_size, s.pools()});
   }
   const auto start = std::chrono::steady_clock::now();
   model_->forward(chunks, *cache_, logits_);
@@ -448,17 +449,12 @@ Status ModelEngine::choose_token(Sequence& sequence, std::span<const float> row,
     event.finish = FinishReason::kLength;
     return {};
   }
-  ConstrainedOutput* const constraint = sequence.constraint.get();
-  SampleContext context{params, sequence.history, masked_ids(sequence), sequence.seed,
-                        static_cast<std::uint64_t>(sequence.outputs())};
-  if (constraint != nullptr) context.allowed = constraint->mask();
   // With ignore_eos an output that may not go on ends without an end token.
-  if (constraint != nullptr && params.ignore_eos && constraint->complete()) {
+  if (sequence.constraint != nullptr && params.ignore_eos && sequence.constraint->complete()) {
     event.finish = FinishReason::kStop;
     return {};
   }
-  BUNDLE_TRY(const std::int32_t token, sampler_.choose(row, context));
-  if (constraint != nullptr) constraint->take(token);
+  BUNDLE_TRY(const std::int32_t token, draw_token(sequence, row));
   if (contains(sequence.end_ids, token)) {
     event.finish = FinishReason::kStop;
     event.stop_token = token;
@@ -476,6 +472,27 @@ Status ModelEngine::choose_token(Sequence& sequence, std::span<const float> row,
     event.finish = FinishReason::kLength;
   }
   return {};
+}
+
+/// A token for the next place, which its constraint has taken. Most tokens that a model draws fit,
+/// and to see that costs little beside a mask over the vocabulary: so they are tried first. Whether
+/// a mask is there already changes nothing of what is drawn.
+Result<std::int32_t> ModelEngine::draw_token(Sequence& sequence, std::span<const float> row) {
+  const SamplingParams& params = sequence.request.sampling;
+  ConstrainedOutput* const constraint = sequence.constraint.get();
+  SampleContext context{params, sequence.history, masked_ids(sequence), sequence.seed,
+                        static_cast<std::uint64_t>(sequence.outputs())};
+  if (constraint == nullptr) return sampler_.choose(row, context);
+  if (Sampler::can_try(params)) {
+    const auto take = [constraint](std::int32_t id) { return constraint->try_take(id); };
+    BUNDLE_TRY(const auto tried, sampler_.try_tokens(row, context, take));
+    if (tried) return *tried;
+    context.seed = Sampler::last_try_seed(sequence.seed);
+  }
+  context.allowed = constraint->mask();
+  BUNDLE_TRY(const std::int32_t token, sampler_.choose(row, context));
+  constraint->take(token);
+  return token;
 }
 
 /// End tokens, while an output must go on; one that may not go on is not made to.

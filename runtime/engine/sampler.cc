@@ -125,6 +125,49 @@ Result<std::int32_t> Sampler::choose(std::span<const float> logits, const Sample
   return draw(candidates(row_, context.params), uniform(context.seed, context.draw));
 }
 
+bool Sampler::can_try(const SamplingParams& params) {
+  return params.temperature == 0.0 ||
+         (params.top_k <= 0 && params.top_p >= 1.0 && params.min_p <= 0.0);
+}
+
+std::uint64_t Sampler::last_try_seed(std::uint64_t seed) { return derive_seed(seed, kTries); }
+
+Result<std::optional<std::int32_t>> Sampler::try_tokens(std::span<const float> logits,
+                                                        const SampleContext& context,
+                                                        const Take& take) {
+  if (!all_finite(logits)) return failed("the model gave logits that are not finite");
+  adjusted_.assign(logits.begin(), logits.end());
+  adjust(context);
+  row_.assign(adjusted_);
+  if (row_.max() == kMasked) return failed("no token is left to choose from");
+  return context.params.temperature == 0.0 ? try_likeliest(take) : try_draws(context, take);
+}
+
+std::optional<std::int32_t> Sampler::try_likeliest(const Take& take) {
+  for (int i = 0; i < kTries && row_.max() != kMasked; ++i) {
+    const std::int32_t id = row_.argmax();
+    if (take(id)) return id;
+    adjusted_[id] = kMasked;
+    row_.assign(adjusted_);
+  }
+  return std::nullopt;
+}
+
+/// Each try has a random number of its own: what was refused says nothing of the next.
+std::optional<std::int32_t> Sampler::try_draws(const SampleContext& context, const Take& take) {
+  keep_all(row_, context.params.temperature);
+  std::vector<float>& weights = candidates_.dense;
+  for (int i = 0; i < kTries; ++i) {
+    const auto index = static_cast<std::uint64_t>(i);
+    const std::uint64_t seed = i == 0 ? context.seed : derive_seed(context.seed, index);
+    const std::int32_t id = draw_dense(weights, uniform(seed, context.draw));
+    if (take(id)) return id;
+    weights[static_cast<std::size_t>(id)] = 0.0f;
+    if (sum(weights) <= 0.0) break;
+  }
+  return std::nullopt;
+}
+
 void Sampler::adjust(const SampleContext& context) {
   const SamplingParams& params = context.params;
   const auto set = [this](std::int32_t id, double value) {

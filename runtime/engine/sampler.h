@@ -16,6 +16,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
@@ -57,6 +58,18 @@ class Sampler {
   /// kFailed when a logit is not finite, or all are masked.
   Result<std::int32_t> choose(std::span<const float> logits, const SampleContext& context);
 
+  /// Where only the temperature shapes what is drawn from, tokens can be tried before all that may
+  /// come are known: draws until `take` takes one, each time without those that it did not, and
+  /// gives up after kTries with none. A token that is taken, and one that choose() then draws under
+  /// a mask with last_try_seed(), come as often as if the mask had been there from the start.
+  /// kFailed as above.
+  using Take = std::function<bool(std::int32_t id)>;
+  Result<std::optional<std::int32_t>> try_tokens(std::span<const float> logits,
+                                                 const SampleContext& context, const Take& take);
+  static constexpr int kTries = 8;
+  static bool can_try(const SamplingParams& params);
+  static std::uint64_t last_try_seed(std::uint64_t seed);
+
   /// Log-probability and rank of `token` and the `top` likeliest. kFailed as above.
   Result<ScoredToken> score(std::span<const float> logits, std::int32_t token, std::int32_t top);
 
@@ -65,6 +78,8 @@ class Sampler {
 
  private:
   void adjust(const SampleContext& context);
+  std::optional<std::int32_t> try_likeliest(const Take& take);
+  std::optional<std::int32_t> try_draws(const SampleContext& context, const Take& take);
   void mask_all_but(std::span<const std::int32_t> allowed);
   void keep_top(const LogitRow& row, const SamplingParams& params);
   void keep_likely(const LogitRow& row, const SamplingParams& params);

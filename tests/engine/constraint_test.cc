@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <map>
+#include <random>
 #include <regex>
 
 #include "base/json.h"
@@ -149,6 +150,40 @@ TEST_F(ConstraintTest, AResumedOutputGoesOnUnderIt) {
   const Outcome resumed = run({rest})[4];
   EXPECT_EQ(resumed.tokens,
             std::vector<std::int32_t>(expected.tokens.begin() + 10, expected.tokens.end()));
+}
+
+TEST_F(ConstraintTest, ATokenThatIsTriedIsTakenWhereAMaskAllowsIt) {
+  std::mt19937 random(1);
+  for (const std::string& constraint :
+       {schema_tag(kSchema), schema_tag(R"({"type":"object"})"),
+        tag(R"({"type":"regex","pattern":"([a-z]+ ){6}(true|[0-9]{2,})!?"})")}) {
+    for (int round = 0; round < 5; ++round) {
+      auto masked = options_.constraints->begin({constraint, ""});
+      auto tried = options_.constraints->begin({constraint, ""});
+      while (masked->state() != ConstrainedOutput::State::kReady ||
+             tried->state() != ConstrainedOutput::State::kReady) {
+        masked->wait(std::chrono::milliseconds(100));
+      }
+      for (int step = 0; step < 60; ++step) {
+        const auto mask = masked->mask();
+        std::vector<std::int32_t> allowed;
+        for (std::int32_t id = 0; id < kVocabulary; ++id) {
+          const auto word = mask.empty() ? ~0u : static_cast<std::uint32_t>(mask[id / 32]);
+          if ((word >> (id % 32) & 1U) != 0) {
+            allowed.push_back(id);
+          } else {
+            ASSERT_FALSE(tried->try_take(id)) << id << " at " << step;
+          }
+        }
+        ASSERT_EQ(tried->complete(), masked->complete()) << step;
+        ASSERT_FALSE(allowed.empty());
+        const std::int32_t id = allowed[random() % allowed.size()];
+        ASSERT_TRUE(tried->try_take(id)) << id << " at " << step;
+        if (id == kEnd) break;
+        masked->take(id);
+      }
+    }
+  }
 }
 
 TEST_F(ConstraintTest, SpecialTokensNeverCome) {

@@ -151,15 +151,10 @@ TEST(SamplerDistribution, DenseDrawSkipsTokensWithoutWeight) {
   EXPECT_EQ(draw(all, 1.0 - 1e-16), 301);
 }
 
-/// Pearson's statistic of draws against the reference, divided by what chance allows at
+/// Pearson's statistic of counted draws against the reference, divided by what chance allows at
 /// p = 0.0001 (Wilson and Hilferty's approximation).
-double chi_square_ratio(const std::vector<float>& logits, const SamplingParams& params, int draws) {
-  Sampler sampler;
-  const TokenHistory history;
-  std::map<std::int32_t, int> counts;
-  for (int i = 0; i < draws; ++i) {
-    ++counts[*sampler.choose(logits, {params, history, {}, 99, static_cast<std::uint64_t>(i)})];
-  }
+double chi_square_ratio(const std::vector<float>& logits, const SamplingParams& params, int draws,
+                        std::map<std::int32_t, int> counts) {
   double statistic = 0.0;
   int bins = 0;
   double rare = 0.0;
@@ -185,6 +180,69 @@ double chi_square_ratio(const std::vector<float>& logits, const SamplingParams& 
   const double k = bins - 1;
   const double limit = k * std::pow(1 - 2 / (9 * k) + 3.719 * std::sqrt(2 / (9 * k)), 3);
   return statistic / limit;
+}
+
+double chi_square_ratio(const std::vector<float>& logits, const SamplingParams& params, int draws) {
+  Sampler sampler;
+  const TokenHistory history;
+  std::map<std::int32_t, int> counts;
+  for (int i = 0; i < draws; ++i) {
+    ++counts[*sampler.choose(logits, {params, history, {}, 99, static_cast<std::uint64_t>(i)})];
+  }
+  return chi_square_ratio(logits, params, draws, std::move(counts));
+}
+
+// However likely what may come is: seldom refused, nearly always, and with a mask in the end.
+TEST(SamplerDistribution, TriedTokensFollowTheReferenceUnderAMask) {
+  std::mt19937 random(31);
+  std::normal_distribution<float> normal(0.0f, 2.0f);
+  SamplingParams params;
+  const TokenHistory history;
+  Sampler sampler;
+  for (const unsigned allowed_in_100 : {90u, 40u, 3u}) {
+    std::vector<float> logits(700), masked(700, kMasked);
+    std::vector<std::int32_t> mask(22, 0);
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+      logits[i] = normal(random);
+      if (random() % 100 >= allowed_in_100) continue;
+      masked[i] = logits[i];
+      mask[i / 32] |= static_cast<std::int32_t>(1u << (i % 32));
+    }
+    const auto may = [&](std::int32_t id) {
+      return masked[static_cast<std::size_t>(id)] != kMasked;
+    };
+    std::map<std::int32_t, int> counts;
+    int by_mask = 0;
+    constexpr int kDraws = 60000;
+    for (int i = 0; i < kDraws; ++i) {
+      SampleContext context{params, history, {}, 99, static_cast<std::uint64_t>(i)};
+      auto token = *sampler.try_tokens(logits, context, may);
+      if (!token) {
+        ++by_mask;
+        context.allowed = mask;
+        context.seed = Sampler::last_try_seed(context.seed);
+        token = *sampler.choose(logits, context);
+      }
+      ++counts[*token];
+    }
+    EXPECT_LT(chi_square_ratio(masked, params, kDraws, counts), 1.0) << allowed_in_100;
+    EXPECT_EQ(by_mask > kDraws / 10, allowed_in_100 == 3) << by_mask;
+  }
+}
+
+TEST(SamplerDistribution, TheLikeliestThatMayComeIsFound) {
+  SamplingParams params;
+  params.temperature = 0;
+  const TokenHistory history;
+  Sampler sampler;
+  std::vector<float> logits;
+  for (int i = 0; i < 500; ++i) logits.push_back(static_cast<float>(i));
+  for (const std::int32_t best : {499, 497, 492}) {
+    const auto may = [best](std::int32_t id) { return id <= best; };
+    EXPECT_EQ(**sampler.try_tokens(logits, {params, history, {}, 1, 0}, may), best);
+  }
+  const auto hardly = [](std::int32_t id) { return id < 400; };
+  EXPECT_FALSE(*sampler.try_tokens(logits, {params, history, {}, 1, 0}, hardly));
 }
 
 TEST(SamplerDistribution, DrawsFollowTheReference) {
