@@ -50,7 +50,7 @@ def ttft(program, model):
 
 
 def throughput(server, seed):
-    """Distinct prompts of 256 tokens and 16 of output, four at a time."""
+    """Seconds for 16 distinct prompts of 256 tokens and 16 of output, four at a time."""
     start = time.monotonic()
     def worker(number):
         for i in range(4):
@@ -71,6 +71,7 @@ def prefix(program, model):
             pair = [throughput(on, seed), throughput(off, seed)] if seed % 2 else \
                    [throughput(off, seed), throughput(on, seed)][::-1]
             ratios.append(pair[0] / pair[1])
+            print(f"  prefix cache on {pair[0]:.2f} s, off {pair[1]:.2f} s, ratio {ratios[-1]:.4f}", flush=True)
         hits = on.metric("vllm:prefix_cache_hits_total")
     print(f"prefix: time with the cache / without, nothing hits ({hits:.0f} tokens): median "
           f"{statistics.median(ratios):.4f} of {len(ratios)} pairs, {min(ratios):.3f} to {max(ratios):.3f} (at most 1.01)")
