@@ -56,6 +56,9 @@ void make_absolute(Json& text, const Path& folder) {
 /// A person writes paths beside the file; commands may run anywhere.
 void make_paths_absolute(JsonObject& document, const Path& folder) {
   if (Json* keys = document.if_contains("api_key_file")) make_absolute(*keys, folder);
+  if (Json* tls = document.if_contains("tls"); tls != nullptr && tls->is_object()) {
+    for (auto& member : tls->get_object()) make_absolute(member.value(), folder);
+  }
   if (Json* secrets = document.if_contains("secrets"); secrets != nullptr && secrets->is_object()) {
     for (auto& member : secrets->get_object()) make_absolute(member.value(), folder);
   }

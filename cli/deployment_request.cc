@@ -128,7 +128,9 @@ Result<cloud::DeploymentSpec> deployment_spec(const JsonObject& document,
   cloud::DeploymentSpec spec;
   BUNDLE_TRY(std::string target, text(all, "target", "local"));
   JsonObject form = spec.to_json().get_object();
-  for (const char* name : {"resources", "scaling", "update"}) form[name] = section(all, name);
+  for (const char* name : {"resources", "scaling", "update", "tls"}) {
+    form[name] = section(all, name);
+  }
   BUNDLE_TRY(spec, cloud::DeploymentSpec::from_json(form, kWhere));
   order_bounds(spec.scaling, section(all, "scaling"));
   spec.target = std::move(target);
@@ -137,6 +139,9 @@ Result<cloud::DeploymentSpec> deployment_spec(const JsonObject& document,
   BUNDLE_TRY(spec.host, text(all, "host", "127.0.0.1"));
   BUNDLE_TRY(const int port, whole(all, "port", 0));
   spec.port = static_cast<std::uint16_t>(port);
+  BUNDLE_TRY(const int admin_port, whole(all, "admin_port", 0));
+  spec.admin_port = static_cast<std::uint16_t>(admin_port);
+  BUNDLE_TRY(spec.access_log, text(all, "access_log"));
   BUNDLE_TRY(spec.drain_seconds, whole(all, "drain_seconds", 30));
   BUNDLE_TRY(spec.api_key_file, text(all, "api_key_file"));
   spec.environment = pairs(section(all, "env"));

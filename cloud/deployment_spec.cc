@@ -66,6 +66,11 @@ Json to_json(const UpdateRule& rule) {
                     {"read_mb_per_second", rule.read_mb_per_second}};
 }
 
+Json tls_json(const TlsFiles& tls) {
+  return JsonObject{
+      {"certificate", tls.certificate}, {"key", tls.key}, {"client_ca", tls.client_ca}};
+}
+
 /// Whole numbers of one section; every one may be left out.
 class Section {
  public:
@@ -128,6 +133,21 @@ Status read_update(const Section& section, UpdateRule& rule) {
   return section.whole("read_mb_per_second", rule.read_mb_per_second);
 }
 
+Status read_tls(const Section& section, TlsFiles& tls) {
+  BUNDLE_CHECK(section.text("certificate", tls.certificate));
+  BUNDLE_CHECK(section.text("key", tls.key));
+  return section.text("client_ca", tls.client_ca);
+}
+
+Status check_tls(const TlsFiles& tls) {
+  if (tls.certificate.empty() != tls.key.empty()) {
+    return bad_input("'tls.certificate' and 'tls.key' need each other", "tls");
+  }
+  if (tls.on() || tls.client_ca.empty()) return {};
+  return bad_input("'tls.client_ca' without 'tls.certificate'", "tls",
+                   "Clients show certificates only to a server that has one.");
+}
+
 bool is_variable_name(std::string_view name) {
   const auto word = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0; };
   return !name.empty() && std::isdigit(static_cast<unsigned char>(name[0])) == 0 &&
@@ -186,7 +206,10 @@ Json DeploymentSpec::to_json() const {
                     {"launch", launch},
                     {"host", host},
                     {"port", static_cast<std::int64_t>(port)},
+                    {"admin_port", static_cast<std::int64_t>(admin_port)},
                     {"api_key_file", api_key_file},
+                    {"tls", tls_json(tls)},
+                    {"access_log", access_log},
                     {"drain_seconds", drain_seconds},
                     {"environment", pairs_json(environment)},
                     {"secrets", pairs_json(secrets)},
@@ -210,8 +233,16 @@ Result<DeploymentSpec> DeploymentSpec::from_json(const Json& value, std::string_
   BUNDLE_TRY(const std::int64_t port, get_int(value, "port", where));
   BUNDLE_TRY(const std::int64_t drain, get_int(value, "drain_seconds", where));
   BUNDLE_TRY(spec.api_key_file, get_string(value, "api_key_file", where));
-  if (port < 0 || port > 65535) return bad_input("'port' is out of range", std::string(where));
+  BUNDLE_TRY(const std::int64_t admin_port, get_int_or(value, "admin_port", 0, where));
+  BUNDLE_TRY(spec.access_log, get_string_or(value, "access_log", "", where));
+  BUNDLE_CHECK(read_tls(Section(value, "tls", where), spec.tls));
+  for (const auto& [name, number] :
+       {std::pair("port", port), std::pair("admin_port", admin_port)}) {
+    if (number >= 0 && number <= 65535) continue;
+    return bad_input("'" + std::string(name) + "' is out of range", std::string(where));
+  }
   spec.port = static_cast<std::uint16_t>(port);
+  spec.admin_port = static_cast<std::uint16_t>(admin_port);
   spec.drain_seconds = static_cast<int>(drain);
   const Json* launch = find(value, "launch");
   if (launch == nullptr || !launch->is_object()) {
@@ -243,8 +274,15 @@ Status check(const DeploymentSpec& spec) {
     return bad_input("'scaling.max_replicas' is less than 1 or than 'scaling.min_replicas'");
   }
   if (spec.resources.nodes < 1) return bad_input("'resources.nodes' is less than 1");
+  BUNDLE_CHECK(check_tls(spec.tls));
   BUNDLE_CHECK(check_variables(spec.environment, "env"));
   return check_variables(spec.secrets, "secrets");
+}
+
+Status refuse_log_file(const DeploymentSpec& spec, const std::string& place) {
+  if (spec.access_log.empty() || spec.access_log == "-") return {};
+  return bad_input(place + " has no place for a file of accesses", "access_log",
+                   "Set it to '-': accesses then stand in the server's log.");
 }
 
 bool is_valid_deployment_name(std::string_view name) {

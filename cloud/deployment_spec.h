@@ -60,6 +60,16 @@ struct HostFile {
   bool operator==(const HostFile&) const = default;
 };
 
+/// PEM files of HTTPS. Paths on this machine; in what a target keeps, paths or hashes there.
+struct TlsFiles {
+  std::string certificate;  // "": plain HTTP
+  std::string key;
+  std::string client_ca;  // "": any client
+
+  bool on() const { return !certificate.empty(); }
+  bool operator==(const TlsFiles&) const = default;
+};
+
 struct DeploymentSpec {
   std::string name;                 // of the deployment
   std::string target;               // "local", "systemd", …
@@ -68,8 +78,11 @@ struct DeploymentSpec {
   std::vector<std::string> server;  // start of the command line that runs bundle-server
   JsonObject launch;                // LaunchSpec as JSON
   std::string host = "127.0.0.1";
-  std::uint16_t port = 0;    // 0: the target picks one and keeps it
-  std::string api_key_file;  // "" asks for no key
+  std::uint16_t port = 0;        // 0: the target picks one and keeps it
+  std::uint16_t admin_port = 0;  // probes and metrics without a key, of the first replica; 0: none
+  std::string api_key_file;      // "" asks for no key
+  TlsFiles tls;
+  std::string access_log;  // a file where the server runs, "-" for its log, "" for none
   int drain_seconds = 30;
   TextPairs environment;
   TextPairs secrets;  // variable -> file on this machine that holds its value
@@ -88,6 +101,9 @@ struct DeploymentSpec {
 /// What every target relies on: a usable name, environment names and values that a process can be
 /// given, replicas in order. kUsage or kBadInput, naming the field.
 Status check(const DeploymentSpec& spec);
+
+/// kBadInput when the access log is a file: `place` ("a pod") has none that the server may write.
+Status refuse_log_file(const DeploymentSpec& spec, const std::string& place);
 
 /// Letters, digits, '.', '_' and '-', beginning with a letter or digit, at most 63 bytes: safe as a
 /// folder and as part of a unit's name.

@@ -8,6 +8,7 @@
 
 #include "base/base64.h"
 #include "cloud/render_only.h"
+#include "cloud/server_options.h"
 #include "cloud/systemd/host_form.h"
 #include "templates/render.h"
 
@@ -15,6 +16,7 @@ namespace bundle::cloud {
 namespace {
 
 constexpr char kRoot[] = "/var/lib/bundle";
+constexpr std::uint16_t kAdminPort = 9090;
 constexpr int kStopMargin = 30;
 constexpr int kHookMargin = 120;
 constexpr std::int64_t kDefaultConcurrency = 16;
@@ -59,6 +61,15 @@ Status check_settings(const DeploymentSpec& spec) {
     return bad_input("keys and secrets have no place in a template", "secrets",
                      "Put them into the machine image or a gateway.");
   }
+  if (spec.tls.on()) {
+    return bad_input("TLS ends at the load balancer", "tls",
+                     "Name its certificate: aws.certificate.");
+  }
+  if (spec.admin_port != 0 && spec.admin_port != kAdminPort) {
+    return bad_input("the machines' admin port is " + std::to_string(kAdminPort), "admin_port",
+                     "Leave it out.");
+  }
+  BUNDLE_CHECK(refuse_log_file(spec, "a machine"));
   static const std::regex stack_name("[A-Za-z][A-Za-z0-9-]*");
   if (!std::regex_match(spec.name, stack_name)) {
     return bad_input("'" + spec.name + "' is no name of a stack", "name",
@@ -72,11 +83,10 @@ JsonArray server_command(const DeploymentSpec& spec) {
   for (const std::string& word : spec.server) words.emplace_back(word);
   for (const std::string& word :
        {std::string("--launch"), launch_file(spec, kRoot), std::string("--host"),
-        std::string("0.0.0.0"), std::string("--port"), std::string("8000"),
-        std::string("--admin-port"), std::string("9090"), std::string("--drain-seconds"),
-        std::to_string(spec.drain_seconds)}) {
+        std::string("0.0.0.0"), std::string("--port"), std::string("8000")}) {
     words.emplace_back(word);
   }
+  for (const std::string& word : server_options(spec, {}, kAdminPort)) words.emplace_back(word);
   return words;
 }
 

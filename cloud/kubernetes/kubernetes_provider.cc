@@ -10,6 +10,7 @@
 
 #include "base/text.h"
 #include "cloud/kubernetes/api.h"
+#include "cloud/server_options.h"
 #include "cloud/status.h"
 
 namespace bundle::cloud {
@@ -535,7 +536,7 @@ class KubernetesProvider final : public Provider {
   static Result<DeploymentStatus> describe(const Cluster& cluster, const History& history) {
     const DeploymentSpec& spec = history.current().spec;
     DeploymentStatus status = status_of(history);
-    status.url = "http://" + spec.name + "." + cluster.space() + ".svc";
+    status.url = scheme_of(spec) + "://" + spec.name + "." + cluster.space() + ".svc";
     BUNDLE_TRY(const Json pods, pods_of(cluster, spec.name));
     std::size_t ready = 0;
     for (const Json& pod : items_of(pods)) {

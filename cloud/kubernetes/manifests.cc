@@ -10,11 +10,13 @@
 #include "base/base64.h"
 #include "base/file.h"
 #include "base/sha256.h"
+#include "cloud/server_options.h"
 #include "templates/render.h"
 
 namespace bundle::cloud {
 namespace {
 
+constexpr std::uint16_t kAdminPort = 9090;
 constexpr int kPreStop = 5;
 constexpr int kGraceMargin = 15;
 constexpr std::size_t kLongestName = 50;  // room for what controllers append, in 63
@@ -106,13 +108,15 @@ JsonObject with_role(JsonObject labels, const char* role) {
 
 std::string secret_name(const DeploymentSpec& spec) {
   std::string hashes = spec.api_key_file;
+  if (spec.tls.on()) hashes += "\n" + spec.tls.certificate + spec.tls.key + spec.tls.client_ca;
   for (const auto& [name, hash] : spec.secrets) hashes += '\n' + name + '=' + hash;
   return spec.name + "-" + sha256_hex(hashes).substr(0, 10);
 }
 
-bool has_secrets(const DeploymentSpec& spec) {
-  return !spec.api_key_file.empty() || !spec.secrets.empty();
-}
+/// Files that the server reads out of the Secret.
+bool has_files(const DeploymentSpec& spec) { return !spec.api_key_file.empty() || spec.tls.on(); }
+
+bool has_secrets(const DeploymentSpec& spec) { return has_files(spec) || !spec.secrets.empty(); }
 
 /// "--set key=value" for what the deployment sets over the bundle's own settings.
 void add_settings(const JsonObject& overrides, const std::string& prefix, JsonArray& arguments) {
@@ -129,12 +133,9 @@ void add_settings(const JsonObject& overrides, const std::string& prefix, JsonAr
 }
 
 JsonArray server_arguments(const DeploymentSpec& spec) {
-  JsonArray arguments =
-      words({"--host", "0.0.0.0", "--port", "8000", "--admin-host", "0.0.0.0", "--admin-port",
-             "9090", "--drain-seconds", std::to_string(spec.drain_seconds)});
-  if (!spec.api_key_file.empty()) {
-    arguments.emplace_back("--api-key-file");
-    arguments.emplace_back("/run/keys/api-keys");
+  JsonArray arguments = words({"--host", "0.0.0.0", "--port", "8000", "--admin-host", "0.0.0.0"});
+  for (const std::string& word : server_options(spec, files_in("/run/keys", spec), kAdminPort)) {
+    arguments.emplace_back(word);
   }
   add_settings(spec.overrides, "", arguments);
   return arguments;
@@ -301,7 +302,9 @@ JsonObject common_values(const DeploymentSpec& spec, const ManifestOptions& opti
           {"pull_secret", text(settings, "image_pull_secret")},
           {"weights_volume", weights_volume(spec)},
           {"shm_size", spec.resources.gpu > 1 ? "16Gi" : "1Gi"},
-          {"keys_secret", spec.api_key_file.empty() ? "" : secret_name(spec)},
+          {"keys_secret", has_files(spec) ? secret_name(spec) : ""},
+          {"service_port_name", scheme_of(spec)},
+          {"service_port", spec.tls.on() ? 443 : 80},
           {"start_seconds", start},
           {"start_duration", std::to_string(start) + "s"},
           {"progress_seconds", start + 600},
@@ -455,6 +458,24 @@ Status add_routes(const DeploymentSpec& spec, const ManifestOptions& options, Bu
                      spec.name);
 }
 
+/// What a pod cannot be given of the ways to reach its server.
+Status check_access(const DeploymentSpec& spec) {
+  BUNDLE_CHECK(refuse_log_file(spec, "a pod"));
+  if (spec.admin_port != 0 && spec.admin_port != kAdminPort) {
+    return bad_input("a pod's admin port is " + std::to_string(kAdminPort), "admin_port",
+                     "Leave it out: probes and scrapers find it by its name.");
+  }
+  if (!spec.tls.on()) return {};
+  for (const char* key : {"gateway", "endpoint_picker"}) {
+    if (text(spec.settings, key).empty()) continue;
+    return bad_input("TLS ends at the Gateway, which speaks to pods without it",
+                     "kubernetes." + std::string(key), "Give the certificate to its listener.");
+  }
+  if (spec.scaling.min_replicas > 0) return {};
+  return bad_input("what wakes a sleeping deployment speaks to pods without TLS", "tls",
+                   "Set scaling.min_replicas to 1, or end TLS before it.");
+}
+
 /// Hash in the place of a value that must not be shown; host files are read once.
 Result<std::string> put_secret(const std::string& key, const std::string& source, bool trim,
                                JsonObject& secret_data) {
@@ -474,12 +495,19 @@ std::string namespace_of(const JsonObject& settings) {
 Result<DeploymentSpec> cluster_form(const DeploymentSpec& spec, JsonObject& secret_data) {
   BUNDLE_CHECK(check(spec));
   BUNDLE_CHECK(check_cluster_form(spec));
+  BUNDLE_CHECK(check_access(spec));
   DeploymentSpec form = spec;
   form.server.clear();
   form.launch = JsonObject();
   if (const Json* name = spec.launch.if_contains("name")) form.launch["name"] = *name;
   if (!spec.api_key_file.empty()) {
     BUNDLE_TRY(form.api_key_file, put_secret("api-keys", spec.api_key_file, false, secret_data));
+  }
+  for (const auto& [key, source] :
+       {std::pair("tls-certificate", &form.tls.certificate), std::pair("tls-key", &form.tls.key),
+        std::pair("tls-client-ca", &form.tls.client_ca)}) {
+    if (source->empty()) continue;
+    BUNDLE_TRY(*source, put_secret(key, *source, false, secret_data));
   }
   for (auto& [name, source] : form.secrets) {
     BUNDLE_TRY(source, put_secret(name, source, true, secret_data));

@@ -12,6 +12,7 @@
 #include "base/http_client.h"
 #include "cloud/local/deployment_state.h"
 #include "cloud/local/server_log.h"
+#include "cloud/server_options.h"
 
 namespace bundle::cloud {
 namespace {
@@ -23,12 +24,20 @@ constexpr std::size_t kKeptRevisions = 10;
 constexpr std::uint16_t kFirstPort = 8000;
 constexpr seconds kKillAfter{10};  // beyond the drain's own limit
 
-std::string url_of(const std::string& host, std::uint16_t port) {
+std::string url_of(const DeploymentSpec& spec, std::uint16_t port) {
+  const std::string& host = spec.host;
   const bool any = host == "0.0.0.0" || host == "::";
   const std::string name = any                                   ? "127.0.0.1"
                            : host.find(':') != std::string::npos ? "[" + host + "]"
                                                                  : host;
-  return "http://" + name + ":" + std::to_string(port);
+  return scheme_of(spec) + "://" + name + ":" + std::to_string(port);
+}
+
+/// Where readiness is asked: with TLS on the admin port, since a probe has no certificate to show
+/// and need not know who signed the server's.
+std::string probe_url(const DeploymentSpec& spec, std::uint16_t port) {
+  if (!spec.tls.on()) return url_of(spec, port);
+  return "http://127.0.0.1:" + std::to_string(spec.admin_port);
 }
 
 bool port_is_free(std::uint16_t port) {
@@ -66,13 +75,11 @@ std::vector<std::string> command_line(const DeploymentSpec& spec, const Path& la
   std::vector<std::string> argv = spec.server;
   for (const std::string& argument :
        {std::string("--launch"), launch.string(), std::string("--host"), spec.host,
-        std::string("--port"), std::to_string(port), std::string("--drain-seconds"),
-        std::to_string(spec.drain_seconds)}) {
+        std::string("--port"), std::to_string(port)}) {
     argv.push_back(argument);
   }
-  if (!spec.api_key_file.empty()) {
-    argv.emplace_back("--api-key-file");
-    argv.push_back(spec.api_key_file);
+  for (std::string& word : server_options(spec, {spec.api_key_file, spec.tls}, spec.admin_port)) {
+    argv.push_back(std::move(word));
   }
   return argv;
 }
@@ -123,7 +130,7 @@ Status start_server(const DeploymentFolder& folder, const Revision& revision, st
 /// before that.
 Status wait_ready(const DeploymentFolder& folder, const DeploymentState& state,
                   const Progress& progress) {
-  const std::string url = url_of(state.current().spec.host, state.process->port);
+  const std::string url = probe_url(state.current().spec, state.process->port);
   for (;;) {
     const Readiness now = ask_ready(url);
     if (now.ready) return {};
@@ -270,6 +277,10 @@ class LocalProvider final : public Provider {
  private:
   static Status check_local(const DeploymentSpec& spec) {
     BUNDLE_CHECK(check(spec));
+    if (spec.tls.on() && spec.admin_port == 0) {
+      return bad_input("with TLS nothing could tell when the server is ready", "admin_port",
+                       "Set it: probes ask there, on loopback, without a certificate.");
+    }
     if (spec.scaling.max_replicas == 1 && spec.scaling.min_replicas == 1) return {};
     return bad_input("the target 'local' runs one replica", "",
                      "Set replicas to 1, or name another target.");
@@ -356,10 +367,10 @@ class LocalProvider final : public Provider {
       status.message = "the server is not running; 'bundle deploy' starts it again";
       return status;
     }
-    status.url = url_of(spec.host, state.process->port);
+    status.url = url_of(spec, state.process->port);
     status.pid = state.process->identity.pid;
     status.uptime_seconds = std::time(nullptr) - state.process->started;
-    const Readiness now = ask_ready(status.url);
+    const Readiness now = ask_ready(probe_url(spec, state.process->port));
     status.ready = now.ready;
     status.message = now.message;
     status.state = now.ready ? "running" : "starting";

@@ -7,6 +7,7 @@
 #include <boost/json/object.hpp>
 
 #include "cloud/render_only.h"
+#include "cloud/server_options.h"
 #include "cloud/systemd/host_form.h"
 #include "templates/render.h"
 
@@ -31,6 +32,10 @@ Status check_settings(const DeploymentSpec& spec) {
     return bad_input("'" + spec.name + "' is no name of a SkyPilot service", "name",
                      "Use lower-case letters, digits and '-', beginning with a letter.");
   }
+  if (spec.tls.on()) {
+    return bad_input("SkyPilot's load balancer speaks to replicas without TLS", "tls",
+                     "Let SkyPilot's own endpoint have the certificate.");
+  }
   if (!spec.api_key_file.empty()) {
     return bad_input("a key file has no place in a task", "api_key_file",
                      "Let SkyPilot's own access control guard the endpoint.");
@@ -43,8 +48,10 @@ Result<std::string> run_script(const DeploymentSpec& spec) {
   for (const std::string& word : spec.server) command.emplace_back(word);
   for (const std::string& word :
        {std::string("--launch"), launch_file(spec, kRoot), std::string("--host"),
-        std::string("0.0.0.0"), std::string("--port"), std::string("8000"),
-        std::string("--drain-seconds"), std::to_string(spec.drain_seconds)}) {
+        std::string("0.0.0.0"), std::string("--port"), std::string("8000")}) {
+    command.emplace_back(word);
+  }
+  for (const std::string& word : server_options(spec, {}, spec.admin_port)) {
     command.emplace_back(word);
   }
   return templates::render("skypilot/run.sh", {{"command", std::move(command)}});

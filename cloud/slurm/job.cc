@@ -7,6 +7,7 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 
+#include "cloud/server_options.h"
 #include "cloud/systemd/host_form.h"
 #include "templates/render.h"
 
@@ -14,6 +15,7 @@ namespace bundle::cloud {
 namespace {
 
 constexpr std::uint16_t kFirstPort = 18000;
+constexpr std::uint16_t kFirstAdminPort = 19000;
 constexpr int kWarningMargin = 60;  // for the requeue, beyond the drain
 
 std::string text(const JsonObject& settings, std::string_view key) {
@@ -31,13 +33,12 @@ JsonArray command_of(const DeploymentSpec& spec, const std::string& root) {
   for (const std::string& word : spec.server) words.emplace_back(word);
   const std::string host = spec.host == "127.0.0.1" ? "0.0.0.0" : spec.host;
   for (const std::string& word :
-       {std::string("--launch"), launch_file(spec, root), std::string("--host"), host,
-        std::string("--drain-seconds"), std::to_string(spec.drain_seconds)}) {
+       {std::string("--launch"), launch_file(spec, root), std::string("--host"), host}) {
     words.emplace_back(word);
   }
-  if (!spec.api_key_file.empty()) {
-    words.emplace_back("--api-key-file");
-    words.emplace_back(spec.api_key_file);
+  // The script chooses the ports.
+  for (const std::string& word : server_options(spec, {spec.api_key_file, spec.tls}, 0)) {
+    words.emplace_back(word);
   }
   return words;
 }
@@ -83,6 +84,9 @@ Result<std::string> job_script(const DeploymentSpec& spec, int index, std::int64
                                const std::string& root) {
   const JsonObject& settings = spec.settings;
   BUNDLE_TRY(const std::int64_t minutes, get_int_or(settings, "time_minutes", 0, "slurm"));
+  // With TLS readiness is asked on the admin port: the script has no certificate to show.
+  const std::uint16_t admin =
+      spec.admin_port == 0 && spec.tls.on() ? kFirstAdminPort : spec.admin_port;
   BUNDLE_TRY(const bool exclusive, get_bool_or(settings, "exclusive", false, "slurm"));
   return templates::render("slurm/replica.sh",
                            {{"job", job_name(spec.name, index)},
@@ -106,6 +110,8 @@ Result<std::string> job_script(const DeploymentSpec& spec, int index, std::int64
                             {"command", command_of(spec, root)},
                             {"environment", variables_of(spec)},
                             {"secrets_file", secrets_file(spec, root)},
+                            {"scheme", scheme_of(spec)},
+                            {"admin_port", admin},
                             {"port", spec.port == 0 ? kFirstPort : spec.port}});
 }
 

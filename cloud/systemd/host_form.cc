@@ -82,13 +82,21 @@ Status move_server(const std::string& root, HostForm& form) {
   return {};
 }
 
+/// Moves one small file that few may read, under a name that its content decides.
+Status move_file(const std::string& root, const char* kind, std::string& path, HostForm& form) {
+  if (path.empty() || path.starts_with(root + "/")) return {};
+  BUNDLE_TRY(const std::string text, read_file(path, kMostSecretBytes));
+  path = deployment_folder(root, form.spec.name) + "/" + kind + "-" + short_hash(text);
+  form.texts.push_back({path, text, "0600"});
+  return {};
+}
+
 Status move_keys(const std::string& root, HostForm& form) {
   DeploymentSpec& spec = form.spec;
-  if (spec.api_key_file.empty() || spec.api_key_file.starts_with(root + "/")) return {};
-  BUNDLE_TRY(const std::string keys, read_file(spec.api_key_file, kMostSecretBytes));
-  spec.api_key_file = deployment_folder(root, spec.name) + "/keys-" + short_hash(keys);
-  form.texts.push_back({spec.api_key_file, keys, "0600"});
-  return {};
+  BUNDLE_CHECK(move_file(root, "keys", spec.api_key_file, form));
+  BUNDLE_CHECK(move_file(root, "tls-certificate", spec.tls.certificate, form));
+  BUNDLE_CHECK(move_file(root, "tls-key", spec.tls.key, form));
+  return move_file(root, "tls-client-ca", spec.tls.client_ca, form);
 }
 
 /// A value between double quotes, as systemd.exec(5) reads EnvironmentFile=.

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "cloud/render_only.h"
+#include "cloud/server_options.h"
 #include "cloud/status.h"
 #include "cloud/systemd/fleet.h"
 #include "cloud/systemd/host_units.h"
@@ -21,7 +22,7 @@ std::string url_of(const DeploymentSpec& spec, const Host& host, std::uint16_t p
   const bool own = spec.host != "0.0.0.0" && spec.host != "::";
   std::string address = own ? spec.host : host.address();
   if (address.find(':') != std::string::npos) address = "[" + address + "]";
-  return "http://" + address + ":" + std::to_string(port);
+  return scheme_of(spec) + "://" + address + ":" + std::to_string(port);
 }
 
 /// Replaces the units of one revision by those of another, a replica at a time, so that with

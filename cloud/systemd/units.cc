@@ -5,6 +5,7 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 
+#include "cloud/server_options.h"
 #include "cloud/systemd/host_form.h"
 #include "templates/render.h"
 
@@ -25,19 +26,25 @@ JsonArray words(std::initializer_list<std::string> list) {
   return array;
 }
 
+/// Counted as the API's: a host's second replica has the next.
+std::uint16_t admin_port(const DeploymentSpec& spec, const UnitReplica& replica) {
+  if (spec.admin_port == 0) return 0;
+  return static_cast<std::uint16_t>(spec.admin_port + (replica.port - spec.port));
+}
+
 JsonArray server_command(const DeploymentSpec& spec, const UnitReplica& replica,
                          const std::string& root) {
   JsonArray command;
   for (const std::string& word : spec.server) command.emplace_back(word);
   for (Json& word : words({"--launch", launch_file(spec, root), "--host", spec.host, "--port",
-                           std::to_string(replica.port), "--drain-seconds",
-                           std::to_string(spec.drain_seconds)})) {
+                           std::to_string(replica.port)})) {
     command.push_back(std::move(word));
   }
-  if (!spec.api_key_file.empty()) {
-    // Where LoadCredential= puts it (systemd.exec(5)); a specifier would be quoted away.
-    command.emplace_back("--api-key-file");
-    command.emplace_back("/run/credentials/" + unit_name(spec.name, replica.index) + "/api-keys");
+  // Where LoadCredential= puts files (systemd.exec(5)); a specifier would be quoted away.
+  const std::string credentials = "/run/credentials/" + unit_name(spec.name, replica.index);
+  for (const std::string& word :
+       server_options(spec, files_in(credentials, spec), admin_port(spec, replica))) {
+    command.emplace_back(word);
   }
   return command;
 }
@@ -70,6 +77,7 @@ std::string socket_name(std::string_view deployment, int index) {
 
 Result<std::string> service_unit(const DeploymentSpec& spec, const UnitReplica& replica,
                                  const std::string& root) {
+  BUNDLE_CHECK(refuse_log_file(spec, "a unit"));
   return templates::render(
       "systemd/bundle.service",
       {{"name", spec.name},
@@ -78,6 +86,9 @@ Result<std::string> service_unit(const DeploymentSpec& spec, const UnitReplica& 
        {"environment", environment_words(spec)},
        {"secrets_file", secrets_file(spec, root)},
        {"keys_file", spec.api_key_file},
+       {"certificate_file", spec.tls.certificate},
+       {"key_file", spec.tls.key},
+       {"client_ca_file", spec.tls.client_ca},
        {"start_seconds", ready_seconds(spec)},
        {"stop_seconds", spec.drain_seconds + kStopMargin},
        {"gpu", spec.resources.gpu},
@@ -95,6 +106,16 @@ Result<std::string> socket_unit(const DeploymentSpec& spec, const UnitReplica& r
 }
 
 Result<std::string> quadlet(const DeploymentSpec& spec, const UnitReplica& replica) {
+  BUNDLE_CHECK(refuse_log_file(spec, "a container"));
+  const std::uint16_t admin = admin_port(spec, replica);
+  const std::string number = std::to_string(admin);
+  JsonArray arguments = words({"--host", "0.0.0.0", "--port", std::to_string(replica.port)});
+  if (admin != 0) {
+    for (Json& word : words({"--admin-host", "0.0.0.0"})) arguments.push_back(std::move(word));
+  }
+  for (const std::string& word : server_options(spec, files_in("/run/bundle", spec), admin)) {
+    arguments.emplace_back(word);
+  }
   JsonArray secrets;
   for (const auto& [name, unused] : spec.secrets) {
     secrets.emplace_back(name + ",type=env,target=" + name);
@@ -107,8 +128,12 @@ Result<std::string> quadlet(const DeploymentSpec& spec, const UnitReplica& repli
        {"index", replica.index},
        {"image", image},
        {"container", "bundle-" + spec.name + "-" + std::to_string(replica.index)},
-       {"arguments", words({"--host", "0.0.0.0", "--port", std::to_string(replica.port),
-                            "--drain-seconds", std::to_string(spec.drain_seconds)})},
+       {"arguments", std::move(arguments)},
+       {"keys_file", spec.api_key_file},
+       {"certificate_file", spec.tls.certificate},
+       {"key_file", spec.tls.key},
+       {"client_ca_file", spec.tls.client_ca},
+       {"admin_publish", admin == 0 ? "" : "127.0.0.1:" + number + ":" + number},
        {"environment", environment_words(spec)},
        {"secrets", std::move(secrets)},
        {"publish", listen_address(spec, replica.port) + ":" + std::to_string(replica.port)},

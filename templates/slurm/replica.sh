@@ -53,10 +53,19 @@ set +a
 {% end %}
 
 head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-port={{ port }}
-# Another job may be on this machine: take the next port that nobody listens on.
-while (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do port=$((port + 1)); done
+# Another job may be on this machine: the next port that nobody listens on.
+free_port() {
+  local port=$1
+  while (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do port=$((port + 1)); done
+  echo "$port"
+}
+port=$(free_port {{ port }})
 command+=(--port "$port")
+probe_port=$port
+{% if admin_port %}
+probe_port=$(free_port {{ admin_port }})
+command+=(--admin-port "$probe_port")
+{% end %}
 
 {% if group %}
 # One server process on each machine; they find the first one and their own place in the group by
@@ -77,7 +86,7 @@ trap 'state=draining; rm -f "$endpoint"; end' TERM
 
 ready() {
   local line
-  { exec 3<>"/dev/tcp/127.0.0.1/$port"; } 2>/dev/null || return 1
+  { exec 3<>"/dev/tcp/127.0.0.1/$probe_port"; } 2>/dev/null || return 1
   printf 'GET /ready HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\n\r\n' >&3
   read -r -t 5 line <&3
   timeout 5 cat <&3 >/dev/null  # leaving in the middle of an answer would be an error to the server
@@ -88,7 +97,7 @@ ready() {
 # The endpoint's file is its heartbeat: who reads it trusts it for a minute.
 while kill -0 "$server" 2>/dev/null; do
   if [ $state = running ] && ready; then
-    printf 'http://%s:%s\n' "$head" "$port" >"$endpoint.new" && mv -f "$endpoint.new" "$endpoint"
+    printf '%s://%s:%s\n' {{ scheme }} "$head" "$port" >"$endpoint.new" && mv -f "$endpoint.new" "$endpoint"
   fi
   sleep 2 &
   wait -n 2>/dev/null

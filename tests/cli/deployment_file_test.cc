@@ -36,12 +36,17 @@ TEST_F(DeploymentFileTest, ReadsKeysOfEveryKind) {
 }
 
 TEST_F(DeploymentFileTest, PathsAreBesideTheFile) {
-  const auto file = read("api_key_file: keys\nsecrets: {A: sub/../token, B: /etc/b}\n");
+  const auto file = read(
+      "api_key_file: keys\nsecrets: {A: sub/../token, B: /etc/b}\n"
+      "tls: {certificate: tls/chain.pem, key: /k.pem}\naccess_log: '-'\n");
   ASSERT_TRUE(file);
   const std::string folder = std::filesystem::absolute(path_).parent_path().string();
   EXPECT_EQ(file->at("api_key_file"), Json(folder + "/keys"));
   EXPECT_EQ(file->at("secrets").at("A"), Json(folder + "/token"));
   EXPECT_EQ(file->at("secrets").at("B"), "/etc/b");
+  EXPECT_EQ(file->at("tls").at("certificate"), Json(folder + "/tls/chain.pem"));
+  EXPECT_EQ(file->at("tls").at("key"), "/k.pem");
+  EXPECT_EQ(file->at("access_log"), "-");
 }
 
 TEST_F(DeploymentFileTest, NamesTheNearestKeyAndThePlace) {

@@ -19,6 +19,9 @@ DeploymentSpec sample() {
   spec.resources = {1.5, 1 << 30, 8, "H200", 5, 2};
   spec.scaling = {1, 4, 32, 0, 300, 60, 3000, 100};
   spec.update = {"surge", 100, 2000};
+  spec.admin_port = 9000;
+  spec.tls = {"/c.pem", "/k.pem", "/ca.pem"};
+  spec.access_log = "-";
   spec.weight_bytes = 16'000'000'000;
   spec.settings = JsonObject{{"hosts", JsonArray{"a"}}};
   return spec;

@@ -158,6 +158,31 @@ TEST(Manifests, KeysAndSecretsAreHashedInStateAndEncodedInTheSecret) {
   EXPECT_EQ(cluster_form(*form, again)->to_json(), form->to_json());
 }
 
+TEST(Manifests, TlsIsServedFromTheSecret) {
+  const Path folder = testing::TempDir();
+  ASSERT_TRUE(write_file_atomic(folder / "chain.pem", "certificate"));
+  ASSERT_TRUE(write_file_atomic(folder / "key.pem", "private"));
+  DeploymentSpec spec = sample();
+  spec.tls = {(folder / "chain.pem").string(), (folder / "key.pem").string(), ""};
+  spec.access_log = "-";
+  const auto list = rendered(spec, "1.33");
+  const std::string& pod = find_kind(list, "Deployment")->yaml;
+  for (const char* part :
+       {"/run/keys/tls-certificate", "/run/keys/tls-key", "--access-log", "mountPath: /run/keys"}) {
+    EXPECT_NE(pod.find(part), std::string::npos) << part << "\n" << pod;
+  }
+  EXPECT_NE(find_kind(list, "Service")->yaml.find("port: 443"), std::string::npos);
+  JsonObject secrets;
+  const auto form = cluster_form(spec, secrets);
+  ASSERT_TRUE(form);
+  EXPECT_EQ(secrets.at("tls-key"), "cHJpdmF0ZQ==");
+  EXPECT_EQ(print_json(form->to_json()).find("private"), std::string::npos);
+  DeploymentSpec renewed = spec;
+  ASSERT_TRUE(write_file_atomic(folder / "chain.pem", "renewed"));
+  JsonObject fresh;
+  EXPECT_NE(cluster_form(renewed, fresh)->to_json(), form->to_json());
+}
+
 TEST(Manifests, RefuseWhatKubernetesWould) {
   const auto refused = [](auto change) {
     DeploymentSpec spec = sample();
@@ -173,6 +198,13 @@ TEST(Manifests, RefuseWhatKubernetesWould) {
   EXPECT_TRUE(refused([](DeploymentSpec& spec) { spec.labels = {{"a", "c\nd"}}; }));
   EXPECT_TRUE(refused([](DeploymentSpec& spec) { spec.settings.erase("image"); }));
   EXPECT_TRUE(refused([](DeploymentSpec& spec) { spec.settings["weights"] = "claim"; }));
+  EXPECT_TRUE(refused([](DeploymentSpec& spec) { spec.access_log = "/log"; }));
+  EXPECT_TRUE(refused([](DeploymentSpec& spec) { spec.admin_port = 9000; }));
+  EXPECT_TRUE(refused([](DeploymentSpec& spec) { spec.tls.certificate = "/c"; })) << "no key";
+  EXPECT_TRUE(refused([](DeploymentSpec& spec) {
+    spec.tls = {"/c", "/k", ""};
+    spec.settings["gateway"] = "g";
+  }));
 }
 
 TEST(Manifests, HostileVariablesReachThePodAsTheyAre) {

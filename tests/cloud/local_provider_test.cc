@@ -50,6 +50,18 @@ TEST_F(LocalProviderTest, AppliesAndAnswers) {
   EXPECT_EQ(http_request({.url = status->url + "/ready"})->status, 200);
 }
 
+TEST_F(LocalProviderTest, WithTlsReadinessIsAskedOnTheAdminPort) {
+  DeploymentSpec secure = spec("one");
+  secure.tls = {"/c.pem", "/k.pem", "/ca.pem"};
+  EXPECT_TRUE(provider_->apply(secure, {}).has_error()) << "nowhere to ask";
+  secure.admin_port = 18473;
+  const auto status = provider_->apply(secure, {});
+  ASSERT_TRUE(status) << status.error().message();
+  EXPECT_TRUE(status->ready);
+  EXPECT_TRUE(status->url.starts_with("https://")) << status->url;
+  EXPECT_EQ(http_request({.url = "http://127.0.0.1:18473/ready"})->status, 200);
+}
+
 TEST_F(LocalProviderTest, TheSameAgainChangesNothing) {
   const auto first = provider_->apply(spec("one"), {});
   ASSERT_TRUE(first);

@@ -1,4 +1,5 @@
-// Listens like bundle-server and answers every request with 200. Its launch document may hold
+// Listens like bundle-server and answers every request with 200, on its admin port where it has one
+// (as with TLS, which it does not speak). Its launch document may hold
 // {"runtime":{"fail":true}}: then it complains and ends.
 #include <arpa/inet.h>
 #include <csignal>
@@ -54,7 +55,9 @@ int main(int argc, char** argv) {
     return 3;
   }
   ::signal(SIGTERM, [](int) { ::_exit(0); });
-  const int listener = listen_on(std::stoi(option(argc, argv, "--port")));
+  int listener = listen_on(std::stoi(option(argc, argv, "--port")));
+  const std::string admin = option(argc, argv, "--admin-port");
+  if (!admin.empty()) listener = listen_on(std::stoi(admin));
   std::fputs("ready\n", stderr);
   for (;;) answer(::accept(listener, nullptr, nullptr));
 }

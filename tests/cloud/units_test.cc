@@ -4,6 +4,7 @@
 
 #include "base/command.h"
 #include "base/file.h"
+#include "cloud/slurm/job.h"
 #include "tests/templates/hostile_values.h"
 
 namespace bundle::cloud {
@@ -102,6 +103,60 @@ TEST_F(UnitsTest, ASleepingDeploymentHasASocketAndNoInstallSection) {
   const auto unit = service_unit(spec, {0, 0, 8000}, "/var/lib/bundle");
   ASSERT_TRUE(unit);
   EXPECT_EQ(unit->find("[Install]"), std::string::npos);
+}
+
+TEST_F(UnitsTest, TlsReachesAUnitAsCredentials) {
+  DeploymentSpec spec = sample();
+  spec.admin_port = 9000;
+  spec.access_log = "-";
+  spec.tls = {"/r/deployments/prod/tls-certificate-1", "/r/deployments/prod/tls-key-1", ""};
+  const auto unit = service_unit(spec, {1, 0, 8001}, "/r");
+  ASSERT_TRUE(unit) << unit.error().message();
+  for (const char* part :
+       {"LoadCredential=tls-certificate:/r/deployments/prod/tls-certificate-1\n",
+        "LoadCredential=tls-key:/r/deployments/prod/tls-key-1\n", R"("--admin-port" "9001")",
+        R"("--tls-key" "/run/credentials/bundle-prod-1.service/tls-key")",
+        R"("--access-log" "-")"}) {
+    EXPECT_NE(unit->find(part), std::string::npos) << part << "\n" << *unit;
+  }
+  EXPECT_EQ(unit->find("client-ca"), std::string::npos) << *unit;
+  spec.tls.client_ca = "/r/deployments/prod/tls-client-ca-1";
+  const auto with_ca = service_unit(spec, {0, 0, 8000}, "/r");
+  ASSERT_TRUE(with_ca) << with_ca.error().message();
+  EXPECT_EQ(ask({"systemd-analyze", "verify"}, *with_ca).exit_code, 0);
+  spec.access_log = "/var/log/a";
+  EXPECT_TRUE(service_unit(spec, {0, 0, 8000}, "/r").has_error());
+}
+
+TEST_F(UnitsTest, AJobAsksForReadinessOnTheAdminPort) {
+  DeploymentSpec spec = sample();
+  spec.tls = {"/r/c.pem", "/r/k.pem", ""};
+  const auto secure = job_script(spec, 0, 1, "/r");
+  ASSERT_TRUE(secure) << secure.error().message();
+  EXPECT_NE(secure->find("probe_port=$(free_port 19000)"), std::string::npos) << *secure;
+  EXPECT_NE(secure->find("%s://%s:%s\\n' https "), std::string::npos) << *secure;
+  spec.tls = {};
+  const auto plain = job_script(spec, 0, 1, "/r");
+  ASSERT_TRUE(plain);
+  EXPECT_EQ(plain->find("--admin-port"), std::string::npos) << *plain;
+  for (const auto& script : {*secure, *plain}) {
+    EXPECT_EQ(ask({"bash", "-n"}, script).exit_code, 0) << script;
+  }
+}
+
+TEST_F(UnitsTest, AQuadletMountsKeysAndCertificates) {
+  DeploymentSpec spec = sample();
+  spec.admin_port = 9000;
+  spec.tls = {"/etc/tls/chain.pem", "/etc/tls/key.pem", "/etc/tls/ca.pem"};
+  const auto text = quadlet(spec, {0, 0, 8000});
+  ASSERT_TRUE(text) << text.error().message();
+  for (const char* part :
+       {"Volume=/var/lib/bundle/deployments/prod/keys-1:/run/bundle/api-keys:ro\n",
+        "Volume=/etc/tls/ca.pem:/run/bundle/tls-client-ca:ro\n",
+        "PublishPort=127.0.0.1:9000:9000\n", R"("--tls-client-ca" "/run/bundle/tls-client-ca")",
+        R"("--api-key-file" "/run/bundle/api-keys")"}) {
+    EXPECT_NE(text->find(part), std::string::npos) << part << "\n" << *text;
+  }
 }
 
 TEST_F(UnitsTest, AQuadletNamesTheImageAndItsSecrets) {
