@@ -25,6 +25,7 @@ struct BlockTable {
   std::int64_t border = 0;
   std::vector<std::int32_t> blocks = {};
   std::size_t published = 0;  // so many of them, from the first, are nodes of the index
+  std::int64_t group = 0;     // whose blocks they are (block_groups.h)
 };
 
 /// Not thread-safe.

@@ -65,7 +65,7 @@ class ModelEngine final : public Engine {
         step_tokens_(std::max(options.max_step_tokens, options.max_sequences + 1)),
         seed_(options.seed != 0 ? options.seed : system_seed()),
         constraints_(options.constraints),
-        blocks_(plan.blocks, options.block_tokens, options.prefix_cache),
+        blocks_(model_->cache_groups(), plan.blocks, options.block_tokens, options.prefix_cache),
         scheduler_(blocks_, options.max_sequences),
         speculation_(options.speculation),
         draft_tokens_(options.draft_tokens) {}
@@ -74,6 +74,7 @@ class ModelEngine final : public Engine {
   void abort(std::uint64_t id) override;
   bool step(std::vector<Event>& events) override;
   bool idle() const override { return sequences_.empty() && pending_.empty(); }
+  Status health() const override { return model_->health(); }
   EngineStats stats() const override;
   std::string audit() const override;
   const format::ModelConfig& config() const override { return model_->config(); }
@@ -108,7 +109,7 @@ class ModelEngine final : public Engine {
   std::int64_t step_tokens_;
   std::uint64_t seed_;
   std::shared_ptr<ConstraintCompiler> constraints_;
-  BlockManager blocks_;
+  BlockGroups blocks_;
   Scheduler scheduler_;
   Speculation speculation_;
   std::int64_t draft_tokens_;
@@ -239,6 +240,7 @@ bool ModelEngine::step(std::vector<Event>& events) {
     rows += chunk.tokens + chunk.drafts;
   }
   run(batch);
+  if (!model_->health()) return true;
   scheduler_.commit(batch);
   ++counters_.steps;
   hand_out_rows(batch, events);
@@ -265,7 +267,8 @@ void ModelEngine::run(const Batch& batch) {
                             s.drafts.begin() + chunk.drafts);
       tokens = guessed.back();
     }
-    chunks.push_back({tokens, s.computed, s.table.blocks, chunk.logits, s.prompt_size, s.pools()});
+    chunks.push_back({tokens, s.computed, s.table.blocks, chunk.logits, s.prompt_size, s.pools(),
+                      s.table.group});
   }
   const auto start = std::chrono::steady_clock::now();
   model_->forward(chunks, *cache_, logits_);
@@ -396,9 +399,10 @@ void ModelEngine::draft_by_model(const std::vector<Computed>& computed) {
     const bool asks = sequence.decoding() && most_drafts(sequence) > 0;
     if (asks) asking.push_back(&sequence);
     chunks.push_back({part.first_row, following, part.position, sequence.table.blocks, asks,
-                      sequence.prompt_size});
+                      sequence.prompt_size, sequence.table.group});
   }
   model_->draft(chunks, *cache_, draft_logits_);
+  if (!model_->health()) return;
   std::span<const float> row(draft_logits_);
   for (Sequence* sequence : asking) {
     // The draw that the next step will make, on the guessed distribution.
@@ -541,8 +545,11 @@ Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<model::Model> mod
   const KvNeeds needs{shape.bytes_per_token(), model->config().max_positions,
                       sizing::host_activation_bytes(model->config(), options.max_step_tokens,
                                                     options.max_sequences)};
-  BUNDLE_TRY(const KvPlan plan, plan_kv(needs, options, available_memory()));
+  auto available = available_memory();
+  if (available) *available /= static_cast<std::uint64_t>(std::max<std::int64_t>(1, options.ranks));
+  BUNDLE_TRY(const KvPlan plan, plan_kv(needs, options, available));
   BUNDLE_TRY(auto cache, device.make_kv_cache(shape, plan.blocks));
+  BUNDLE_CHECK(model->prepare(*cache));
   return std::unique_ptr<Engine>(
       std::make_unique<ModelEngine>(std::move(model), std::move(cache), plan, options));
 }

@@ -32,6 +32,8 @@ struct EngineOptions {
   Speculation speculation = Speculation::kOff;
   std::int64_t draft_tokens = 4;  // most guesses a step with kLookup
   std::uint64_t seed = 0;         // of requests without one; 0: from the system
+  /// Processes of this machine that take as much memory for a cache as this one.
+  std::int64_t ranks = 1;
   /// Bytes of weights that stay in the page cache: planning leaves them room.
   std::uint64_t mapped_weight_bytes = 0;
   /// Null: requests with a constraint are refused.
@@ -60,6 +62,10 @@ class Engine {
   /// Runs one step and appends what came of it. False when there was nothing to do.
   virtual bool step(std::vector<Event>& events) = 0;
   virtual bool idle() const = 0;
+
+  /// Why no step can be taken any more: a rank that shares the model is gone. Events of the step
+  /// that failed were not made.
+  virtual Status health() const { return {}; }
 
   virtual EngineStats stats() const = 0;
   /// What is wrong between the cache's books and the sequences'; "" when nothing is. For tests.

@@ -36,7 +36,7 @@ std::int64_t common_prefix(const Sequence& a, const Sequence& b) {
 
 }  // namespace
 
-Scheduler::Scheduler(BlockManager& blocks, std::int64_t max_sequences)
+Scheduler::Scheduler(BlockGroups& blocks, std::int64_t max_sequences)
     : blocks_(blocks), max_sequences_(max_sequences) {}
 
 void Scheduler::add(Sequence& sequence) { waiting_.emplace(sequence.place(), &sequence); }
@@ -86,7 +86,7 @@ std::int64_t Scheduler::fit_drafts(Sequence& sequence, std::int64_t budget) {
   auto drafts = std::min(budget, static_cast<std::int64_t>(sequence.drafts.size()));
   const std::int64_t size = blocks_.block_tokens();
   const std::int64_t wanted = running() + (drafts + size - 1) / size;
-  if (drafts <= 0 || blocks_.available() < wanted) return 0;
+  if (drafts <= 0 || blocks_.available(sequence.table) < wanted) return 0;
   return blocks_.grow(sequence.table, sequence.size() + drafts) ? drafts : 0;
 }
 
@@ -147,9 +147,17 @@ bool Scheduler::prefix_in_flight(const Sequence& sequence) const {
   return false;
 }
 
+/// The last running sequence whose blocks this one could use.
+Sequence& Scheduler::last_beside(const Sequence& sequence) const {
+  const auto last = std::find_if(running_.rbegin(), running_.rend(), [&](const Sequence* other) {
+    return other->table.group == sequence.table.group;
+  });
+  return **last;
+}
+
 bool Scheduler::make_room(Sequence& sequence) {
   while (!blocks_.grow(sequence.table, sequence.size())) {
-    Sequence& victim = *running_.back();
+    Sequence& victim = last_beside(sequence);
     preempt(victim);
     if (&victim == &sequence) return false;
   }

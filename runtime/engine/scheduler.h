@@ -11,7 +11,7 @@
 #include <map>
 #include <vector>
 
-#include "runtime/engine/block_manager.h"
+#include "runtime/engine/block_groups.h"
 #include "runtime/engine/sequence.h"
 
 namespace bundle::engine {
@@ -38,7 +38,7 @@ struct StepBudget {
 /// Does not own sequences. Not thread-safe.
 class Scheduler {
  public:
-  Scheduler(BlockManager& blocks, std::int64_t max_sequences);
+  Scheduler(BlockGroups& blocks, std::int64_t max_sequences);
 
   /// Puts a sequence into the queue, by its place.
   void add(Sequence& sequence);
@@ -61,10 +61,11 @@ class Scheduler {
   void admit_waiting(Batch& batch, std::int64_t& budget, std::int64_t logit_rows);
   bool admit(Sequence& sequence);
   bool make_room(Sequence& sequence);
+  Sequence& last_beside(const Sequence& sequence) const;
   void preempt(Sequence& sequence);
   bool prefix_in_flight(const Sequence& sequence) const;
 
-  BlockManager& blocks_;
+  BlockGroups& blocks_;
   std::int64_t max_sequences_;
   std::vector<Sequence*> running_;  // by place
   std::map<Place, Sequence*> waiting_;

@@ -18,6 +18,7 @@ struct CpuOptions {
   /// "avx2", "avx512" (needs VNNI) or "avx512bf16" (multiplies bfloat16 directly): for tests; ""
   /// picks the best that runs here.
   std::string isa = {};
+  int sharers = 1;  // processes that divide the cores among them, where threads is 0
 };
 
 /// The fastest device of this machine. kFailed when the CPU lacks AVX2, FMA and F16C, or the named

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -101,6 +102,9 @@ struct Routing {
   float* weights = nullptr;         // (rows, top_k)
   std::int64_t rows = 0;
   std::int64_t top_k = 0;
+  /// Number of the first expert of those that run_experts is given, where they are a part of the
+  /// layer's: a row gets nothing from chosen experts that are not among them.
+  std::int64_t first = 0;
 };
 
 /// Activations (rows, cols), row-major, in device memory. A view; the device's arena owns it.
@@ -279,7 +283,8 @@ class Device {
   virtual void route(Tensor logits, const RouterShape& shape, const float* bias,
                      Routing routing) = 0;
 
-  /// y += Σ weight · expert(x) over each row's chosen experts, in their order. x and y (n, hidden).
+  /// y += Σ weight · expert(x) over each row's chosen experts that `experts` has, in their order. x
+  /// and y (n, hidden).
   /// Weights of experts that no row chose are not read.
   virtual void run_experts(const Experts& experts, Tensor x, Routing routing, Tensor y) = 0;
 
@@ -288,6 +293,11 @@ class Device {
 
   /// out (rows.size(), cols) = the named rows of x.
   virtual void gather_rows(Tensor x, std::span<const std::int64_t> rows, Tensor out) = 0;
+
+  /// x = 0.
+  virtual void clear(Tensor x) {
+    std::memset(x.data, 0, static_cast<std::size_t>(x.rows * x.cols) * sizeof(float));
+  }
 
   /// Copies device activations to host float.
   virtual void read(Tensor x, float* out) = 0;

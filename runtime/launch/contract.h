@@ -21,7 +21,8 @@ struct LaunchSpec {
   format::ModelSource model;
   /// Merged settings, bundle.yaml's `runtime` section as JSON after deployment and --set.
   /// Keys: context_length, kv_type ("f16", "bf16", "f32", "fp8", "int8"), kv_tokens, max_sequences,
-  /// max_step_tokens, prefix_cache, threads, chat_template (text), reasoning_parser, thinking,
+  /// max_step_tokens, prefix_cache, threads, parallel {tensor, pipeline, expert, data},
+  /// chat_template (text), reasoning_parser, thinking,
   /// tool_parser, sampling {temperature, top_p,
   /// top_k, min_p, repetition_penalty, max_tokens}, backend ("auto", "cpu", "cpu-reference").
   JsonObject runtime;

@@ -4,6 +4,7 @@
 #include <csignal>
 #include <cstring>
 #include <fcntl.h>
+#include <poll.h>
 #include <spawn.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -40,17 +41,18 @@ struct SpawnPlan {
     ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
   }
 
-  /// `from` must lie above all targets, else one copy could overwrite another's source.
-  void give(const Fd& from, int target) {
-    ::posix_spawn_file_actions_adddup2(&files, from.get(), target);
+  /// A copy of `from` becomes `target`. All copies lie above all targets, else one could overwrite
+  /// another's source.
+  Status give(const Fd& from, int target) {
+    Fd copy(::fcntl(from.get(), F_DUPFD_CLOEXEC, kRanksFd + 1));
+    if (!copy) return system_error("cannot copy a descriptor");
+    ::posix_spawn_file_actions_adddup2(&files, copy.get(), target);
+    copies.push_back(std::move(copy));
+    return {};
   }
-};
 
-Result<Fd> copy_above(const Fd& fd) {
-  Fd copy(::fcntl(fd.get(), F_DUPFD_CLOEXEC, kSpecFd + 1));
-  if (!copy) return system_error("cannot copy a descriptor");
-  return copy;
-}
+  std::vector<Fd> copies;
+};
 
 Result<Fd> open_pidfd(pid_t pid) {
   Fd fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
@@ -78,23 +80,25 @@ Result<Fd> memory_file(std::string_view text) {
   return fd;
 }
 
-Result<EngineChild> EngineChild::spawn(const Command& command, const ChannelFds& channel,
-                                       const Fd& spec) {
-  BUNDLE_TRY(const Fd memory, copy_above(channel.memory));
-  BUNDLE_TRY(const Fd supervisor_bell, copy_above(channel.supervisor_bell));
-  BUNDLE_TRY(const Fd engine_bell, copy_above(channel.engine_bell));
-  BUNDLE_TRY(const Fd launch, copy_above(spec));
+Result<EngineChild> EngineChild::spawn(const Command& command, const EngineFds& fds, int rank) {
   SpawnPlan plan;
-  plan.give(memory, kMemoryFd);
-  plan.give(supervisor_bell, kSupervisorBellFd);
-  plan.give(engine_bell, kEngineBellFd);
-  plan.give(launch, kSpecFd);
-  ::posix_spawn_file_actions_addclosefrom_np(&plan.files, kSpecFd + 1);
+  for (int target = kMemoryFd; target <= kRanksFd; ++target) {
+    ::posix_spawn_file_actions_addclose(&plan.files, target);
+  }
+  if (fds.channel != nullptr) {
+    BUNDLE_CHECK(plan.give(fds.channel->memory, kMemoryFd));
+    BUNDLE_CHECK(plan.give(fds.channel->supervisor_bell, kSupervisorBellFd));
+    BUNDLE_CHECK(plan.give(fds.channel->engine_bell, kEngineBellFd));
+  }
+  if (fds.spec != nullptr) BUNDLE_CHECK(plan.give(*fds.spec, kSpecFd));
+  if (fds.ranks != nullptr) BUNDLE_CHECK(plan.give(*fds.ranks, kRanksFd));
+  ::posix_spawn_file_actions_addclosefrom_np(&plan.files, kRanksFd + 1);
   plan.unblock_signals();
 
   std::vector<std::string> arguments = command.arguments;
   arguments.emplace_back("--engine");
   arguments.push_back(std::to_string(::getpid()));
+  if (fds.ranks != nullptr) arguments.push_back(std::to_string(rank));
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
@@ -123,6 +127,19 @@ EngineChild::~EngineChild() {
 
 void EngineChild::kill() const {
   if (pid_ > 0) ::kill(pid_, SIGKILL);
+}
+
+bool EngineChild::dead() const {
+  pollfd wanted{pidfd_.get(), POLLIN, 0};
+  return pid_ <= 0 || ::poll(&wanted, 1, 0) > 0;
+}
+
+bool EngineChild::killed() const {
+  if (pid_ <= 0) return false;
+  siginfo_t info = {};
+  const int looked = ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT);
+  if (looked != 0 || info.si_pid != pid_) return false;
+  return info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED;
 }
 
 std::string EngineChild::reap() {

@@ -18,6 +18,14 @@ inline constexpr int kMemoryFd = 3;
 inline constexpr int kSupervisorBellFd = 4;
 inline constexpr int kEngineBellFd = 5;
 inline constexpr int kSpecFd = 6;
+inline constexpr int kRanksFd = 7;
+
+/// What an engine process inherits; null is nothing.
+struct EngineFds {
+  const ChannelFds* channel = nullptr;  // of the process that answers the supervisor
+  const Fd* spec = nullptr;
+  const Fd* ranks = nullptr;  // memory of the ranks that share a model (comm/shared_memory.h)
+};
 
 /// A file without a name that holds `text`, to be inherited.
 Result<Fd> memory_file(std::string_view text);
@@ -26,10 +34,10 @@ Result<Fd> memory_file(std::string_view text);
 /// tells a child of its parent's death when the thread that made it ends.
 class EngineChild {
  public:
-  /// Runs `command` with "--engine" and this process's id after its arguments; no descriptors but
-  /// the three standard ones and those above reach it.
-  static Result<EngineChild> spawn(const Command& command, const ChannelFds& channel,
-                                   const Fd& spec);
+  /// Runs `command` with "--engine" and this process's id after its arguments, and behind them
+  /// `rank` where there are ranks; no descriptors but the three standard ones and those above reach
+  /// it.
+  static Result<EngineChild> spawn(const Command& command, const EngineFds& fds, int rank = 0);
   EngineChild(EngineChild&& other) noexcept;
   EngineChild& operator=(EngineChild&& other) noexcept;
   /// Kills it if it still runs, and reaps it.
@@ -41,6 +49,9 @@ class EngineChild {
   void kill() const;
   /// Waits until it is dead and says how it died: "was killed by signal 9 (Killed)".
   std::string reap();
+  /// Whether it is dead already, and whether a signal killed it.
+  bool dead() const;
+  bool killed() const;
 
  private:
   EngineChild(pid_t pid, Fd pidfd) : pid_(pid), pidfd_(std::move(pidfd)) {}

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "runtime/comm/shared_memory.h"
 
 namespace bundle::launch {
 namespace {
@@ -16,7 +17,8 @@ using engine::FinishReason;
 namespace wire = engine::wire;
 
 constexpr auto kLongestBackoff = std::chrono::milliseconds(1000);
-constexpr auto kQuick = std::chrono::milliseconds(1000);    // of being ready, without a request
+constexpr auto kQuick = std::chrono::milliseconds(1000);  // of being ready, without a request
+constexpr auto kLastWords = std::chrono::milliseconds(1000);
 constexpr auto kFarewell = std::chrono::milliseconds(300);  // for an engine to end by itself
 
 /// Waits until the descriptor can be read; false when the time is over.
@@ -110,8 +112,21 @@ Result<EngineProcess::Io::Running> EngineProcess::Io::spawn() const {
   if (!wake_) return failed("cannot make an eventfd");
   BUNDLE_TRY(Channel channel, Channel::create(options_.ring_bytes));
   BUNDLE_TRY(const Fd spec, memory_file(options_.spec));
-  BUNDLE_TRY(EngineChild child, EngineChild::spawn(options_.command, channel.fds(), spec));
-  return Running{std::move(child), std::make_shared<Channel>(std::move(channel)), {}, {}};
+  Fd memory;  // of the ranks
+  if (options_.ranks > 1) {
+    BUNDLE_TRY(memory, comm::make_shared_memory(options_.ranks));
+  }
+  const Fd* ranks = options_.ranks > 1 ? &memory : nullptr;
+  BUNDLE_TRY(EngineChild child,
+             EngineChild::spawn(options_.command, {&channel.fds(), &spec, ranks}));
+  std::vector<EngineChild> others;
+  for (int rank = 1; rank < options_.ranks; ++rank) {
+    BUNDLE_TRY(EngineChild other,
+               EngineChild::spawn(options_.command, {nullptr, &spec, ranks}, rank));
+    others.push_back(std::move(other));
+  }
+  return Running{
+      std::move(child), std::move(others), std::make_shared<Channel>(std::move(channel)), {}, {}};
 }
 
 void EngineProcess::Io::start_engine() {
@@ -188,19 +203,50 @@ void EngineProcess::Io::break_off(const Error& error) {
   running_->child.kill();
 }
 
+/// Where a rank ended with an error, the first one is about to say which.
+void EngineProcess::Io::hear_last_words() {
+  const auto& others = running_->others;
+  const bool killed = std::any_of(others.begin(), others.end(),
+                                  [](const EngineChild& child) { return child.killed(); });
+  if (!killed) wait_readable(running_->child.pidfd(), kLastWords);
+}
+
 void EngineProcess::Io::engine_died() {
+  hear_last_words();
   while (read_in()) {
   }
   Running dead = std::move(*running_);
   running_.reset();
   board_.engine_died();
-  const std::string how = dead.child.reap();
+  const std::string how = reap_all(dead);
   plan_restart(dead, how);
   flights_.engine_died("the engine process " + how + " while it answered");
   if (const auto failure = board_.failure()) {
     flights_.end_all(FinishReason::kError, failure->message());
   }
   changed();
+}
+
+/// Ends those that still run, and says how the one died that took the others along: a rank that was
+/// killed before one that gave up for its sake.
+std::string EngineProcess::Io::reap_all(Running& dead) {
+  std::string cause;
+  bool cause_killed = false;
+  const auto reap = [&](EngineChild& child, const std::string& name) {
+    const bool by_itself = child.dead(), killed = child.killed();
+    child.kill();
+    const std::string how = child.reap();
+    if (!by_itself || cause_killed || (!cause.empty() && !killed)) return;
+    cause = name + how;
+    cause_killed = killed;
+  };
+  reap(dead.child, "");
+  for (std::size_t i = 0; i < dead.others.size(); ++i) {
+    reap(dead.others[i], "(rank " + std::to_string(i + 1) + ") ");
+  }
+  // Then the first rank could only say that another was gone.
+  if (cause_killed) dead.failure.reset();
+  return cause;
 }
 
 void EngineProcess::Io::plan_restart(const Running& dead, const std::string& how) {
@@ -257,13 +303,14 @@ std::optional<std::chrono::milliseconds> EngineProcess::Io::nap() const {
 }
 
 void EngineProcess::Io::sleep() {
-  std::array<pollfd, 3> wanted{pollfd{wake_.get(), POLLIN, 0}, {-1, 0, 0}, {-1, 0, 0}};
+  std::vector<pollfd> wanted{{wake_.get(), POLLIN, 0}, {-1, 0, 0}, {-1, 0, 0}};
   bool may_sleep = true;
   if (running_) {
     wanted[1] = {running_->child.pidfd(), POLLIN, 0};
     wanted[2] = {running_->channel->bell(), POLLIN, 0};
     if (!running_->broken)
       may_sleep = running_->channel->fall_asleep(true, !running_->outgoing.empty());
+    for (const EngineChild& other : running_->others) wanted.push_back({other.pidfd(), POLLIN, 0});
   }
   const auto limit = nap();
   const int timeout = !may_sleep ? 0 : limit ? static_cast<int>(limit->count()) : -1;
@@ -273,8 +320,12 @@ void EngineProcess::Io::sleep() {
     ::eventfd_read(wake_.get(), &ignored);
   }
   if (!running_) return;
+  const bool first_died = wanted[1].revents != 0;
   running_->channel->wake_up();
-  if (wanted[1].revents != 0) engine_died();
+  wanted.erase(wanted.begin(), wanted.begin() + 3);
+  const bool died = std::any_of(wanted.begin(), wanted.end(),
+                                [](const pollfd& child) { return child.revents != 0; });
+  if (died || first_died) engine_died();
 }
 
 void EngineProcess::Io::end_engine() {

@@ -38,9 +38,11 @@ class EngineProcess::Io {
  private:
   using Clock = std::chrono::steady_clock;
 
-  /// A process that was started, from its start to its death.
+  /// Processes that were started, from their start to their death: the one that answers, and those
+  /// that share the model with it.
   struct Running {
     EngineChild child;
+    std::vector<EngineChild> others;
     std::shared_ptr<Channel> channel;
     engine::wire::FrameReader frames;
     std::string outgoing;  // frames that the ring had no room for yet
@@ -68,6 +70,8 @@ class EngineProcess::Io {
   void became_ready();
   void break_off(const Error& error);
   void engine_died();
+  void hear_last_words();
+  static std::string reap_all(Running& dead);
   void plan_restart(const Running& dead, const std::string& how);
   void give_up(Error error);
   void check_pulse();

@@ -2,15 +2,13 @@
 
 #include <array>
 #include <chrono>
-#include <csignal>
 #include <poll.h>
-#include <sys/prctl.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "runtime/engine/wire.h"
 #include "runtime/launch/channel.h"
 #include "runtime/launch/engine_child.h"
+#include "runtime/launch/engine_start.h"
 
 namespace bundle::launch {
 namespace {
@@ -19,7 +17,6 @@ namespace wire = engine::wire;
 using Clock = std::chrono::steady_clock;
 
 constexpr auto kProgressInterval = std::chrono::milliseconds(50);
-constexpr std::uint64_t kMostSpec = 64u << 20;
 
 /// Sends whole frames, waiting for room where there is none.
 class Sender {
@@ -97,6 +94,7 @@ class EngineLoop {
 
   Result<bool> step() {
     const bool worked = engine_.step(events_);
+    BUNDLE_CHECK(engine_.health());
     channel_.beat();
     channel_.publish(engine_.stats());
     outgoing_.clear();
@@ -135,24 +133,6 @@ Progress reporter(Sender& sender) {
   };
 }
 
-/// Signals of a terminal or a service manager reach the whole group, but the supervisor decides
-/// when the engine ends. Without a supervisor there is nothing to live for.
-Status settle(int parent) {
-  ::signal(SIGINT, SIG_IGN);
-  ::signal(SIGHUP, SIG_IGN);
-  ::signal(SIGTERM, SIG_IGN);
-  ::signal(SIGPIPE, SIG_IGN);
-  if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return system_error("cannot watch the supervisor");
-  ::prctl(PR_SET_NAME, "bundle-engine");
-  if (::getppid() != parent) return failed("the supervisor is gone");
-  return {};
-}
-
-Result<std::string> read_spec() {
-  const Fd spec(kSpecFd);
-  return read_file("/proc/self/fd/" + std::to_string(kSpecFd), kMostSpec);
-}
-
 /// How the process ended, and whether the supervisor knows why.
 struct End {
   Status status;
@@ -168,7 +148,7 @@ End serve(Channel& channel, const LoadEngine& load) {
 }
 
 End run(int parent, const LoadEngine& load) {
-  if (Status settled = settle(parent); !settled) return {settled};
+  if (Status settled = settle_process(parent, "bundle-engine"); !settled) return {settled};
   auto channel = Channel::attach({Fd(kMemoryFd), Fd(kSupervisorBellFd), Fd(kEngineBellFd)});
   if (!channel) return {channel.error()};
   return serve(*channel, load);

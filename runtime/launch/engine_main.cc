@@ -7,30 +7,13 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "runtime/format/checkpoint.h"
-#include "runtime/kernels/cpu_device.h"
 #include "runtime/launch/constraint_vocabulary.h"
-#include "runtime/launch/contract.h"
-#include "runtime/launch/runtime_settings.h"
-#include "runtime/model/model.h"
+#include "runtime/launch/engine_ground.h"
+#include "runtime/model/leader.h"
 #include "runtime/sizing/memory_plan.h"
 
 namespace bundle::launch {
 namespace {
-
-/// What an engine stands on, in the order it must come.
-struct Ground {
-  format::Checkpoint checkpoint;
-  std::unique_ptr<kernels::Device> device;
-};
-
-Result<std::unique_ptr<kernels::Device>> make_device(const RuntimeSettings& settings) {
-  if (settings.backend == "cpu-reference") return kernels::make_reference_device();
-  auto device = kernels::make_cpu_device({.threads = settings.threads, .isa = {}});
-  if (device || settings.backend == "cpu") return device;
-  log_warning("running on the slow reference device: " + device.error().message());
-  return kernels::make_reference_device();
-}
 
 /// Memory that this process has in use, in bytes: its own, and of mapped files what is in RAM. 0
 /// when it cannot be told.
@@ -57,27 +40,41 @@ void log_memory(const engine::Engine& engine, const engine::EngineOptions& optio
            " tokens); in use after loading: " + human_bytes(resident_bytes()));
 }
 
+/// The whole model, or the first part of it, which leads the others.
+Result<std::unique_ptr<model::Model>> load_leader(const EngineGround& ground,
+                                                  const Progress& progress) {
+  auto model = load_part(ground, progress);
+  if (ground.team == nullptr) return model;
+  if (model) return model::lead(std::move(*model), *ground.team);
+  ground.team->world().abort(model.error());
+  return model;
+}
+
+Result<LoadedEngine> load(EngineGround made, const Progress& progress) {
+  auto ground = std::make_shared<EngineGround>(std::move(made));
+  BUNDLE_TRY(auto model, load_leader(*ground, progress));
+  engine::EngineOptions options = ground->settings.engine;
+  // What was not repacked into private memory stays in the page cache.
+  const std::uint64_t weights = model->weight_bytes();
+  options.mapped_weight_bytes = weights - std::min(weights, model->resident_bytes());
+  options.constraints = std::make_shared<engine::ConstraintCompiler>(
+      [checkpoint = &ground->checkpoint, size = model->config().vocab_size,
+       ends = model->config().eos_ids] { return constraint_vocabulary(*checkpoint, size, ends); });
+  BUNDLE_TRY(auto engine, engine::Engine::create(std::move(model), *ground->device, options));
+  log_memory(*engine, options, weights);
+  return LoadedEngine{std::move(ground), std::move(engine)};
+}
+
 }  // namespace
 
 Result<LoadedEngine> load_engine(const std::string& spec, const Progress& progress) {
-  BUNDLE_TRY(const Json document, parse_json(spec, "launch document"));
-  BUNDLE_TRY(LaunchSpec launch, LaunchSpec::from_json(document, "launch document"));
-  BUNDLE_TRY(RuntimeSettings settings, read_runtime_settings(launch.runtime, "launch document"));
-  BUNDLE_TRY(format::Checkpoint checkpoint, format::Checkpoint::open(std::move(launch.model)));
-  BUNDLE_TRY(auto device, make_device(settings));
-  auto ground = std::make_shared<Ground>(Ground{std::move(checkpoint), std::move(device)});
-  const bool draft = settings.engine.speculation == engine::Speculation::kModel;
-  BUNDLE_TRY(auto model, model::load_model(ground->checkpoint, *ground->device, progress, {draft}));
-  // What was not repacked into private memory stays in the page cache.
-  const std::uint64_t weights = ground->checkpoint.weight_bytes();
-  settings.engine.mapped_weight_bytes = weights - std::min(weights, model->resident_bytes());
-  settings.engine.constraints = std::make_shared<engine::ConstraintCompiler>(
-      [checkpoint = &ground->checkpoint, size = model->config().vocab_size,
-       ends = model->config().eos_ids] { return constraint_vocabulary(*checkpoint, size, ends); });
-  BUNDLE_TRY(auto engine,
-             engine::Engine::create(std::move(model), *ground->device, settings.engine));
-  log_memory(*engine, settings.engine, weights);
-  return LoadedEngine{std::move(ground), std::move(engine)};
+  BUNDLE_TRY(EngineGround ground, make_ground(spec));
+  return load(std::move(ground), progress);
+}
+
+Result<LoadedEngine> load_first_rank(const std::string& spec, const Progress& progress) {
+  BUNDLE_TRY(EngineGround ground, make_shared_ground(spec, 0));
+  return load(std::move(ground), progress);
 }
 
 }  // namespace bundle::launch

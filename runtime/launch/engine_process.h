@@ -18,6 +18,8 @@ namespace bundle::launch {
 struct EngineProcessOptions {
   Command command;   // starts this program; "--engine" is added
   std::string spec;  // what the engine is to load, for its LoadEngine
+  /// Engine processes that share the model. Where one dies, all are ended and started again.
+  int ranks = 1;
   /// A step that takes longer means that the engine hangs: it is killed and started again.
   std::chrono::milliseconds step_limit{120'000};
   /// Deaths in a row, before an engine was ready or within a second of it and without a request,
@@ -48,7 +50,7 @@ class EngineProcess final : public engine::EngineClient {
   /// Why there is no engine and will be none; all requests end with kError then. An engine that
   /// could not start the first time says why itself.
   std::optional<Error> failure() const;
-  /// Process id of the engine, -1 while there is none.
+  /// Process id of the engine (of the first rank), -1 while there is none.
   std::int64_t pid() const;
 
  private:

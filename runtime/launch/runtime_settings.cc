@@ -7,6 +7,7 @@ namespace {
 
 constexpr std::string_view kSampling = "sampling";
 constexpr std::string_view kServer = "server";
+constexpr std::string_view kParallel = "parallel";
 constexpr std::string_view kPrefix = "runtime.";
 
 Status check_value(const std::string& path, const Json& value, std::string_view where) {
@@ -22,7 +23,7 @@ Status check_value(const std::string& path, const Json& value, std::string_view 
 Status check_section(const JsonObject& section, const std::string& prefix, std::string_view where) {
   for (const auto& [name, value] : section) {
     const std::string path = prefix + std::string(name);
-    const bool section_key = path == kSampling || path == kServer;
+    const bool section_key = path == kSampling || path == kServer || path == kParallel;
     if (section_key && value.is_object()) {
       BUNDLE_CHECK(check_section(value.get_object(), path + ".", where));
     } else if (section_key) {
@@ -64,6 +65,13 @@ void read_sampling(const JsonObject& section, RuntimeSettings& settings) {
   set_number<std::int64_t>(section, "max_tokens", settings.max_tokens);
 }
 
+void read_parallel(const JsonObject& section, model::Parallel& parallel) {
+  set_number<std::int64_t>(section, "tensor", parallel.tensor);
+  set_number<std::int64_t>(section, "pipeline", parallel.pipeline);
+  set_number<std::int64_t>(section, "expert", parallel.expert);
+  set_number<std::int64_t>(section, "data", parallel.data);
+}
+
 /// The section that a dotted path's last key lies in, and that key; made where it is missing.
 std::pair<JsonObject*, std::string> locate(JsonObject& runtime, std::string_view path) {
   const auto dot = path.find('.');
@@ -96,6 +104,10 @@ Result<RuntimeSettings> read_runtime_settings(const JsonObject& runtime, std::st
   set_text(runtime, "tool_parser", settings.tool_parser);
   if (const Json* value = present(runtime, "thinking")) settings.thinking = value->get_bool();
   if (const Json* value = present(runtime, kSampling)) read_sampling(value->get_object(), settings);
+  if (const Json* value = present(runtime, kParallel)) {
+    read_parallel(value->get_object(), settings.parallel);
+    engine.ranks = settings.parallel.ranks();
+  }
   if (const Json* value = present(runtime, kServer)) {
     settings.server = read_server_settings(value->get_object());
   }

@@ -12,13 +12,15 @@
 #include "runtime/engine/engine.h"
 #include "runtime/format/model_config.h"
 #include "runtime/launch/server_settings.h"
+#include "runtime/model/placement.h"
 
 namespace bundle::launch {
 
 struct RuntimeSettings {
   engine::EngineOptions engine;
   std::string backend = "auto";           // or "cpu", "cpu-reference"
-  int threads = 0;                        // 0: one a physical core
+  int threads = 0;                        // of all ranks; 0: one a physical core
+  model::Parallel parallel;               // of as many engine processes
   std::string chat_template;              // "": the model's own
   std::string reasoning_parser = "auto";  // a name of chat/answer_format_names.h
   std::string tool_parser = "auto";

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "runtime/launch/arguments.h"
 #include "runtime/launch/engine_main.h"
+#include "runtime/launch/rank_main.h"
 #include "runtime/launch/self_command.h"
 #include "runtime/launch/supervisor.h"
 
@@ -45,9 +46,14 @@ Status serve(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   set_log_level_from_environment();
-  if (argc == 3 && std::string_view(argv[1]) == "--engine") {
+  const bool engine = argc >= 3 && argc <= 4 && std::string_view(argv[1]) == "--engine";
+  if (engine && argc == 3) {
     return launch::run_engine_process(std::atoi(argv[2]), launch::load_engine);
   }
+  if (engine && std::atoi(argv[3]) > 0) {
+    return launch::run_rank_process(std::atoi(argv[2]), std::atoi(argv[3]));
+  }
+  if (engine) return launch::run_engine_process(std::atoi(argv[2]), launch::load_first_rank);
   const Status status = serve(argc, argv);
   return status ? 0 : report(status.error());
 }

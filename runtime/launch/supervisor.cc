@@ -157,6 +157,7 @@ Status Supervisor::start(const Command& self) {
   EngineProcessOptions engine;
   engine.command = self;
   engine.spec = print_json(spec_.to_json());
+  engine.ranks = static_cast<int>(settings_.parallel.ranks());
   engine.step_limit = std::chrono::seconds(arguments_.step_seconds);
   engine.on_change = [this] { change(); };
   engine_ = EngineProcess::start(std::move(engine));
@@ -293,6 +294,7 @@ Status supervise(const Arguments& arguments, const Command& self) {
   BUNDLE_TRY(LaunchSpec spec, launch_spec(arguments));
   const std::string where = arguments.launch_file.empty() ? "--set" : arguments.launch_file;
   BUNDLE_TRY(RuntimeSettings settings, read_runtime_settings(spec.runtime, where));
+  BUNDLE_CHECK(model::check_numbers(settings.parallel));
   Supervisor supervisor(arguments, std::move(spec), std::move(settings));
   BUNDLE_CHECK(supervisor.start(self));
   return supervisor.run(signals);

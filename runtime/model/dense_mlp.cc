@@ -9,15 +9,26 @@ class DenseMlp final : public FeedForwardLayer {
  public:
   float eps = 0.0f;
   std::vector<float> norm;
-  Linear gate_up, down;
+  Linear gate_up, down;  // without weights: other ranks have all of it
+  Partners partners;
 
   void forward(const Step& step, Tensor x) const override {
+    if (down.weight) {
+      compute(step, x);
+    } else if (!partners.first()) {
+      step.device.clear(x);
+    }
+    partners.add_up(x);
+  }
+
+ private:
+  void compute(const Step& step, Tensor x) const {
     const Tensor both = take(step.scratch, x.rows, gate_up.weight->rows());
     const Tensor active = take(step.scratch, x.rows, down.weight->cols());
     step.device.norm_matmul(x, {norm.data(), x.cols}, eps, *gate_up.weight, gate_up.bias_data(),
                             both);
     step.device.silu_mul(both, active);
-    step.device.matmul(*down.weight, active, down.bias_data(), true, x);
+    step.device.matmul(*down.weight, active, down.bias_data(), partners.first(), x);
   }
 };
 
@@ -30,11 +41,17 @@ Result<std::unique_ptr<FeedForwardLayer>> load_dense_mlp(WeightLoader& weights,
   mlp->eps = static_cast<float>(config.rms_norm_eps);
   BUNDLE_TRY(mlp->norm,
              weights.vector(prefix + "post_attention_layernorm.weight", config.hidden_size));
-  const LinearPart gate_up[] = {{prefix + "mlp.gate_proj", config.intermediate_size},
-                                {prefix + "mlp.up_proj", config.intermediate_size}};
+  mlp->partners = weights.stage();
+  const std::string down = prefix + "mlp.down_proj";
+  const std::int64_t width = config.intermediate_size;
+  const Part part = weights.placement().of_stage(width, weights.column_unit(down));
+  const LinearPart gate_up[] = {{prefix + "mlp.gate_proj", width, part},
+                                {prefix + "mlp.up_proj", width, part}};
+  // The first rank has a part wherever there is one, so a bias is never lost.
+  if (part.count == 0) return std::unique_ptr<FeedForwardLayer>(std::move(mlp));
   BUNDLE_TRY(mlp->gate_up, weights.linear(gate_up, config.hidden_size, Bias::kIfPublished));
-  BUNDLE_TRY(mlp->down, weights.linear({prefix + "mlp.down_proj", config.hidden_size},
-                                       config.intermediate_size, Bias::kIfPublished));
+  const Bias bias = mlp->partners.first() ? Bias::kIfPublished : Bias::kNone;
+  BUNDLE_TRY(mlp->down, weights.linear({down, config.hidden_size}, width, bias, part));
   return std::unique_ptr<FeedForwardLayer>(std::move(mlp));
 }
 

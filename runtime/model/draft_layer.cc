@@ -13,7 +13,8 @@ kernels::Vector view(const std::vector<float>& values) {
 Result<Linear> load_unless_shared(WeightLoader& weights, const std::string& own,
                                   const std::string& shared, const LinearPart& part,
                                   std::int64_t cols) {
-  BUNDLE_TRY(const bool same, weights.same_or_absent(own + ".weight", shared + ".weight"));
+  BUNDLE_TRY(const bool same,
+             weights.same_or_absent(own + ".weight", shared + ".weight", part.take));
   if (same) return Linear{};
   return weights.linear(part, cols);
 }
@@ -22,7 +23,7 @@ Result<Linear> load_unless_shared(WeightLoader& weights, const std::string& own,
 
 Result<std::unique_ptr<DraftLayer>> DraftLayer::load(WeightLoader& weights,
                                                      const format::ModelConfig& config,
-                                                     const std::string& prefix,
+                                                     const std::string& prefix, const Part& own,
                                                      DecoderLayer decoder) {
   auto draft = std::make_unique<DraftLayer>();
   const std::int64_t hidden = config.hidden_size;
@@ -35,25 +36,25 @@ Result<std::unique_ptr<DraftLayer>> DraftLayer::load(WeightLoader& weights,
   const std::string embedding = prefix + "embed_tokens", head = prefix + "shared_head.head";
   const std::string main_head = config.tied_embeddings ? "model.embed_tokens" : "lm_head";
   BUNDLE_TRY(draft->embedding_, load_unless_shared(weights, embedding, "model.embed_tokens",
-                                                   {embedding, config.vocab_size}, hidden));
+                                                   {embedding, config.vocab_size, own}, hidden));
   BUNDLE_TRY(draft->head_,
-             load_unless_shared(weights, head, main_head, {head, config.vocab_size}, hidden));
+             load_unless_shared(weights, head, main_head, {head, config.vocab_size, own}, hidden));
   return draft;
 }
 
-Tensor DraftLayer::forward(const Step& step, const kernels::Matrix& main_embedding,
-                           std::span<const std::int32_t> tokens, Tensor hidden,
-                           std::span<const std::int64_t> blank, const KeptRows& kept) const {
-  const auto rows = static_cast<std::int64_t>(tokens.size());
-  const Tensor embedded = take(step.scratch, rows, hidden.cols);
-  const Tensor joined = take(step.scratch, rows, 2 * hidden.cols);
-  Tensor x = take(step.lasting, rows, hidden.cols);
-  step.device.embed(embedding_.weight ? *embedding_.weight : main_embedding, tokens, embedded);
+Tensor DraftLayer::forward(const Step& step, const StepRows& rows, const Vocabulary& vocabulary,
+                           const kernels::Matrix* main_embedding, Tensor hidden,
+                           std::span<const std::int64_t> blank, comm::Communicator* groups) const {
+  const Tensor embedded = take(step.scratch, rows.size(), hidden.cols);
+  const Tensor joined = take(step.scratch, rows.size(), 2 * hidden.cols);
+  Tensor x = take(step.lasting, rows.size(), hidden.cols);
+  vocabulary.embed(step.device, step.scratch,
+                   embedding_.weight ? *embedding_.weight : *main_embedding, rows.ids(), embedded);
   step.device.join_norms(embedded, view(token_norm_), hidden, view(hidden_norm_), eps_, blank,
                          joined);
   step.device.matmul(*join_.weight, joined, nullptr, false, x);
   step.scratch.reset();
-  x = decoder_.attention->forward(step, x, &kept);
+  x = rows.attend(*decoder_.attention, step, x, true, groups);
   step.scratch.reset();
   if (x.rows > 0) decoder_.feed_forward->forward(step, x);
   step.scratch.reset();

@@ -16,6 +16,8 @@
 
 #include "runtime/format/model_config.h"
 #include "runtime/model/layer.h"
+#include "runtime/model/step_rows.h"
+#include "runtime/model/vocabulary.h"
 #include "runtime/model/weights.h"
 
 namespace bundle::model {
@@ -23,18 +25,20 @@ namespace bundle::model {
 class DraftLayer {
  public:
   /// `decoder` is the layer's own attention and feed-forward half, whose tensors' names begin with
-  /// `prefix`.
+  /// `prefix`; of embedding and head the rows of `own` are loaded.
   static Result<std::unique_ptr<DraftLayer>> load(WeightLoader& weights,
                                                   const format::ModelConfig& config,
-                                                  const std::string& prefix, DecoderLayer decoder);
+                                                  const std::string& prefix, const Part& own,
+                                                  DecoderLayer decoder);
 
-  /// Runs the layer over rows: `hidden` (n, hidden) and the n tokens that follow them; the tokens
-  /// of rows in `blank` count as zero. Gives the kept rows' states, in step.lasting.
-  kernels::Tensor forward(const Step& step, const kernels::Matrix& main_embedding,
-                          std::span<const std::int32_t> tokens, kernels::Tensor hidden,
-                          std::span<const std::int64_t> blank, const KeptRows& kept) const;
+  /// Runs the layer over rows: `hidden` (n, hidden), and their tokens, which are those that follow;
+  /// the tokens of rows in `blank` count as zero. Gives the kept rows' states, in step.lasting.
+  /// `groups` as StepRows::attend.
+  kernels::Tensor forward(const Step& step, const StepRows& rows, const Vocabulary& vocabulary,
+                          const kernels::Matrix* main_embedding, kernels::Tensor hidden,
+                          std::span<const std::int64_t> blank, comm::Communicator* groups) const;
 
-  /// Logits (n, vocabulary) of the states.
+  /// Logits (n, this rank's rows of the vocabulary) of the states.
   void score(const Step& step, kernels::Tensor x, const kernels::Matrix& main_head,
              kernels::Tensor logits) const;
 

@@ -13,8 +13,10 @@ class ExpertMlp final : public FeedForwardLayer {
   kernels::RouterShape shape;
   std::vector<float> norm, bias;
   Linear router;
-  std::unique_ptr<kernels::Experts> experts;
-  Linear shared_gate_up, shared_down;  // without weights: no shared experts
+  LoadedExperts experts;
+  std::int64_t first_expert = 0;
+  Linear shared_gate_up, shared_down;  // without weights: no shared experts, or none of them here
+  Partners partners;
 
   void forward(const Step& step, Tensor x) const override {
     kernels::Device& device = step.device;
@@ -24,15 +26,18 @@ class ExpertMlp final : public FeedForwardLayer {
     device.matmul(*router.weight, normed, nullptr, false, logits);
     const kernels::Routing routing = take_routing(step.scratch, x.rows);
     device.route(logits, shape, bias.empty() ? nullptr : bias.data(), routing);
-    device.run_experts(*experts, normed, routing, x);
+    if (!partners.first()) device.clear(x);
+    device.run_experts(*experts.experts, normed, routing, x);
     if (shared_down.weight) add_shared(step, normed, x);
+    partners.add_up(x);
   }
 
  private:
   kernels::Routing take_routing(kernels::Arena& arena, std::int64_t rows) const {
     const auto count = static_cast<std::size_t>(rows * shape.top_k);
     return {static_cast<std::int32_t*>(arena.take(count * sizeof(std::int32_t))),
-            static_cast<float*>(arena.take(count * sizeof(float))), rows, shape.top_k};
+            static_cast<float*>(arena.take(count * sizeof(float))), rows, shape.top_k,
+            first_expert};
   }
 
   void add_shared(const Step& step, Tensor normed, Tensor x) const {
@@ -78,13 +83,51 @@ MixtureNames names_of(const format::ModelConfig& config, const std::string& pref
   return {mixture + "gate", mixture + "experts.", ".gate_proj", ".up_proj", ".down_proj"};
 }
 
-std::vector<ExpertNames> expert_names(const MixtureNames& names, std::int64_t count) {
-  std::vector<ExpertNames> all;
-  for (std::int64_t e = 0; e < count; ++e) {
-    const std::string expert = names.experts + std::to_string(e);
-    all.push_back({expert + names.gate, expert + names.up, expert + names.down});
+ExpertNames expert_names(const MixtureNames& names, std::int64_t number) {
+  const std::string expert = names.experts + std::to_string(number);
+  return {expert + names.gate, expert + names.up, expert + names.down};
+}
+
+/// The experts that this rank has, or its piece of each.
+Status load_routed(WeightLoader& weights, const format::ModelConfig& config,
+                   const MixtureNames& names, ExpertMlp& mlp) {
+  const std::int64_t width = config.moe->intermediate_size;
+  const Part own = weights.placement().experts(config);
+  std::vector<ExpertNames> experts;
+  for (std::int64_t e = 0; e < config.moe->num_experts; ++e) {
+    const ExpertNames expert = expert_names(names, e);
+    if (e >= own.first && e < own.first + own.count) {
+      experts.push_back(expert);
+    } else {
+      for (const auto& name : {expert.gate, expert.up, expert.down}) weights.leave_out_matrix(name);
+    }
   }
-  return all;
+  const std::int64_t unit = weights.column_unit(experts.front().down);
+  const Part piece = weights.placement().of_expert(width, unit);
+  if (piece.count == 0) {
+    return Error{ErrorCode::kUsage,
+                 "experts of width " + std::to_string(width) + " do not divide into pieces of " +
+                     std::to_string(unit) + ", the block of their weights, for every rank",
+                 experts.front().down, "Spread experts over more ranks: runtime.parallel.expert."};
+  }
+  mlp.first_expert = own.first;
+  BUNDLE_TRY(mlp.experts, weights.experts(experts, config.hidden_size, width, piece));
+  return {};
+}
+
+/// Every row goes through the shared experts: they are divided as a dense layer is.
+Status load_shared(WeightLoader& weights, const format::ModelConfig& config,
+                   const std::string& prefix, ExpertMlp& mlp) {
+  const std::int64_t width = config.moe->num_shared_experts * config.moe->intermediate_size;
+  if (width == 0) return {};
+  const std::string shared = prefix + "mlp.shared_experts.", down = shared + "down_proj";
+  const Part part = weights.placement().of_stage(width, weights.column_unit(down));
+  if (part.count == 0) return {};
+  const LinearPart gate_up[] = {{shared + "gate_proj", width, part},
+                                {shared + "up_proj", width, part}};
+  BUNDLE_TRY(mlp.shared_gate_up, weights.linear(gate_up, config.hidden_size));
+  BUNDLE_TRY(mlp.shared_down, weights.linear({down, config.hidden_size}, width, Bias::kNone, part));
+  return {};
 }
 
 }  // namespace
@@ -105,15 +148,9 @@ Result<std::unique_ptr<FeedForwardLayer>> load_expert_mlp(WeightLoader& weights,
     BUNDLE_TRY(mlp->bias,
                weights.vector(prefix + "mlp.gate.e_score_correction_bias", moe.num_experts));
   }
-  BUNDLE_TRY(mlp->experts, weights.experts(expert_names(names, moe.num_experts), config.hidden_size,
-                                           moe.intermediate_size));
-  if (moe.num_shared_experts > 0) {
-    const std::int64_t width = moe.num_shared_experts * moe.intermediate_size;
-    const std::string shared = prefix + "mlp.shared_experts.";
-    const LinearPart gate_up[] = {{shared + "gate_proj", width}, {shared + "up_proj", width}};
-    BUNDLE_TRY(mlp->shared_gate_up, weights.linear(gate_up, config.hidden_size));
-    BUNDLE_TRY(mlp->shared_down, weights.linear({shared + "down_proj", config.hidden_size}, width));
-  }
+  mlp->partners = weights.stage();
+  BUNDLE_CHECK(load_routed(weights, config, names, *mlp));
+  BUNDLE_CHECK(load_shared(weights, config, prefix, *mlp));
   return std::unique_ptr<FeedForwardLayer>(std::move(mlp));
 }
 

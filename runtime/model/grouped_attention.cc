@@ -20,6 +20,7 @@ class GroupedAttention final : public AttentionLayer {
   std::int64_t layer = 0;
   std::vector<float> norm, q_norm, k_norm;
   Linear qkv, output;
+  Partners partners;
 
   Tensor forward(const Step& step, Tensor x, const KeptRows* kept) const override {
     kernels::Device& device = step.device;
@@ -42,15 +43,17 @@ class GroupedAttention final : public AttentionLayer {
     if (x.rows == 0) return x;
     const Tensor mixed = take(step.scratch, x.rows, shape.heads * shape.head_dim);
     step.device.attention(heads, shape, slices, step.cache, layer, mixed);
-    step.device.matmul(*output.weight, mixed, output.bias_data(), true, x);
+    step.device.matmul(*output.weight, mixed, output.bias_data(), partners.first(), x);
+    partners.add_up(x);
     return x;
   }
 };
 
-kernels::AttentionShape shape_of(const format::ModelConfig& config, std::int64_t layer) {
+kernels::AttentionShape shape_of(const format::ModelConfig& config, const Placement& placement,
+                                 std::int64_t layer) {
   kernels::AttentionShape shape;
-  shape.heads = config.num_heads;
-  shape.kv_heads = config.num_kv_heads;
+  shape.heads = placement.heads(config).count;
+  shape.kv_heads = placement.kv_heads(config).count;
   shape.head_dim = config.head_dim;
   shape.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(config.head_dim)));
   const auto& full = config.full_attention_layers;
@@ -64,13 +67,15 @@ kernels::AttentionShape shape_of(const format::ModelConfig& config, std::int64_t
 Result<std::unique_ptr<AttentionLayer>> load_grouped_attention(WeightLoader& weights,
                                                                const format::ModelConfig& config,
                                                                const Rope& rope,
-                                                               const std::string& prefix,
-                                                               std::int64_t layer) {
+                                                               const LayerPlace& place) {
   auto attention = std::make_unique<GroupedAttention>();
-  attention->shape = shape_of(config, layer);
+  const std::string& prefix = place.prefix;
+  const Placement& placement = weights.placement();
+  attention->shape = shape_of(config, placement, place.number);
+  attention->partners = weights.attention();
   attention->rope = &rope;
   attention->eps = static_cast<float>(config.rms_norm_eps);
-  attention->layer = layer;
+  attention->layer = place.cache_layer;
   BUNDLE_TRY(attention->norm,
              weights.vector(prefix + "input_layernorm.weight", config.hidden_size));
   const std::string self = prefix + "self_attn.";
@@ -80,13 +85,18 @@ Result<std::unique_ptr<AttentionLayer>> load_grouped_attention(WeightLoader& wei
   }
   const std::int64_t q_rows = config.num_heads * config.head_dim;
   const std::int64_t kv_rows = config.num_kv_heads * config.head_dim;
-  const LinearPart qkv[] = {
-      {self + "q_proj", q_rows}, {self + "k_proj", kv_rows}, {self + "v_proj", kv_rows}};
+  const Part q_part = placement.heads(config).times(config.head_dim);
+  const Part kv_part = placement.kv_heads(config).times(config.head_dim);
+  const LinearPart qkv[] = {{self + "q_proj", q_rows, q_part},
+                            {self + "k_proj", kv_rows, kv_part},
+                            {self + "v_proj", kv_rows, kv_part}};
   const bool biased = config.attention_bias;
   BUNDLE_TRY(attention->qkv,
              weights.linear(qkv, config.hidden_size, biased ? Bias::kRequired : Bias::kNone));
-  BUNDLE_TRY(attention->output, weights.linear({self + "o_proj", config.hidden_size}, q_rows,
-                                               biased ? Bias::kIfPublished : Bias::kNone));
+  const bool adds_bias = biased && attention->partners.first();
+  BUNDLE_TRY(attention->output,
+             weights.linear({self + "o_proj", config.hidden_size}, q_rows,
+                            adds_bias ? Bias::kIfPublished : Bias::kNone, q_part));
   return std::unique_ptr<AttentionLayer>(std::move(attention));
 }
 

@@ -11,12 +11,10 @@
 
 namespace bundle::model {
 
-/// Loads the attention of decoder layer `layer`, whose tensors' names begin with `prefix`
-/// ("model.layers.0."). `rope` must outlive it.
+/// Loads the attention of a decoder layer, or this rank's heads of it. `rope` must outlive it.
 Result<std::unique_ptr<AttentionLayer>> load_grouped_attention(WeightLoader& weights,
                                                                const format::ModelConfig& config,
                                                                const Rope& rope,
-                                                               const std::string& prefix,
-                                                               std::int64_t layer);
+                                                               const LayerPlace& place);
 
 }  // namespace bundle::model

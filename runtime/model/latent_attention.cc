@@ -23,6 +23,7 @@ class LatentAttention final : public AttentionLayer {
   Linear query_down;  // without a weight: the query has no low-rank step
   Linear query, latent, output;
   LatentHeads heads;
+  Partners partners;
 
   Tensor forward(const Step& step, Tensor x, const KeptRows* kept) const override {
     kernels::Device& device = step.device;
@@ -58,15 +59,17 @@ class LatentAttention final : public AttentionLayer {
     if (x.rows == 0) return x;
     const Tensor mixed = take(step.scratch, x.rows, shape.heads * shape.value_dim);
     step.device.latent_attention(q, shape, heads.weights(), slices, step.cache, layer, mixed);
-    step.device.matmul(*output.weight, mixed, output.bias_data(), true, x);
+    step.device.matmul(*output.weight, mixed, output.bias_data(), partners.first(), x);
+    partners.add_up(x);
     return x;
   }
 };
 
-kernels::LatentShape shape_of(const format::ModelConfig& config) {
+/// Of `heads` of the model's heads.
+kernels::LatentShape shape_of(const format::ModelConfig& config, std::int64_t heads) {
   const format::MlaConfig& mla = *config.mla;
   kernels::LatentShape shape;
-  shape.heads = config.num_heads;
+  shape.heads = heads;
   shape.nope_dim = mla.qk_nope_head_dim;
   shape.rope_dim = mla.qk_rope_head_dim;
   shape.rank = mla.kv_lora_rank;
@@ -79,15 +82,16 @@ kernels::LatentShape shape_of(const format::ModelConfig& config) {
 Status load_queries(WeightLoader& weights, const format::ModelConfig& config,
                     const std::string& self, Bias bias, LatentAttention& attention) {
   const std::int64_t rows = config.num_heads * config.head_dim;
+  const Part part = weights.placement().heads(config).times(config.head_dim);
   const std::int64_t rank = config.mla->q_lora_rank;
   if (rank == 0) {
-    BUNDLE_TRY(attention.query, weights.linear({self + "q_proj", rows}, config.hidden_size));
+    BUNDLE_TRY(attention.query, weights.linear({self + "q_proj", rows, part}, config.hidden_size));
     return {};
   }
   BUNDLE_TRY(attention.query_down,
              weights.linear({self + "q_a_proj", rank}, config.hidden_size, bias));
   BUNDLE_TRY(attention.query_norm, weights.vector(self + "q_a_layernorm.weight", rank));
-  BUNDLE_TRY(attention.query, weights.linear({self + "q_b_proj", rows}, rank));
+  BUNDLE_TRY(attention.query, weights.linear({self + "q_b_proj", rows, part}, rank));
   return {};
 }
 
@@ -96,13 +100,15 @@ Status load_queries(WeightLoader& weights, const format::ModelConfig& config,
 Result<std::unique_ptr<AttentionLayer>> load_latent_attention(WeightLoader& weights,
                                                               const format::ModelConfig& config,
                                                               const Rope& rope,
-                                                              const std::string& prefix,
-                                                              std::int64_t layer) {
+                                                              const LayerPlace& place) {
   auto attention = std::make_unique<LatentAttention>();
-  attention->shape = shape_of(config);
+  const std::string& prefix = place.prefix;
+  const Part own = weights.placement().heads(config);
+  attention->shape = shape_of(config, own.count);
+  attention->partners = weights.attention();
   attention->rope = &rope;
   attention->eps = static_cast<float>(config.rms_norm_eps);
-  attention->layer = layer;
+  attention->layer = place.cache_layer;
   const std::string self = prefix + "self_attn.";
   const Bias bias = config.attention_bias ? Bias::kRequired : Bias::kNone;
   const kernels::LatentShape& shape = attention->shape;
@@ -112,9 +118,12 @@ Result<std::unique_ptr<AttentionLayer>> load_latent_attention(WeightLoader& weig
   BUNDLE_TRY(attention->latent, weights.linear({self + "kv_a_proj_with_mqa", shape.latent_dim()},
                                                config.hidden_size, bias));
   BUNDLE_TRY(attention->latent_norm, weights.vector(self + "kv_a_layernorm.weight", shape.rank));
-  BUNDLE_TRY(attention->heads, LatentHeads::load(weights, shape, self));
-  BUNDLE_TRY(attention->output, weights.linear({self + "o_proj", config.hidden_size},
-                                               shape.heads * shape.value_dim, bias));
+  BUNDLE_TRY(attention->heads,
+             LatentHeads::load(weights, shape, {own.first, config.num_heads}, self));
+  BUNDLE_TRY(
+      attention->output,
+      weights.linear({self + "o_proj", config.hidden_size}, config.num_heads * shape.value_dim,
+                     attention->partners.first() ? bias : Bias::kNone, own.times(shape.value_dim)));
   return std::unique_ptr<AttentionLayer>(std::move(attention));
 }
 

@@ -11,12 +11,11 @@
 
 namespace bundle::model {
 
-/// Loads the attention of the layer whose tensors' names begin with `prefix`; its latents go to
-/// layer `layer` of the cache. `rope` must outlive it. `config.mla` is set.
+/// Loads the attention of a layer, or this rank's heads of it. Latents belong to all heads, so
+/// every rank makes and keeps them. `rope` must outlive it. `config.mla` is set.
 Result<std::unique_ptr<AttentionLayer>> load_latent_attention(WeightLoader& weights,
                                                               const format::ModelConfig& config,
                                                               const Rope& rope,
-                                                              const std::string& prefix,
-                                                              std::int64_t layer);
+                                                              const LayerPlace& place);
 
 }  // namespace bundle::model

@@ -16,10 +16,16 @@ namespace bundle::model {
 
 class LatentHeads {
  public:
+  /// Which of the published heads a rank has: shape.heads of them from `first`.
+  struct Published {
+    std::int64_t first = 0;
+    std::int64_t heads = 0;  // in all
+  };
+
   /// Loads whichever of the two the checkpoint has, of the attention whose tensors' names begin
   /// with `self` ("model.layers.0.self_attn.").
   static Result<LatentHeads> load(WeightLoader& weights, const kernels::LatentShape& shape,
-                                  const std::string& self);
+                                  const Published& published, const std::string& self);
 
   kernels::LatentWeights weights() const {
     return {key_up_.get(), value_up_.get(), key_absorb_.get()};
@@ -27,9 +33,9 @@ class LatentHeads {
 
  private:
   Status load_joint(WeightLoader& weights, const kernels::LatentShape& shape,
-                    const std::string& self);
+                    const Published& published, const std::string& self);
   Status load_split(WeightLoader& weights, const kernels::LatentShape& shape,
-                    const std::string& self);
+                    const Published& published, const std::string& self);
   /// Packs the published heads and their transposes, which are kept where the device refers to
   /// them.
   Status pack_both(WeightLoader& weights, const std::vector<kernels::WeightView>& published,

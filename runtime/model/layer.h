@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 
 #include "runtime/kernels/device.h"
 
@@ -30,6 +31,13 @@ struct KeptRows {
 inline kernels::Tensor take(kernels::Arena& arena, std::int64_t rows, std::int64_t cols) {
   return {arena.take(static_cast<std::size_t>(rows * cols) * sizeof(float)), rows, cols};
 }
+
+/// Where a layer stands: in the model, in its checkpoint, and in this rank's cache.
+struct LayerPlace {
+  std::int64_t number = 0;
+  std::string prefix;  // of its tensors' names: "model.layers.0."
+  std::int64_t cache_layer = 0;
+};
 
 class AttentionLayer {
  public:

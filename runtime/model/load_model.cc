@@ -34,25 +34,57 @@ bool has_draft(const format::Checkpoint& checkpoint, const ModelConfig& config) 
 }
 
 Result<DecoderLayer> load_layer(WeightLoader& weights, const ModelConfig& config, const Rope& rope,
-                                std::int64_t index) {
-  const std::string prefix = layer_prefix(index);
+                                const LayerPlace& place) {
   DecoderLayer layer;
-  BUNDLE_TRY(layer.attention, config.mla
-                                  ? load_latent_attention(weights, config, rope, prefix, index)
-                                  : load_grouped_attention(weights, config, rope, prefix, index));
-  BUNDLE_TRY(layer.feed_forward, config.has_experts(index)
-                                     ? load_expert_mlp(weights, config, prefix)
-                                     : load_dense_mlp(weights, config, prefix));
+  BUNDLE_TRY(layer.attention, config.mla ? load_latent_attention(weights, config, rope, place)
+                                         : load_grouped_attention(weights, config, rope, place));
+  BUNDLE_TRY(layer.feed_forward, config.has_experts(place.number)
+                                     ? load_expert_mlp(weights, config, place.prefix)
+                                     : load_dense_mlp(weights, config, place.prefix));
   return layer;
 }
 
-/// The configuration of what is loaded; layers that are left out do not count as progress.
-ModelConfig cut(ModelConfig config, std::int64_t layers, WeightLoader& weights) {
-  if (layers <= 0) return config;
-  const std::int64_t all = config.num_layers;
-  config.num_layers = std::min(all, layers);
-  for (std::int64_t i = config.num_layers; i < all; ++i) weights.leave_out(layer_prefix(i));
-  return config;
+/// Layers that this rank does not read, for whoever is told of progress.
+void leave_out(WeightLoader& weights, const ModelConfig& config, const Part& layers, bool draft) {
+  const bool last = weights.placement().last_stage();
+  for (std::int64_t i = 0; i < config.num_layers + config.num_mtp_layers; ++i) {
+    const bool own = i >= layers.first && i < layers.first + layers.count;
+    const bool drafts = draft && last && i == config.num_layers;
+    if (!own && !drafts) weights.leave_out(layer_prefix(i));
+  }
+}
+
+/// What comes before the first layer and after the last one.
+Status load_ends(WeightLoader& weights, bool draft, TransformerParts& parts) {
+  const ModelConfig& config = parts.config;
+  const Placement& placement = weights.placement();
+  const Part own = Vocabulary(config.vocab_size, parts.team).own();
+  const bool last = placement.last_stage();
+  const bool embeds = placement.first_stage() || (last && (config.tied_embeddings || draft));
+  if (embeds) {
+    BUNDLE_TRY(parts.embedding,
+               weights.linear({"model.embed_tokens", config.vocab_size, own}, config.hidden_size));
+  } else {
+    weights.leave_out_matrix("model.embed_tokens");
+  }
+  if (!last) {
+    weights.leave_out_matrix("lm_head");
+    return {};
+  }
+  BUNDLE_TRY(parts.norm, weights.vector("model.norm.weight", config.hidden_size));
+  if (config.tied_embeddings) return {};
+  BUNDLE_TRY(parts.output, weights.linear({"lm_head", config.vocab_size, own}, config.hidden_size));
+  return {};
+}
+
+Status load_draft(WeightLoader& weights, TransformerParts& parts) {
+  const ModelConfig& config = parts.config;
+  const LayerPlace place{config.num_layers, layer_prefix(config.num_layers),
+                         static_cast<std::int64_t>(parts.layers.size())};
+  const Part own = Vocabulary(config.vocab_size, parts.team).own();
+  BUNDLE_TRY(DecoderLayer decoder, load_layer(weights, config, *parts.rope, place));
+  BUNDLE_TRY(parts.draft, DraftLayer::load(weights, config, place.prefix, own, std::move(decoder)));
+  return {};
 }
 
 }  // namespace
@@ -62,29 +94,26 @@ Result<std::unique_ptr<Model>> load_model(const format::Checkpoint& checkpoint,
                                           const LoadOptions& options) {
   TransformerParts parts;
   BUNDLE_TRY(const ModelConfig whole, format::read_model_config(checkpoint));
-  WeightLoader weights(checkpoint, device, progress);
-  for (std::int64_t i = options.draft ? 1 : 0; i < whole.num_mtp_layers; ++i) {
-    weights.leave_out(layer_prefix(whole.num_layers + i));
-  }
-  parts.config = cut(whole, options.layers, weights);
+  parts.config = whole;
+  if (options.layers > 0) parts.config.num_layers = std::min(whole.num_layers, options.layers);
+  parts.team = options.team;
   const ModelConfig& config = parts.config;
+  WeightLoader weights(checkpoint, device, progress, options.team);
+  const Placement& placement = weights.placement();
+  BUNDLE_CHECK(check_parallel(config, placement.parallel));
+  const Part layers = placement.layers(config);
+  parts.drafts = options.draft && has_draft(checkpoint, config);
+  leave_out(weights, whole, layers, parts.drafts);
   BUNDLE_TRY(parts.rope, load_rope(weights, config));
-  BUNDLE_TRY(parts.embedding,
-             weights.linear({"model.embed_tokens", config.vocab_size}, config.hidden_size));
-  for (std::int64_t i = 0; i < config.num_layers; ++i) {
-    BUNDLE_TRY(DecoderLayer layer, load_layer(weights, config, *parts.rope, i));
+  BUNDLE_CHECK(load_ends(weights, parts.drafts, parts));
+  for (std::int64_t i = 0; i < layers.count; ++i) {
+    const LayerPlace place{layers.first + i, layer_prefix(layers.first + i), i};
+    BUNDLE_TRY(DecoderLayer layer, load_layer(weights, config, *parts.rope, place));
     parts.layers.push_back(std::move(layer));
   }
-  BUNDLE_TRY(parts.norm, weights.vector("model.norm.weight", config.hidden_size));
-  if (!config.tied_embeddings) {
-    BUNDLE_TRY(parts.output, weights.linear({"lm_head", config.vocab_size}, config.hidden_size));
-  }
-  if (options.draft && has_draft(checkpoint, config)) {
-    BUNDLE_TRY(DecoderLayer decoder, load_layer(weights, config, *parts.rope, config.num_layers));
-    BUNDLE_TRY(parts.draft, DraftLayer::load(weights, config, layer_prefix(config.num_layers),
-                                             std::move(decoder)));
-  }
+  if (parts.drafts && placement.last_stage()) BUNDLE_CHECK(load_draft(weights, parts));
   parts.resident_bytes = weights.resident_bytes();
+  parts.weight_bytes = weights.read_bytes();
   return std::unique_ptr<Model>(std::make_unique<Transformer>(std::move(parts), device));
 }
 

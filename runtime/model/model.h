@@ -31,6 +31,8 @@ struct SequenceChunk {
   std::int64_t prompt = 0;
   /// Instead of those logits, the hidden states behind the last norm: states() has them.
   bool states = false;
+  /// The ranks that have the sequence's cache, with data-parallel attention; ignored without.
+  std::int64_t group = 0;
 };
 
 /// Rows of the last step for a draft layer: `following` are the tokens that come after the step's
@@ -42,9 +44,13 @@ struct DraftChunk {
   std::span<const std::int32_t> blocks;
   bool logits = false;  // of the last row
   std::int64_t prompt = 0;
+  std::int64_t group = 0;
 };
 
 /// Weights on a device. Thread-compatible: one step at a time.
+///
+/// Where several ranks share a model, each has such an object for its part, and all of them make
+/// the same calls; logits come out on the first rank, and stay empty on the others.
 class Model {
  public:
   virtual ~Model() = default;
@@ -55,6 +61,9 @@ class Model {
   /// Positions of a prompt of that size, from the first, that are computed as no generated token
   /// is: two sequences may share the cache of a position only if it lies on the same side in both.
   virtual std::int64_t prompt_positions(std::int64_t /*prompt*/) const { return 0; }
+
+  /// Ranks may keep the caches of different sequences: a chunk's `group` is below this number.
+  virtual std::int64_t cache_groups() const { return 1; }
 
   /// Runs one step over all chunks. `logits` receives (sum of chunk.logits, vocab_size) floats in
   /// chunk order, of the chunks that want no states; it is resized.
@@ -77,19 +86,33 @@ class Model {
   virtual void draft(std::span<const DraftChunk> /*chunks*/, kernels::KvCache& /*cache*/,
                      std::vector<float>& /*logits*/) {}
 
+  /// What must be known before the first step: the cache that all steps will run with. kFailed
+  /// where another rank cannot make its own.
+  virtual Status prepare(const kernels::KvCache& /*cache*/) { return {}; }
+  /// Why this rank can compute no further: another one is gone, or said so. Logits of the step
+  /// before mean nothing then.
+  virtual Status health() const { return {}; }
+
   /// Private memory of the weights, in bytes (beside what stays mapped).
   virtual std::uint64_t resident_bytes() const = 0;
+  /// Bytes of the checkpoint that this rank reads.
+  virtual std::uint64_t weight_bytes() const { return 0; }
 };
+
+class Team;
 
 struct LoadOptions {
   bool draft = false;  // the prediction layer too, where there is one
   /// Only the first layers, without the prediction layer, to measure speed. 0: all.
   std::int64_t layers = 0;
+  /// The ranks that share the model; null: this one has all of it.
+  const Team* team = nullptr;
 };
 
 /// Loads the model of a checkpoint onto a device, which must outlive it; so must the checkpoint
-/// (its maps). kBadInput names an unknown architecture, a missing tensor, or one whose shape is
-/// not what the configuration says.
+/// (its maps) and the team. Of a model that ranks share, only this one's part is read. kBadInput
+/// names an unknown architecture, a missing tensor, or one whose shape is not what the
+/// configuration says; kUsage what does not divide over the team.
 Result<std::unique_ptr<Model>> load_model(const format::Checkpoint& checkpoint,
                                           kernels::Device& device, const Progress& progress = {},
                                           const LoadOptions& options = {});

@@ -1,7 +1,5 @@
 #include "runtime/model/transformer.h"
 
-#include <algorithm>
-
 namespace bundle::model {
 
 using kernels::Tensor;
@@ -9,15 +7,20 @@ using kernels::Tensor;
 Transformer::Transformer(TransformerParts parts, kernels::Device& device)
     : parts_(std::move(parts)),
       device_(device),
+      placement_(parts_.team == nullptr ? Placement() : parts_.team->placement()),
+      vocabulary_(parts_.config.vocab_size, parts_.team),
       lasting_(device.make_arena()),
       scratch_(device.make_arena()),
-      kept_(device.make_arena()) {}
+      kept_(device.make_arena()),
+      rows_(placement_.parallel.data, placement_.group()) {}
 
 kernels::KvShape Transformer::kv_shape(DType type, std::int64_t block_tokens) const {
   const format::ModelConfig& config = parts_.config;
-  const std::int64_t layers = config.num_layers + (drafting_ ? 1 : 0);
+  const bool drafts_here = drafting_ && placement_.last_stage();
+  const auto layers = static_cast<std::int64_t>(parts_.layers.size()) + (drafts_here ? 1 : 0);
   if (!config.mla) {
-    return {layers, config.num_kv_heads, config.head_dim, block_tokens, type, 0};
+    const std::int64_t heads = placement_.kv_heads(config).count;
+    return {layers, heads, config.head_dim, block_tokens, type, 0};
   }
   const std::int64_t rank = config.mla->kv_lora_rank;
   return {layers, 1, rank + config.mla->qk_rope_head_dim, block_tokens, type, rank};
@@ -27,52 +30,34 @@ std::int64_t Transformer::prompt_positions(std::int64_t prompt) const {
   return parts_.config.mla ? prompt / kPromptTile * kPromptTile : 0;
 }
 
-/// The chunk's rows but the first `skipped`, which become rows first_row … of a batch; cut where
-/// the form of attention changes.
-void Transformer::add_slices(const SequenceChunk& chunk, std::int64_t skipped,
-                             std::int64_t first_row, std::vector<kernels::Slice>& slices) const {
-  const std::int64_t begin = chunk.position + skipped;
-  const std::int64_t end = chunk.position + static_cast<std::int64_t>(chunk.tokens.size());
-  const std::int64_t border = std::clamp(prompt_positions(chunk.prompt), begin, end);
-  const auto add = [&](std::int64_t from, std::int64_t to, bool expanded) {
-    if (from == to) return;
-    slices.push_back({first_row + from - begin, to - from, from, chunk.blocks.data(), expanded});
-  };
-  add(begin, border, true);
-  add(border, end, false);
+comm::Communicator* Transformer::groups() const {
+  return parts_.team == nullptr ? nullptr : parts_.team->groups();
 }
 
-void Transformer::lay_out(std::span<const SequenceChunk> chunks) {
-  ids_.clear();
-  slices_.clear();
-  kept_rows_.clear();
-  kept_slices_.clear();
-  logit_rows_.clear();
-  state_rows_.clear();
-  for (const SequenceChunk& chunk : chunks) {
-    const auto first = static_cast<std::int64_t>(ids_.size());
-    const auto rows = static_cast<std::int64_t>(chunk.tokens.size());
-    ids_.insert(ids_.end(), chunk.tokens.begin(), chunk.tokens.end());
-    add_slices(chunk, 0, first, slices_);
-    const std::int64_t skipped = rows - chunk.logits;
-    add_slices(chunk, skipped, static_cast<std::int64_t>(kept_rows_.size()), kept_slices_);
-    for (std::int64_t row = skipped; row < rows; ++row) {
-      auto& wanted = chunk.states ? state_rows_ : logit_rows_;
-      wanted.push_back(static_cast<std::int64_t>(kept_rows_.size()));
-      kept_rows_.push_back(first + row);
-    }
+Status Transformer::health() const {
+  if (parts_.team == nullptr) return {};
+  return parts_.team->world().health();
+}
+
+/// x = what this stage begins with: the tokens' rows, or what the stage before made of them.
+void Transformer::enter(const Step& step, Tensor x) const {
+  if (placement_.first_stage()) {
+    vocabulary_.embed(device_, step.scratch, *parts_.embedding.weight, rows_.ids(), x);
+    return step.scratch.reset();
   }
+  const std::int64_t before = placement_.rank - placement_.parallel.tensor;
+  (void)parts_.team->world().receive(bytes_of(x), static_cast<int>(before));
 }
 
+/// The hidden states that this stage ends with.
 Tensor Transformer::run_layers(kernels::KvCache& cache) {
-  const Step step{device_, cache, *lasting_, *scratch_, slices_};
-  const KeptRows kept{kept_rows_, kept_slices_};
-  Tensor x = take(*lasting_, static_cast<std::int64_t>(ids_.size()), parts_.config.hidden_size);
-  device_.embed(*parts_.embedding.weight, ids_, x);
+  const Step step{device_, cache, *lasting_, *scratch_, rows_.slices()};
+  Tensor x = take(*lasting_, rows_.size(), parts_.config.hidden_size);
+  enter(step, x);
   for (const DecoderLayer& layer : parts_.layers) {
-    const bool last = &layer == &parts_.layers.back();
-    const bool narrows = last && !drafting_ && kept_rows_.size() != ids_.size();
-    x = layer.attention->forward(step, x, narrows ? &kept : nullptr);
+    const bool last = placement_.last_stage() && &layer == &parts_.layers.back();
+    const bool narrows = last && !drafting_ && !rows_.keeps_all();
+    x = rows_.attend(*layer.attention, step, x, narrows, groups());
     scratch_->reset();
     if (x.rows > 0) layer.feed_forward->forward(step, x);
     scratch_->reset();
@@ -108,66 +93,84 @@ Tensor Transformer::take_states(Tensor x) {
   return gather(x, logit_rows_);
 }
 
-/// Logits of the hidden states x, before the last norm.
-void Transformer::write_logits(Tensor x, std::vector<float>& logits) {
-  if (x.rows == 0) return;
+/// Keeps what drafts start from; gives the rows that are kept.
+Tensor Transformer::keep_hidden(Tensor x) {
+  kept_->reset();
+  hidden_ = take(*kept_, x.rows, x.cols);
+  device_.rms_norm(x, norm(), eps(), hidden_);
+  return gather(x, rows_.kept());
+}
+
+/// Hands the hidden states on to the next stage, or scores them: this rank's columns of the logits.
+Tensor Transformer::finish(Tensor x) {
+  if (!placement_.last_stage()) {
+    const std::int64_t next = placement_.rank + placement_.parallel.tensor;
+    (void)parts_.team->world().send(bytes_of(x), static_cast<int>(next));
+    return {};
+  }
+  if (drafting_) x = keep_hidden(x);
+  x = take_states(x);
+  if (x.rows == 0) return {};
   const Tensor scores = take(*scratch_, x.rows, output().rows());
   device_.norm_matmul(x, norm(), eps(), output(), parts_.output.bias_data(), scores);
-  device_.read(scores, logits.data());
-  scratch_->reset();
+  return scores;
 }
 
 void Transformer::forward(std::span<const SequenceChunk> chunks, kernels::KvCache& cache,
                           std::vector<float>& logits) {
-  lay_out(chunks);
-  logits.resize(logit_rows_.size() * static_cast<std::size_t>(parts_.config.vocab_size));
+  rows_.clear();
+  logit_rows_.clear();
+  state_rows_.clear();
   states_.clear();
-  if (ids_.empty()) return;
-  Tensor x = run_layers(cache);
-  if (drafting_) {
-    kept_->reset();
-    hidden_ = take(*kept_, x.rows, x.cols);
-    device_.rms_norm(x, norm(), eps(), hidden_);
-    x = gather(x, kept_rows_);
+  for (const SequenceChunk& chunk : chunks) {
+    auto& wanted = chunk.states ? state_rows_ : logit_rows_;
+    const auto first = static_cast<std::int64_t>(rows_.kept().size());
+    rows_.add(chunk, chunk.logits, prompt_positions(chunk.prompt));
+    for (std::int64_t i = 0; i < chunk.logits; ++i) wanted.push_back(first + i);
   }
-  write_logits(take_states(x), logits);
+  rows_.finish();
+  Tensor scores;
+  if (rows_.size() > 0) scores = finish(run_layers(cache));
+  const auto scored = static_cast<std::int64_t>(logit_rows_.size());
+  vocabulary_.collect(device_, scores, scored, logits);
+  scratch_->reset();
   lasting_->reset();
+}
+
+/// Scores of the kept rows: the draft layer over `rows` of the last step.
+Tensor Transformer::draft_scores(std::span<const std::int64_t> rows,
+                                 std::span<const std::int64_t> blank, kernels::KvCache& cache) {
+  const Step step{device_, cache, *lasting_, *scratch_, rows_.slices()};
+  const Tensor hidden = take(*lasting_, rows_.size(), hidden_.cols);
+  device_.gather_rows(hidden_, rows, hidden);
+  const kernels::Matrix* embedding = parts_.embedding.weight.get();
+  const Tensor x =
+      parts_.draft->forward(step, rows_, vocabulary_, embedding, hidden, blank, groups());
+  if (x.rows == 0) return {};
+  const Tensor scores = take(*scratch_, x.rows, output().rows());
+  parts_.draft->score(step, x, output(), scores);
+  return scores;
 }
 
 void Transformer::draft(std::span<const DraftChunk> chunks, kernels::KvCache& cache,
                         std::vector<float>& logits) {
   if (!drafting_) return;
-  ids_.clear();
-  slices_.clear();
-  kept_rows_.clear();
-  kept_slices_.clear();
+  rows_.clear();
   std::vector<std::int64_t> rows, blank;
   for (const DraftChunk& chunk : chunks) {
-    const auto first = static_cast<std::int64_t>(ids_.size());
     const auto count = static_cast<std::int64_t>(chunk.following.size());
-    ids_.insert(ids_.end(), chunk.following.begin(), chunk.following.end());
+    if (chunk.position == 0 && count > 0) blank.push_back(rows_.size());
     for (std::int64_t i = 0; i < count; ++i) rows.push_back(chunk.first_row + i);
-    if (chunk.position == 0 && count > 0) blank.push_back(first);
-    const SequenceChunk part{chunk.following, chunk.position, chunk.blocks, 0, chunk.prompt};
-    add_slices(part, 0, first, slices_);
-    if (!chunk.logits || count == 0) continue;
-    add_slices(part, count - 1, static_cast<std::int64_t>(kept_rows_.size()), kept_slices_);
-    kept_rows_.push_back(first + count - 1);
+    const SequenceChunk part{chunk.following, chunk.position, chunk.blocks, 0,
+                             chunk.prompt,    false,          chunk.group};
+    rows_.add(part, chunk.logits && count > 0 ? 1 : 0, prompt_positions(chunk.prompt));
   }
-  logits.resize(kept_rows_.size() * static_cast<std::size_t>(parts_.config.vocab_size));
-  if (ids_.empty()) return;
-  const Step step{device_, cache, *lasting_, *scratch_, slices_};
-  const Tensor hidden = take(*lasting_, static_cast<std::int64_t>(ids_.size()), hidden_.cols);
-  device_.gather_rows(hidden_, rows, hidden);
-  const kernels::Matrix* embedding = parts_.embedding.weight.get();
-  const Tensor x =
-      parts_.draft->forward(step, *embedding, ids_, hidden, blank, {kept_rows_, kept_slices_});
-  if (x.rows > 0) {
-    const Tensor scores = take(*scratch_, x.rows, output().rows());
-    parts_.draft->score(step, x, output(), scores);
-    device_.read(scores, logits.data());
-    scratch_->reset();
-  }
+  rows_.finish();
+  Tensor scores;
+  if (rows_.size() > 0 && placement_.last_stage()) scores = draft_scores(rows, blank, cache);
+  const auto kept = static_cast<std::int64_t>(rows_.kept().size());
+  vocabulary_.collect(device_, scores, kept, logits);
+  scratch_->reset();
   lasting_->reset();
 }
 

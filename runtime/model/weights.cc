@@ -1,5 +1,6 @@
 #include "runtime/model/weights.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "runtime/format/model_config.h"
@@ -36,11 +37,24 @@ Result<const TensorView*> require(const format::Checkpoint& checkpoint, std::str
 
 }  // namespace
 
+kernels::WeightView rows_of(const kernels::WeightView& matrix, const Part& part) {
+  const std::size_t row_bytes = matrix.data.size() / static_cast<std::size_t>(matrix.rows);
+  const std::int64_t count = part.size(matrix.rows);
+  kernels::WeightView rows = matrix;
+  rows.rows = count;
+  rows.data = matrix.data.subspan(static_cast<std::size_t>(part.first) * row_bytes,
+                                  static_cast<std::size_t>(count) * row_bytes);
+  rows.scale_row = matrix.scale_row + part.first;
+  return rows;
+}
+
 WeightLoader::WeightLoader(const format::Checkpoint& checkpoint, kernels::Device& device,
-                           const Progress& progress)
+                           const Progress& progress, const Team* team)
     : checkpoint_(checkpoint),
       device_(device),
       progress_(progress),
+      team_(team),
+      placement_(team == nullptr ? Placement() : team->placement()),
       total_(checkpoint.weight_bytes()) {}
 
 void WeightLoader::leave_out(std::string_view layer) {
@@ -51,6 +65,19 @@ void WeightLoader::leave_out(std::string_view layer) {
     if (!at->first.starts_with(prefix)) return;
     total_ -= at->second.data.size();
   }
+}
+
+void WeightLoader::leave_out_matrix(const std::string& name) {
+  for (const char* kind : {".weight", ".weight_scale_inv"}) {
+    const TensorView* tensor = format::find_optional_tensor(checkpoint_, name + kind);
+    if (tensor != nullptr) total_ -= std::min<std::uint64_t>(total_, tensor->data.size());
+  }
+}
+
+std::int64_t WeightLoader::column_unit(const std::string& name) const {
+  const TensorView* tensor = format::find_optional_tensor(checkpoint_, name + ".weight");
+  if (tensor == nullptr) return 1;
+  return tensor->type == DType::kF8E4M3 ? kernels::kScaleBlock : dtype_info(tensor->type).block;
 }
 
 Status WeightLoader::tell(std::uint64_t bytes) {
@@ -69,6 +96,7 @@ Result<std::vector<float>> WeightLoader::widen(const TensorView& tensor) {
   std::vector<float> values(static_cast<std::size_t>(tensor.elements()));
   kernels::dequantize_row(tensor.type, tensor.data.data(), tensor.elements(), values.data());
   resident_ += values.size() * sizeof(float);
+  read_ += tensor.data.size();
   BUNDLE_CHECK(tell(tensor.data.size()));
   return values;
 }
@@ -95,7 +123,8 @@ Result<std::vector<float>> WeightLoader::bias_of(std::span<const LinearPart> par
                                               : optional_vector(name, part.rows));
     any = any || !values.empty();
     values.resize(static_cast<std::size_t>(part.rows), 0.0f);
-    all.insert(all.end(), values.begin(), values.end());
+    const auto first = values.begin() + part.take.first;
+    all.insert(all.end(), first, first + part.take.size(part.rows));
   }
   if (!any) all.clear();
   return all;
@@ -105,12 +134,19 @@ bool WeightLoader::has(std::string_view name) const {
   return format::find_optional_tensor(checkpoint_, name) != nullptr;
 }
 
-Result<bool> WeightLoader::same_or_absent(std::string_view name, std::string_view other) {
+Result<bool> WeightLoader::same_or_absent(std::string_view name, std::string_view other,
+                                          const Part& rows) {
   const TensorView* own = format::find_optional_tensor(checkpoint_, name);
   if (own == nullptr) return true;
   const TensorView* main = format::find_optional_tensor(checkpoint_, other);
   if (main == nullptr || main->type != own->type || main->shape != own->shape) return false;
-  if (std::memcmp(main->data.data(), own->data.data(), own->data.size()) != 0) return false;
+  if (own->shape.size() != 2) return false;
+  const auto bytes = [&rows](const TensorView& tensor) {
+    return rows_of({tensor.type, tensor.data, tensor.shape[0], tensor.shape[1]}, rows).data;
+  };
+  const Bytes own_bytes = bytes(*own), main_bytes = bytes(*main);
+  if (std::memcmp(main_bytes.data(), own_bytes.data(), own_bytes.size()) != 0) return false;
+  read_ += own_bytes.size();
   checkpoint_.drop(*own);
   BUNDLE_CHECK(tell(own->data.size()));
   return true;
@@ -137,19 +173,60 @@ Result<const TensorView*> WeightLoader::scales_of(const TensorView& tensor,
 }
 
 Result<PublishedMatrix> WeightLoader::matrix(const std::string& name, std::int64_t rows,
-                                             std::int64_t cols) {
+                                             std::int64_t cols, const Part& row_part,
+                                             const Part& column_part) {
   PublishedMatrix published;
   BUNDLE_TRY(published.tensor, tensor(name, {rows, cols}));
   published.view = {published.tensor->type, published.tensor->data, rows, cols};
-  if (published.tensor->type != DType::kF8E4M3) return published;
-  BUNDLE_TRY(published.scales, scales_of(*published.tensor, name));
-  published.view.block_scales = reinterpret_cast<const float*>(published.scales->data.data());
-  published.view.scale_stride = published.scales->shape[1];
+  if (published.tensor->type == DType::kF8E4M3) {
+    BUNDLE_TRY(published.scales, scales_of(*published.tensor, name));
+    published.view.block_scales = reinterpret_cast<const float*>(published.scales->data.data());
+    published.view.scale_stride = published.scales->shape[1];
+  }
+  if (!row_part.all_of(rows)) published.view = rows_of(published.view, row_part);
+  published.rows = published.view.data;
+  if (!column_part.all_of(cols)) BUNDLE_CHECK(cut_columns(published, column_part));
   return published;
 }
 
+/// Copies the columns out, row by row; blocks stay whole.
+Status WeightLoader::cut_columns(PublishedMatrix& published, const Part& part) const {
+  kernels::WeightView& view = published.view;
+  const DTypeInfo& info = dtype_info(view.type);
+  const std::int64_t unit = view.type == DType::kF8E4M3 ? kernels::kScaleBlock : info.block;
+  const std::int64_t end = part.first + part.count;
+  if (part.first % unit != 0 || (end % unit != 0 && end != view.cols)) {
+    return Error{ErrorCode::kUsage,
+                 "columns " + std::to_string(part.first) + " to " + std::to_string(end) +
+                     " of a rank would cut the blocks of " + std::to_string(unit) +
+                     " columns that weights of type " + std::string(info.name) + " have",
+                 published.tensor->name, "Divide the model over fewer tensor-parallel ranks."};
+  }
+  const auto bytes = [&info](std::int64_t elements) {
+    return static_cast<std::size_t>(elements / info.block * info.bytes);
+  };
+  const std::size_t row_bytes = bytes(view.cols), first = bytes(part.first);
+  const std::size_t count = bytes(part.count);
+  const std::size_t size = count * static_cast<std::size_t>(view.rows);
+  published.columns = {std::make_unique<std::byte[]>(size), size};
+  for (std::size_t r = 0; r < static_cast<std::size_t>(view.rows); ++r) {
+    std::memcpy(published.columns.data.get() + r * count, view.data.data() + r * row_bytes + first,
+                count);
+  }
+  view.data = {published.columns.data.get(), size};
+  view.cols = part.count;
+  if (view.block_scales != nullptr) view.block_scales += part.first / kernels::kScaleBlock;
+  return {};
+}
+
 Status WeightLoader::loaded(const PublishedMatrix& matrix, bool uses_source) {
-  if (!uses_source) checkpoint_.drop(*matrix.tensor);
+  TensorView read = *matrix.tensor;
+  if (!matrix.rows.empty()) read.data = matrix.rows;
+  const std::size_t cut = matrix.columns.size;
+  if (!uses_source || cut > 0) checkpoint_.drop(read);
+  if (uses_source) resident_ += cut;
+  read_ += cut > 0 ? cut : read.data.size();
+  read_ += matrix.scales == nullptr ? 0 : matrix.scales->data.size();
   return tell(matrix.tensor->data.size() +
               (matrix.scales == nullptr ? 0 : matrix.scales->data.size()));
 }
@@ -166,20 +243,22 @@ Result<std::unique_ptr<kernels::Matrix>> WeightLoader::pack(
   return packed;
 }
 
-Result<Linear> WeightLoader::linear(std::span<const LinearPart> parts, std::int64_t cols,
-                                    Bias bias) {
+Result<Linear> WeightLoader::linear(std::span<const LinearPart> parts, std::int64_t cols, Bias bias,
+                                    const Part& taken) {
   std::vector<PublishedMatrix> published;
   std::vector<kernels::WeightView> views;
   for (const LinearPart& part : parts) {
-    BUNDLE_TRY(PublishedMatrix one, matrix(part.name + ".weight", part.rows, cols));
-    published.push_back(one);
+    BUNDLE_TRY(PublishedMatrix one,
+               matrix(part.name + ".weight", part.rows, cols, part.take, taken));
     views.push_back(one.view);
+    published.push_back(std::move(one));
   }
   Linear linear;
   BUNDLE_TRY(linear.bias, bias_of(parts, bias));
   BUNDLE_TRY(linear.weight, pack(views, published.front().tensor->name));
-  for (const PublishedMatrix& one : published) {
+  for (PublishedMatrix& one : published) {
     BUNDLE_CHECK(loaded(one, linear.weight->uses_source()));
+    if (linear.weight->uses_source()) linear.columns.push_back(std::move(one.columns));
   }
   return linear;
 }
@@ -204,17 +283,16 @@ Result<Linear> WeightLoader::wide_linear(const LinearPart& part, std::int64_t co
   return linear;
 }
 
-Result<std::unique_ptr<kernels::Experts>> WeightLoader::experts(std::span<const ExpertNames> names,
-                                                                std::int64_t hidden,
-                                                                std::int64_t width) {
+Result<LoadedExperts> WeightLoader::experts(std::span<const ExpertNames> names, std::int64_t hidden,
+                                            std::int64_t width, const Part& taken) {
   std::vector<PublishedMatrix> published;
   std::vector<kernels::ExpertView> views;
   for (const ExpertNames& expert : names) {
-    BUNDLE_TRY(const PublishedMatrix gate, matrix(expert.gate + ".weight", width, hidden));
-    BUNDLE_TRY(const PublishedMatrix up, matrix(expert.up + ".weight", width, hidden));
-    BUNDLE_TRY(const PublishedMatrix down, matrix(expert.down + ".weight", hidden, width));
+    BUNDLE_TRY(PublishedMatrix gate, matrix(expert.gate + ".weight", width, hidden, taken));
+    BUNDLE_TRY(PublishedMatrix up, matrix(expert.up + ".weight", width, hidden, taken));
+    BUNDLE_TRY(PublishedMatrix down, matrix(expert.down + ".weight", hidden, width, {}, taken));
     views.push_back({gate.view, up.view, down.view});
-    published.insert(published.end(), {gate, up, down});
+    for (PublishedMatrix* one : {&gate, &up, &down}) published.push_back(std::move(*one));
   }
   auto packed = device_.pack_experts(views);
   if (packed.has_error()) {
@@ -222,11 +300,14 @@ Result<std::unique_ptr<kernels::Experts>> WeightLoader::experts(std::span<const 
     if (error.where.empty()) error.where = published.front().tensor->name;
     return error;
   }
-  resident_ += (*packed)->resident_bytes();
-  for (const PublishedMatrix& one : published) {
-    BUNDLE_CHECK(loaded(one, (*packed)->uses_source()));
+  LoadedExperts loaded_experts{std::move(*packed), {}};
+  const bool uses_source = loaded_experts.experts->uses_source();
+  resident_ += loaded_experts.experts->resident_bytes();
+  for (PublishedMatrix& one : published) {
+    BUNDLE_CHECK(loaded(one, uses_source));
+    if (uses_source) loaded_experts.columns.push_back(std::move(one.columns));
   }
-  return packed;
+  return loaded_experts;
 }
 
 }  // namespace bundle::model

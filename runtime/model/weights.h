@@ -12,22 +12,32 @@
 #include "base/progress.h"
 #include "runtime/format/checkpoint.h"
 #include "runtime/kernels/device.h"
+#include "runtime/model/team.h"
 
 namespace bundle::model {
+
+/// Columns that were cut out of a published matrix, whole rows one after the other.
+struct CutColumns {
+  std::unique_ptr<std::byte[]> data;
+  std::size_t size = 0;
+};
 
 /// A packed matrix with its bias (empty: none).
 struct Linear {
   std::unique_ptr<kernels::Matrix> weight;
   std::vector<float> bias;
-  std::vector<float> source;  // what `weight` refers to, where that is not the checkpoint
+  std::vector<float> source;        // what `weight` refers to, where that is not the checkpoint
+  std::vector<CutColumns> columns;  // the same, where it was cut
 
   const float* bias_data() const { return bias.empty() ? nullptr : bias.data(); }
 };
 
-/// One published matrix of a Linear: `name` without ".weight", and the rows it must have.
+/// One published matrix of a Linear: `name` without ".weight", the rows it must have, and those
+/// that are taken of it.
 struct LinearPart {
   std::string name;
   std::int64_t rows = 0;
+  Part take = {};
 };
 
 enum class Bias { kNone, kIfPublished, kRequired };
@@ -39,22 +49,42 @@ struct ExpertNames {
   std::string down;
 };
 
-/// A published matrix whose shape was checked, with the tensors it is made of.
+/// Rows first … first + count - 1 of a matrix.
+kernels::WeightView rows_of(const kernels::WeightView& matrix, const Part& part);
+
+/// Experts of a layer, with columns cut out of published matrices that they refer to.
+struct LoadedExperts {
+  std::unique_ptr<kernels::Experts> experts;
+  std::vector<CutColumns> columns;
+};
+
+/// A published matrix whose shape was checked, or a part of one, with the tensors it is made of.
 struct PublishedMatrix {
   const format::TensorView* tensor = nullptr;
   const format::TensorView* scales = nullptr;  // of 128x128 blocks; null for other types
   kernels::WeightView view;
+  Bytes rows;          // of the tensor: what was read
+  CutColumns columns;  // what `view` refers to, where it was cut
 };
 
 /// Reads and packs the weights of one model, and tells of progress. Not thread-safe.
 class WeightLoader {
  public:
-  /// All arguments must outlive the loader.
+  /// All arguments must outlive the loader. `team` is null for a rank that has the whole model.
   WeightLoader(const format::Checkpoint& checkpoint, kernels::Device& device,
-               const Progress& progress);
+               const Progress& progress, const Team* team = nullptr);
+
+  /// Where this rank stands, and with whom.
+  const Placement& placement() const { return placement_; }
+  Partners stage() const { return team_ == nullptr ? Partners() : team_->stage(); }
+  Partners attention() const { return team_ == nullptr ? Partners() : team_->attention(); }
 
   /// Tensors of this layer ("model.layers.61.") will not be loaded: progress does not count them.
   void leave_out(std::string_view layer);
+  /// The same for one matrix, named without ".weight", and its scales.
+  void leave_out_matrix(const std::string& name);
+  /// Columns of this matrix, named without ".weight", can be parted at multiples of so many.
+  std::int64_t column_unit(const std::string& name) const;
 
   /// The published vector `name`, in float. kBadInput when it is missing or has another shape.
   Result<std::vector<float>> vector(std::string_view name, std::int64_t size);
@@ -63,28 +93,33 @@ class WeightLoader {
 
   /// The parts stacked by rows into one matrix of `cols` columns. Source pages that the matrix
   /// does not use are dropped. With kIfPublished, parts without a bias count as zeros beside
-  /// parts that have one.
+  /// parts that have one. With `taken`, those columns alone make up the matrix; kUsage where they
+  /// would cut a block of a quantized type.
   Result<Linear> linear(std::span<const LinearPart> parts, std::int64_t cols,
-                        Bias bias = Bias::kNone);
-  Result<Linear> linear(const LinearPart& part, std::int64_t cols, Bias bias = Bias::kNone) {
-    return linear(std::span(&part, 1), cols, bias);
+                        Bias bias = Bias::kNone, const Part& taken = {});
+  Result<Linear> linear(const LinearPart& part, std::int64_t cols, Bias bias = Bias::kNone,
+                        const Part& taken = {}) {
+    return linear(std::span(&part, 1), cols, bias, taken);
   }
 
   /// One matrix in float32, whatever its published type: for products whose rounding decides more
   /// than a value's last digits.
   Result<Linear> wide_linear(const LinearPart& part, std::int64_t cols);
 
-  /// The experts of one layer: gate and up (width, hidden), down (hidden, width).
-  Result<std::unique_ptr<kernels::Experts>> experts(std::span<const ExpertNames> names,
-                                                    std::int64_t hidden, std::int64_t width);
+  /// Experts of one layer: gate and up (width, hidden), down (hidden, width); of each, the inner
+  /// elements of `taken`.
+  Result<LoadedExperts> experts(std::span<const ExpertNames> names, std::int64_t hidden,
+                                std::int64_t width, const Part& taken = {});
 
-  /// The published matrix `name` (with ".weight") as it lies in the checkpoint. An 8-bit matrix
-  /// needs its scales, `name`_scale_inv. kBadInput as above.
-  Result<PublishedMatrix> matrix(const std::string& name, std::int64_t rows, std::int64_t cols);
+  /// The published matrix `name` (with ".weight"), or a part of its rows and columns, as it lies in
+  /// the checkpoint. An 8-bit matrix needs its scales, `name`_scale_inv. kBadInput as above.
+  Result<PublishedMatrix> matrix(const std::string& name, std::int64_t rows, std::int64_t cols,
+                                 const Part& row_part = {}, const Part& column_part = {});
   /// Whether the checkpoint has a tensor of this name.
   bool has(std::string_view name) const;
-  /// Whether `name` is missing, or its bytes are those of `other`; then it counts as loaded.
-  Result<bool> same_or_absent(std::string_view name, std::string_view other);
+  /// Whether `name` is missing, or the bytes of those rows are those of `other`; then it counts as
+  /// loaded.
+  Result<bool> same_or_absent(std::string_view name, std::string_view other, const Part& rows);
   /// The published tensor of that very shape.
   Result<const format::TensorView*> tensor(std::string_view name,
                                            const std::vector<std::int64_t>& shape);
@@ -96,10 +131,13 @@ class WeightLoader {
 
   /// Private memory of what was loaded so far.
   std::uint64_t resident_bytes() const { return resident_; }
+  /// Bytes of the checkpoint that were read.
+  std::uint64_t read_bytes() const { return read_; }
 
  private:
   Result<std::vector<float>> widen(const format::TensorView& tensor);
   Result<std::vector<float>> bias_of(std::span<const LinearPart> parts, Bias bias);
+  Status cut_columns(PublishedMatrix& published, const Part& part) const;
   Result<const format::TensorView*> scales_of(const format::TensorView& tensor,
                                               const std::string& name);
   Status tell(std::uint64_t bytes);
@@ -107,9 +145,12 @@ class WeightLoader {
   const format::Checkpoint& checkpoint_;
   kernels::Device& device_;
   const Progress& progress_;
+  const Team* team_;
+  Placement placement_;
   std::uint64_t total_;
   std::uint64_t done_ = 0;
   std::uint64_t resident_ = 0;
+  std::uint64_t read_ = 0;
 };
 
 }  // namespace bundle::model

@@ -61,15 +61,20 @@ Request random_request(Random& random, std::uint64_t id, const FakeConfig& fake,
   return r;
 }
 
+FakeConfig with_groups(FakeConfig fake, std::int64_t groups) {
+  fake.groups = groups;
+  return fake;
+}
+
 bool is_prefix(const std::vector<std::int32_t>& part, const std::vector<std::int32_t>& whole) {
   return part.size() <= whole.size() && std::equal(part.begin(), part.end(), whole.begin());
 }
 
 class Crowd {
  public:
-  explicit Crowd(std::uint32_t seed)
+  explicit Crowd(std::uint32_t seed, std::int64_t groups = 1)
       : random_(seed),
-        fake_(random_model(random_)),
+        fake_(with_groups(random_model(random_), groups)),
         device_(make_fake_device()),
         engine_(*Engine::create(make_fake_model(fake_), *device_, random_options(random_))),
         context_(engine_->stats().max_context) {}
@@ -149,6 +154,22 @@ TEST(EngineProperty, ACrowdChangesNothing) {
   // The cases are of use only while they put sequences out and share prefixes.
   EXPECT_GT(preemptions, 100);
   EXPECT_GT(hits, 1000);
+}
+
+/// The same where groups of ranks have caches of their own.
+TEST(EngineProperty, ACrowdOverSeveralCachesChangesNothing) {
+  std::int64_t preemptions = 0;
+  std::int64_t hits = 0;
+  for (std::uint32_t seed = 1000; seed < 1120; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    Crowd crowd(seed, 2 + seed % 3);
+    crowd.run();
+    preemptions += crowd.preemptions();
+    hits += crowd.prefix_hits();
+    if (testing::Test::HasFailure()) return;
+  }
+  EXPECT_GT(preemptions, 10);
+  EXPECT_GT(hits, 500);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <gtest/gtest.h>
 #include <limits>
+#include <map>
 
 #include "runtime/engine/sampler.h"
 
@@ -59,27 +60,30 @@ class FakeModel final : public model::Model {
 
   void forward(std::span<const model::SequenceChunk> chunks, kernels::KvCache& cache,
                std::vector<float>& logits) override {
-    auto& fake_cache = dynamic_cast<FakeCache&>(cache);
     if (fake_.on_step) fake_.on_step(chunks);
     // As on a real device: all of a step's keys are stored before any are read.
     step_tokens_.clear();
     for (const auto& chunk : chunks) {
-      store(chunk, fake_cache);
+      store(chunk, cache_of(chunk.group, cache));
       step_tokens_.insert(step_tokens_.end(), chunk.tokens.begin(), chunk.tokens.end());
     }
     logits.clear();
     states_.clear();
-    for (const auto& chunk : chunks) read(chunk, fake_cache, chunk.states ? states_ : logits);
+    for (const auto& chunk : chunks) {
+      read(chunk, cache_of(chunk.group, cache), chunk.states ? states_ : logits);
+    }
   }
 
   bool gives_states() const override { return fake_.hidden_size > 0; }
   std::span<const float> states() const override { return states_; }
+  std::int64_t cache_groups() const override { return fake_.groups; }
+
   bool can_draft() const override { return true; }
   void draft(std::span<const model::DraftChunk> chunks, kernels::KvCache& cache,
              std::vector<float>& logits) override {
-    auto& fake_cache = dynamic_cast<FakeCache&>(cache);
     logits.clear();
     for (const auto& chunk : chunks) {
+      FakeCache& fake_cache = cache_of(chunk.group, cache);
       const auto end = chunk.position + static_cast<std::int64_t>(chunk.following.size());
       std::vector<std::int32_t> seen;
       for (std::int64_t p = 0; p < end; ++p) seen.push_back(fake_cache.at(chunk.blocks, p));
@@ -95,6 +99,15 @@ class FakeModel final : public model::Model {
   }
 
  private:
+  /// Of the first group the engine's; the others' are what other ranks would have.
+  FakeCache& cache_of(std::int64_t group, kernels::KvCache& cache) {
+    EXPECT_LT(group, fake_.groups);
+    if (group == 0) return dynamic_cast<FakeCache&>(cache);
+    auto& other = others_[group];
+    if (!other) other = std::make_unique<FakeCache>(cache.shape(), cache.num_blocks());
+    return *other;
+  }
+
   static void store(const model::SequenceChunk& chunk, FakeCache& cache) {
     for (std::size_t i = 0; i < chunk.tokens.size(); ++i) {
       cache.at(chunk.blocks, chunk.position + static_cast<std::int64_t>(i)) = chunk.tokens[i];
@@ -118,6 +131,7 @@ class FakeModel final : public model::Model {
   format::ModelConfig config_;
   std::vector<std::int32_t> step_tokens_;
   std::vector<float> states_;
+  std::map<std::int64_t, std::unique_ptr<FakeCache>> others_;
   int drafts_ = 0;
 };
 

@@ -23,6 +23,8 @@ struct FakeConfig {
   std::int32_t poison = -1;
   /// Its prediction layer guesses what the model will say, but every so many times (0: never).
   int wrong_drafts = 3;
+  /// Caches that it keeps, a group of sequences in each (data-parallel attention).
+  std::int64_t groups = 1;
 };
 
 std::unique_ptr<model::Model> make_fake_model(const FakeConfig& config);

@@ -32,7 +32,7 @@ class SchedulerTest : public testing::Test {
   }
 
   std::deque<Sequence> sequences_;
-  BlockManager blocks_{16, 4, true};
+  BlockGroups blocks_{1, 16, 4, true};
   Scheduler scheduler_{blocks_, 3};
 };
 

@@ -121,6 +121,35 @@ TEST_P(ExpertsTest, GiveTheReferenceAndDoNotDependOnTheBatch) {
   }
 }
 
+/// Ranks have some of the experts each; what they give adds up to what all of them give.
+TEST_P(ExpertsTest, PartsAddUp) {
+  const Sizes sizes{6, 128, 128, 3};
+  const RandomExperts weights(sizes, std::get<1>(GetParam()));
+  constexpr std::int64_t kRows = 20;
+  const std::vector<float> x = random_floats(kRows * sizes.hidden, 4);
+  RandomRouting routing(sizes, kRows);
+  std::vector<std::unique_ptr<Device>> devices;
+  devices.push_back(device());
+  devices.push_back(make_reference_device());
+  for (const auto& machine : devices) {
+    const auto all = std::move(machine->pack_experts(weights.views())).value();
+    const auto whole =
+        run(*machine, *all, sizes, x, routing.experts.data(), routing.weights.data());
+    std::vector<float> sum(x.size(), 0.25f), input = x;
+    for (const std::int64_t first : {0, 2, 5}) {
+      const std::int64_t count = first == 0 ? 2 : first == 2 ? 3 : 1;
+      const auto views =
+          weights.views().subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
+      const auto part = std::move(machine->pack_experts(views)).value();
+      machine->run_experts(
+          *part, {input.data(), kRows, sizes.hidden},
+          {routing.experts.data(), routing.weights.data(), kRows, sizes.top_k, first},
+          {sum.data(), kRows, sizes.hidden});
+    }
+    for (std::size_t i = 0; i < sum.size(); ++i) ASSERT_NEAR(sum[i], whole[i], 1e-3f) << i;
+  }
+}
+
 TEST_P(ExpertsTest, ManyRowsGoInWaves) {
   const auto& [isa, type] = GetParam();
   const Sizes sizes{5, 128, 128, 5};

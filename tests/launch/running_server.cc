@@ -3,6 +3,7 @@
 #include <atomic>
 #include <csignal>
 #include <gtest/gtest.h>
+#include <sstream>
 #include <thread>
 
 #include "base/process.h"
@@ -59,15 +60,23 @@ std::optional<int> RunningServer::wait_exit(std::chrono::milliseconds limit) {
 void RunningServer::signal(int number) const { ::kill(pid_, number); }
 
 pid_t RunningServer::engine() const {
+  const std::vector<pid_t> all = engines();
+  return all.empty() ? -1 : all.front();
+}
+
+std::vector<pid_t> RunningServer::engines() const {
   const std::string process = std::to_string(pid_);
+  std::vector<pid_t> all;
   // Children belong to the thread that made them: look through all threads.
   std::error_code ignored;
   for (const auto& task :
        std::filesystem::directory_iterator("/proc/" + process + "/task", ignored)) {
     const auto ids = read_file(task.path() / "children");
-    if (ids && !ids->empty()) return static_cast<pid_t>(std::stol(*ids));
+    if (!ids) continue;
+    std::istringstream words(*ids);
+    for (pid_t id = 0; words >> id;) all.push_back(id);
   }
-  return -1;
+  return all;
 }
 
 std::string RunningServer::log() const {

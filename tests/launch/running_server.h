@@ -34,6 +34,8 @@ class RunningServer {
   void signal(int number) const;
   /// Process id of its engine, -1 while there is none.
   pid_t engine() const;
+  /// Of all engine processes, by rank.
+  std::vector<pid_t> engines() const;
   pid_t pid() const { return pid_; }
 
   std::string log() const;

@@ -15,6 +15,7 @@
 #include "tests/golden/broken_checkpoints.h"
 #include "tests/golden/golden_weights.h"
 #include "tests/golden/temp_folder.h"
+#include "tests/launch/greedy_check.h"
 #include "tests/launch/running_server.h"
 
 namespace bundle::launch {
@@ -62,12 +63,6 @@ class ServerProgram : public testing::Test {
   golden::Golden golden_;
 };
 
-JsonArray ids(const std::vector<std::int32_t>& tokens) {
-  JsonArray array;
-  for (const std::int32_t token : tokens) array.emplace_back(token);
-  return array;
-}
-
 /// A stream that is read on a thread of its own.
 class Stream {
  public:
@@ -107,26 +102,6 @@ class Stream {
   bool whole_ = false;
   std::thread thread_;
 };
-
-/// The generated ids up to the first step whose margin is too small to bind.
-void expect_greedy(const RunningServer& server, const golden::Prompt& prompt, double tolerance) {
-  const auto response =
-      server.post("/v1/completions", JsonObject{{"model", "golden"},
-                                                {"prompt", ids(prompt.tokens)},
-                                                {"max_tokens", prompt.greedy.size()},
-                                                {"temperature", 0},
-                                                {"ignore_eos", true},
-                                                {"return_token_ids", true}});
-  ASSERT_TRUE(response) << response.error().message();
-  ASSERT_EQ(response->status, 200) << response->body;
-  const Json body = *parse_json(response->body, "answer");
-  const JsonArray& got = body.at("choices").at(0).at("token_ids").as_array();
-  for (std::size_t i = 0; i < prompt.greedy.size(); ++i) {
-    if (prompt.greedy_margin[i] < 2 * tolerance) break;
-    ASSERT_LT(i, got.size());
-    ASSERT_EQ(got[i].to_number<std::int32_t>(), prompt.greedy[i]) << "step " << i;
-  }
-}
 
 TEST_F(ServerProgram, AnswersWhatTheReferenceImplementationAnswers) {
   for (const char* name : {"llama_tied", "llama3_rope", "qwen2_bias", "qwen3_qknorm", "qwen3_moe",

@@ -6,13 +6,15 @@
 #include <limits>
 #include <numeric>
 
+#include "runtime/comm/shared_memory.h"
 #include "runtime/kernels/cpu_device.h"
+#include "runtime/model/leader.h"
 
 namespace bundle::model {
 
-std::unique_ptr<kernels::Device> TestDevice::make() const {
+std::unique_ptr<kernels::Device> TestDevice::make(int threads) const {
   if (name == "reference") return kernels::make_reference_device();
-  return kernels::make_cpu_device({.threads = 2, .isa = name}).value();
+  return kernels::make_cpu_device({.threads = threads, .isa = name}).value();
 }
 
 void PrintTo(const TestDevice& device, std::ostream* out) { *out << device.name; }
@@ -66,6 +68,73 @@ std::vector<std::int32_t> ModelRunner::greedy(std::vector<std::int32_t> prompt, 
     prompt = {next};
   }
   return output;
+}
+
+struct TeamRunner::Rank {
+  std::unique_ptr<Team> team;
+  std::unique_ptr<kernels::Device> device;
+  std::unique_ptr<Model> model;
+};
+
+TeamRunner::TeamRunner(const Path& path, const TestDevice& device, const Parallel& parallel,
+                       DType kv_type, std::int64_t blocks, const LoadOptions& options)
+    : checkpoint_(open(path)), blocks_(static_cast<std::size_t>(blocks)) {
+  std::iota(blocks_.begin(), blocks_.end(), 0);
+  const Fd memory = comm::make_shared_memory(static_cast<int>(parallel.ranks())).value();
+  for (int r = 0; r < parallel.ranks(); ++r) {
+    auto rank = std::make_unique<Rank>();
+    rank->team = Team::make(comm::join_shared_memory(memory, r).value(), parallel).value();
+    rank->device = device.make(1);
+    LoadOptions own = options;
+    own.team = rank->team.get();
+    rank->model = load_model(checkpoint_, *rank->device, {}, own).value();
+    ranks_.push_back(std::move(rank));
+  }
+  for (std::size_t r = 1; r < ranks_.size(); ++r) {
+    followers_.emplace_back(
+        [rank = ranks_[r].get()] { (void)follow(*rank->model, *rank->device, *rank->team); });
+  }
+  Rank& first = *ranks_.front();
+  leader_ = lead(std::move(first.model), *first.team).value();
+  leader_->set_drafting(options.draft);
+  cache_ = first.device->make_kv_cache(leader_->kv_shape(kv_type, 16), blocks).value();
+  leader_->prepare(*cache_).value();
+}
+
+TeamRunner::~TeamRunner() {
+  leader_.reset();
+  for (std::thread& follower : followers_) follower.join();
+}
+
+std::vector<float> TeamRunner::step(std::span<const SequenceChunk> chunks) {
+  std::vector<float> logits;
+  leader_->forward(chunks, *cache_, logits);
+  leader_->health().value();
+  return logits;
+}
+
+std::vector<float> TeamRunner::run(std::span<const std::int32_t> tokens, std::int64_t position,
+                                   std::int64_t rows) {
+  const SequenceChunk chunk{tokens, position, blocks_, rows, prompt_, group_};
+  return step({&chunk, 1});
+}
+
+std::vector<std::int32_t> TeamRunner::greedy(std::vector<std::int32_t> prompt, std::size_t count) {
+  std::vector<std::int32_t> output;
+  std::int64_t position = 0;
+  set_prompt(static_cast<std::int64_t>(prompt.size()));
+  while (output.size() < count) {
+    output.push_back(argmax(run(prompt, position, 1)));
+    position += static_cast<std::int64_t>(prompt.size());
+    prompt = {output.back()};
+  }
+  return output;
+}
+
+std::vector<std::uint64_t> TeamRunner::weight_bytes() const {
+  std::vector<std::uint64_t> bytes = {leader_->weight_bytes()};
+  for (std::size_t r = 1; r < ranks_.size(); ++r) bytes.push_back(ranks_[r]->model->weight_bytes());
+  return bytes;
 }
 
 std::int32_t argmax(std::span<const float> row) {

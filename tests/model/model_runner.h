@@ -6,10 +6,12 @@
 #include <ostream>
 #include <span>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "runtime/format/checkpoint.h"
 #include "runtime/model/model.h"
+#include "runtime/model/placement.h"
 #include "tests/golden/golden_weights.h"
 
 namespace bundle::model {
@@ -24,7 +26,7 @@ struct TestDevice {
   /// rounded to 15 bits in blocks.
   float quantized_tolerance = 0.0f;
 
-  std::unique_ptr<kernels::Device> make() const;
+  std::unique_ptr<kernels::Device> make(int threads = 2) const;
 };
 
 void PrintTo(const TestDevice& device, std::ostream* out);
@@ -65,6 +67,45 @@ class ModelRunner {
   std::unique_ptr<kernels::KvCache> cache_;
   std::vector<std::int32_t> blocks_;
   std::int64_t prompt_ = 0;
+};
+
+/// One checkpoint on several ranks, a thread each, behind the same functions: what the first rank's
+/// model is told to do, all of them do.
+class TeamRunner {
+ public:
+  TeamRunner(const Path& path, const TestDevice& device, const Parallel& parallel,
+             DType kv_type = DType::kF32, std::int64_t blocks = 64,
+             const LoadOptions& options = {});
+  TeamRunner(const TeamRunner&) = delete;
+  TeamRunner& operator=(const TeamRunner&) = delete;
+  ~TeamRunner();
+
+  /// The first rank's, which leads.
+  Model& model() { return *leader_; }
+  kernels::KvCache& cache() { return *cache_; }
+  const std::vector<std::int32_t>& blocks() const { return blocks_; }
+  std::vector<float> step(std::span<const SequenceChunk> chunks);
+  std::vector<float> run(std::span<const std::int32_t> tokens, std::int64_t position,
+                         std::int64_t rows);
+  void set_prompt(std::int64_t tokens) { prompt_ = tokens; }
+  /// The attention group that runs what follows.
+  void set_group(std::int64_t group) { group_ = group; }
+  std::vector<std::int32_t> greedy(std::vector<std::int32_t> prompt, std::size_t count);
+
+  /// Bytes of the checkpoint that each rank read.
+  std::vector<std::uint64_t> weight_bytes() const;
+
+ private:
+  struct Rank;
+
+  format::Checkpoint checkpoint_;
+  std::vector<std::unique_ptr<Rank>> ranks_;
+  std::unique_ptr<Model> leader_;
+  std::unique_ptr<kernels::KvCache> cache_;
+  std::vector<std::thread> followers_;
+  std::vector<std::int32_t> blocks_;
+  std::int64_t prompt_ = 0;
+  std::int64_t group_ = 0;
 };
 
 /// Where `row` is largest; the lower index on a tie.

@@ -353,7 +353,8 @@ Result<std::unique_ptr<Device>> make_cpu_device(const CpuOptions& options) {
     return failed(
         "this CPU can not run the instruction set '" + options.isa + "'", {},
         "Leave the choice empty, or name one of avx512bf16, avx512 and avx2 that it has.");
-  const int threads = options.threads > 0 ? options.threads : cpu::usable_cores();
+  const int cores = std::max(1, cpu::usable_cores() / std::max(1, options.sharers));
+  const int threads = options.threads > 0 ? options.threads : cores;
   return std::make_unique<cpu::CpuDevice>(*isa, cpu::table_of(isa->isa), threads);
 }
 

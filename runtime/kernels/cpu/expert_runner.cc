@@ -26,17 +26,23 @@ std::int64_t grain(std::int64_t elements_each) {
 /// Fills slots_ and groups_: by expert, then by row.
 void ExpertRunner::sort(std::int64_t experts, Routing routing) {
   const std::int64_t count = routing.rows * routing.top_k;
+  const auto have = [&](std::int64_t expert) { return expert >= 0 && expert < experts; };
   starts_.assign(static_cast<std::size_t>(experts) + 1, 0);
-  for (std::int64_t i = 0; i < count; ++i) ++starts_[routing.experts[i] + 1];
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::int64_t expert = routing.experts[i] - routing.first;
+    if (have(expert)) ++starts_[expert + 1];
+  }
   groups_.clear();
   for (std::int64_t e = 0; e < experts; ++e) {
     if (starts_[e + 1] > 0) groups_.push_back({e, starts_[e], starts_[e + 1]});
     starts_[e + 1] += starts_[e];
   }
-  slots_.resize(static_cast<std::size_t>(count));
-  for (std::int64_t i = 0; i < count; ++i)
-    slots_[starts_[routing.experts[i]]++] = {static_cast<std::int32_t>(i / routing.top_k),
-                                             routing.weights[i]};
+  slots_.resize(static_cast<std::size_t>(starts_.back()));
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::int64_t expert = routing.experts[i] - routing.first;
+    if (!have(expert)) continue;
+    slots_[starts_[expert]++] = {static_cast<std::int32_t>(i / routing.top_k), routing.weights[i]};
+  }
 }
 
 void ExpertRunner::run(const PackedExperts& experts, Tensor x, Routing routing, Tensor y) {

@@ -27,7 +27,9 @@ void PlainExperts::run(Tensor x, Routing routing, Tensor y) const {
   for (std::int64_t i = 0; i < x.rows; ++i) {
     const Tensor row{x.f32() + i * x.cols, 1, x.cols};
     for (std::int64_t k = 0; k < routing.top_k; ++k) {
-      const Expert& expert = experts_[routing.experts[i * routing.top_k + k]];
+      const std::int64_t number = routing.experts[i * routing.top_k + k] - routing.first;
+      if (number < 0 || number >= static_cast<std::int64_t>(experts_.size())) continue;
+      const Expert& expert = experts_[number];
       const float weight = routing.weights[i * routing.top_k + k];
       const std::int64_t width = expert.down.cols();
       std::vector<float> both(static_cast<std::size_t>(2 * width));
