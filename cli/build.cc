@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/text.h"
+#include "cli/check_servable.h"
 #include "cli/commands.h"
 #include "cli/measure_quality.h"
 #include "cli/registry_options.h"
@@ -105,6 +106,7 @@ Result<Outcome> build(const BuildArguments& arguments, const Session& session) {
       return measure_quality(published, quantized, session.progress());
     };
   }
+  options.check = check_servable;
   Path source = arguments.source;
   Json origin = JsonObject{{"uri", source_name(source)}};
   options.fetch = [&](const std::string& text, const packager::Manifest& manifest) -> Result<Path> {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "base/process.h"
 #include "base/progress.h"
@@ -16,7 +17,11 @@ class ChatTarget {
  public:
   /// A URL, the name of a deployment, else a bundle or path that is served privately on loopback.
   static Result<ChatTarget> open(const std::string& reference, const Progress& progress);
-  ChatTarget(ChatTarget&&) noexcept = default;
+  /// What `other` started is this one's to end.
+  ChatTarget(ChatTarget&& other) noexcept
+      : url_(std::move(other.url_)),
+        server_(std::exchange(other.server_, std::nullopt)),
+        folder_(std::move(other.folder_)) {}
   ChatTarget& operator=(ChatTarget&&) = delete;
   ~ChatTarget();
 

@@ -1,10 +1,12 @@
 // bundle rm and bundle gc: forgetting bundles and freeing their disk space.
+#include <algorithm>
 #include <memory>
 
 #include <CLI/CLI.hpp>
 
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cloud/provider.h"
 #include "packager/store.h"
 
 namespace bundle::cli {
@@ -29,8 +31,37 @@ Outcome removal(const packager::RemoveReport& report) {
   return {std::move(document), std::move(text)};
 }
 
-Result<Outcome> remove(const std::string& reference) {
+/// The deployments of this machine that run a bundle.
+Result<std::string> users_of(const std::string& digest) {
+  BUNDLE_TRY(const auto provider, cloud::make_provider({"local", {}}));
+  BUNDLE_TRY(const auto deployments, provider->list());
+  std::string names;
+  for (const cloud::DeploymentStatus& deployment : deployments) {
+    if (deployment.digest != digest) continue;
+    names += (names.empty() ? "'" : ", '") + deployment.name + "'";
+  }
+  return names;
+}
+
+/// Refuses to take away the last name of a bundle that a deployment needs to start again.
+Status check_unused(const packager::Store& store, const std::string& reference) {
+  BUNDLE_TRY(const auto found, store.find(reference));
+  BUNDLE_TRY(const auto all, store.list());
+  const auto names = std::count_if(all.begin(), all.end(), [&](const auto& bundle) {
+    return bundle.digest == found.digest && !bundle.tag.empty();
+  });
+  const bool by_tag = reference.find(found.name) != std::string::npos;
+  if (by_tag && names > 1) return {};
+  BUNDLE_TRY(const std::string users, users_of(found.digest));
+  if (users.empty()) return {};
+  return failed("a deployment runs it: " + users, reference,
+                "Delete or update the deployment first, or give --force: then it cannot start "
+                "again.");
+}
+
+Result<Outcome> remove(const std::string& reference, bool force) {
   BUNDLE_TRY(packager::Store store, packager::Store::open());
+  if (!force) BUNDLE_CHECK(check_unused(store, reference));
   BUNDLE_TRY(const auto report, store.remove(reference));
   return removal(report);
 }
@@ -45,12 +76,15 @@ Result<Outcome> collect() {
 
 void add_rm(CLI::App& app, Session& session) {
   auto reference = std::make_shared<std::string>();
+  auto force = std::make_shared<bool>(false);
   CLI::App* command = add_command(
       app, "rm", "Remove a bundle from the local store",
-      "Blobs that another bundle needs stay. A running deployment keeps what it has mapped.\n\n"
+      "Blobs that another bundle needs stay. A bundle that a deployment of this machine runs is\n"
+      "not removed without --force. By a digest, all of its names are.\n\n"
       "Example:\n  bundle rm smollm2:q4");
   command->add_option("REF", *reference, "The bundle")->required();
-  on_run(command, session, [reference] { return remove(*reference); });
+  command->add_flag("--force", *force, "Even if a deployment of this machine runs it");
+  on_run(command, session, [reference, force] { return remove(*reference, *force); });
 }
 
 void add_gc(CLI::App& app, Session& session) {

@@ -106,6 +106,9 @@ Result<Plan> make_plan(const Path& path, const BuildOptions& options) {
   BUNDLE_TRY(plan.source, open_source(path, options.fetch));
   if (!options.quantize.empty()) plan.source.manifest.quantize = options.quantize;
   BUNDLE_TRY(auto checkpoint, open_model(plan));
+  if (options.check) {
+    BUNDLE_CHECK(options.check(plan.source.model(), plan.source.manifest.runtime));
+  }
   if (const std::string& wanted = plan.source.manifest.quantize; !wanted.empty()) {
     BUNDLE_TRY(plan.quantization, quantize::parse_quantization(wanted));
     plan.published = std::move(checkpoint);

@@ -15,6 +15,11 @@
 
 namespace bundle::packager {
 
+/// What a server would refuse of a model's files (tokenizer, chat template) and of bundle.yaml's
+/// runtime section. Asked before anything is written.
+using CheckServable =
+    std::function<Status(const format::ModelSource& model, const JsonObject& runtime)>;
+
 struct BuildOptions {
   std::string name;             // "NAME[:TAG]"; "" takes bundle.yaml's, else the source's own
   Path server;                  // the runtime to pack; "" takes bundle-server beside this program
@@ -22,6 +27,7 @@ struct BuildOptions {
   FetchSource fetch = {};       // for a model that is not on this host; empty refuses such
   std::string quantize;         // as bundle.yaml's `quantize`, which it replaces; "" leaves that
   MeasureQuality measure = {};  // of quantized weights; empty: no report
+  CheckServable check = {};     // empty: the model's own files are checked, no more
 };
 
 struct BuiltLayer {

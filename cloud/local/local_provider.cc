@@ -22,7 +22,8 @@ using std::chrono::seconds;
 
 constexpr std::size_t kKeptRevisions = 10;
 constexpr std::uint16_t kFirstPort = 8000;
-constexpr seconds kKillAfter{10};  // beyond the drain's own limit
+constexpr seconds kKillAfter{10};                  // beyond the drain's own limit
+constexpr std::uint64_t kMostFirstLog = 1u << 20;  // a longer log is of a server that runs
 
 std::string url_of(const DeploymentSpec& spec, std::uint16_t port) {
   const std::string& host = spec.host;
@@ -126,14 +127,19 @@ Status start_server(const DeploymentFolder& folder, const Revision& revision, st
   return {};
 }
 
+/// Whether the server said that it listens: on a port that another one has, /ready is that one's.
+bool has_begun(const DeploymentFolder& folder) {
+  const auto text = read_file(folder.log(), kMostFirstLog);
+  return !text || text->find("ready http") != std::string::npos;
+}
+
 /// Waits until the server answers /ready with 200. kFailed with the end of its log when it ends
 /// before that.
 Status wait_ready(const DeploymentFolder& folder, const DeploymentState& state,
                   const Progress& progress) {
   const std::string url = probe_url(state.current().spec, state.process->port);
   for (;;) {
-    const Readiness now = ask_ready(url);
-    if (now.ready) return {};
+    if (ask_ready(url).ready && has_begun(folder)) return {};
     if (!wait_gone(state.process->identity, milliseconds(20))) {
       if (progress && !progress("waiting for " + url, 0, 0)) {
         return Error{ErrorCode::kInterrupted, "stopped while the server was starting", url};

@@ -119,6 +119,16 @@ TEST_F(LocalProviderTest, RollbackReturnsToTheRevisionBefore) {
   EXPECT_EQ(provider_->rollback("one", 99, {}).error().code, ErrorCode::kNotFound);
 }
 
+TEST_F(LocalProviderTest, APortThatAnotherServerHasIsNoSuccess) {
+  const auto one = provider_->apply(spec("one"), {});
+  ASSERT_TRUE(one) << one.error().message();
+  DeploymentSpec two = spec("two");
+  two.port = static_cast<std::uint16_t>(std::stoi(one->url.substr(one->url.rfind(':') + 1)));
+  EXPECT_TRUE(provider_->apply(two, {}).has_error());
+  EXPECT_EQ(provider_->list()->size(), 1u);
+  EXPECT_TRUE(provider_->status("one")->ready);
+}
+
 TEST_F(LocalProviderTest, TwoDeploymentsTakeTwoPorts) {
   const auto one = provider_->apply(spec("one"), {});
   const auto two = provider_->apply(spec("two"), {});

@@ -58,6 +58,6 @@ int main(int argc, char** argv) {
   int listener = listen_on(std::stoi(option(argc, argv, "--port")));
   const std::string admin = option(argc, argv, "--admin-port");
   if (!admin.empty()) listener = listen_on(std::stoi(admin));
-  std::fputs("ready\n", stderr);
+  std::fputs("ready http://127.0.0.1\n", stderr);
   for (;;) answer(::accept(listener, nullptr, nullptr));
 }

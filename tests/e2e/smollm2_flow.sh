@@ -35,6 +35,8 @@ answer=$("$bundle" chat e2e --temperature 0 --max-tokens 32 --message "What is t
 [[ $answer == *Paris* ]] || fail "the answer does not name Paris: $answer"
 again=$("$bundle" chat e2e --temperature 0 --max-tokens 32 --message "What is the capital of France?")
 [ "$answer" = "$again" ] || fail "the same question has two answers"
+alone=$("$bundle" chat smollm2 --temperature 0 --max-tokens 32 --message "What is the capital of France?")
+[ "$answer" = "$alone" ] || fail "a bundle's own answer differs from its deployment's: $alone"
 curl -sf "$url/v1/models" | grep -q '"smollm2"' || fail "/v1/models lacks the model"
 curl -sf "$url/metrics" | grep -q 'vllm:prefix_cache_hits_total' || fail "/metrics lacks the prefix cache"
 [ "$(curl -s -o /dev/null -w '%{http_code}' "$url/v1/models/nope")" = 404 ] || fail "an unknown model is not 404"
@@ -47,12 +49,18 @@ curl -sf "$url/metrics" | grep -q 'vllm:prefix_cache_hits_total' || fail "/metri
 "$bundle" rollback e2e --quiet
 [ "$("$bundle" status e2e --output json | field revision)" = 3 ] || fail "rollback made no revision"
 
+"$bundle" rm smollm2 --quiet 2>/dev/null && fail "a bundle that a deployment runs was removed"
 "$bundle" delete e2e --quiet
 # A process that has ended may wait for init as a zombie, which has no program any more.
 [ -n "$(readlink "/proc/$pid/exe")" ] && fail "the first server still runs"
 "$bundle" status e2e --quiet 2>/dev/null && fail "the deployment is still known"
 "$bundle" rm smollm2 --quiet
 [ -z "$(find "$BUNDLE_HOME/store/blobs" -type f 2>/dev/null)" ] || fail "rm left blobs"
+mkdir "$BUNDLE_HOME/long"
+printf 'name: long\nmodel: %s\nruntime: {context_length: 99999}\n' "$model" >"$BUNDLE_HOME/long/bundle.yaml"
+"$bundle" build "$BUNDLE_HOME/long" --quiet 2>/dev/null && fail "a context that no server would take was packed"
+printf 'name: long\nmodel: %s\nruntime: {chat_template: "{%% if %%}"}\n' "$model" >"$BUNDLE_HOME/long/bundle.yaml"
+"$bundle" build "$BUNDLE_HOME/long" --quiet 2>/dev/null && fail "a broken chat template was packed"
 printf 'broken' >"$BUNDLE_HOME/broken.gguf"
 code=0
 "$bundle" build "$BUNDLE_HOME/broken.gguf" --quiet 2>/dev/null || code=$?

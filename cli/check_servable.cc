@@ -1,0 +1,31 @@
+#include "cli/check_servable.h"
+
+#include "runtime/format/model_config.h"
+#include "runtime/launch/served_model.h"
+
+namespace bundle::cli {
+namespace {
+
+Status check_context(const format::ModelSource& model, std::int64_t wanted) {
+  BUNDLE_TRY(const auto checkpoint, format::Checkpoint::open(model));
+  BUNDLE_TRY(const auto config, format::read_model_config(checkpoint));
+  if (wanted <= config.max_positions) return {};
+  return bad_input("a context of " + std::to_string(wanted) + " tokens is more than the " +
+                       std::to_string(config.max_positions) + " that the model was made for",
+                   "runtime.context_length", "Choose a shorter one, or leave it out.");
+}
+
+}  // namespace
+
+Status check_servable(const format::ModelSource& model, const JsonObject& runtime) {
+  BUNDLE_TRY(const auto settings, launch::read_runtime_settings(runtime, "runtime"));
+  BUNDLE_CHECK(check_context(model, settings.engine.max_context));
+  launch::LaunchSpec spec;
+  spec.name = "model";
+  spec.model = model;
+  spec.runtime = runtime;
+  BUNDLE_TRY([[maybe_unused]] const auto served, launch::load_served_model(spec, settings));
+  return {};
+}
+
+}  // namespace bundle::cli

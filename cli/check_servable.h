@@ -1,0 +1,14 @@
+// Whether a server could serve a model, asked before it is packed.
+#pragma once
+
+#include "base/json.h"
+#include "base/result.h"
+#include "runtime/format/source.h"
+
+namespace bundle::cli {
+
+/// Reads tokenizer, chat template and settings as bundle-server does when it starts, without
+/// weights. kBadInput with what it would say.
+Status check_servable(const format::ModelSource& model, const JsonObject& runtime);
+
+}  // namespace bundle::cli
