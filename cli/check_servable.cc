@@ -17,9 +17,14 @@ Status check_context(const format::ModelSource& model, std::int64_t wanted) {
 
 }  // namespace
 
-Status check_servable(const format::ModelSource& model, const JsonObject& runtime) {
+Status check_settings(const format::ModelSource& model, const JsonObject& runtime) {
   BUNDLE_TRY(const auto settings, launch::read_runtime_settings(runtime, "runtime"));
-  BUNDLE_CHECK(check_context(model, settings.engine.max_context));
+  return check_context(model, settings.engine.max_context);
+}
+
+Status check_servable(const format::ModelSource& model, const JsonObject& runtime) {
+  BUNDLE_CHECK(check_settings(model, runtime));
+  BUNDLE_TRY(const auto settings, launch::read_runtime_settings(runtime, "runtime"));
   launch::LaunchSpec spec;
   spec.name = "model";
   spec.model = model;

@@ -5,6 +5,7 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 
+#include "cli/check_servable.h"
 #include "cli/gpu_names.h"
 #include "cli/server_command.h"
 
@@ -123,6 +124,7 @@ Result<cloud::DeploymentSpec> deployment_spec(const JsonObject& document,
     if (document.if_contains(name) != nullptr) overrides[name] = section(document, name);
   }
   BUNDLE_TRY(const ServerCommand command, server_command(reference, overrides, settings));
+  BUNDLE_CHECK(check_settings(command.launch.model, command.launch.runtime));
   const JsonObject all = with_defaults(document, command);
   // The typed fields are read from the document's own JSON form, which keeps one reader.
   cloud::DeploymentSpec spec;
@@ -161,6 +163,7 @@ Result<cloud::DeploymentSpec> with_bundle(const cloud::DeploymentSpec& present,
   if (!present.overrides.empty()) overrides["runtime"] = present.overrides;
   BUNDLE_TRY(const ServerCommand command,
              server_command(reference.empty() ? present.bundle : reference, overrides, settings));
+  BUNDLE_CHECK(check_settings(command.launch.model, command.launch.runtime));
   cloud::DeploymentSpec spec = present;
   take_bundle(command, spec);
   return spec;

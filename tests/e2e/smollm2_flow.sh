@@ -46,6 +46,9 @@ curl -sf "$url/metrics" | grep -q 'vllm:prefix_cache_hits_total' || fail "/metri
 "$bundle" deploy smollm2 --name e2e --target local --set runtime.context_length=512 --yes --quiet
 [ "$("$bundle" status e2e --output json | field url)" = "$url" ] || fail "a change moved the port"
 [ "$("$bundle" status e2e --output json | field revision)" = 2 ] || fail "a change made no revision"
+"$bundle" deploy smollm2 --name e2e --target local --set runtime.context_length=99999 --yes --quiet 2>/dev/null &&
+  fail "a context that no server would take was deployed"
+[ "$("$bundle" status e2e --output json | field revision)" = 2 ] || fail "a refused change made a revision"
 "$bundle" rollback e2e --quiet
 [ "$("$bundle" status e2e --output json | field revision)" = 3 ] || fail "rollback made no revision"
 
