@@ -150,7 +150,9 @@ TEST_P(ParallelEngineTest, ACrowdGetsWhatOneRankGives) {
   }
   EXPECT_EQ(team.engine().stats().kv_blocks_used, 0);
   EXPECT_GT(team.engine().stats().prefix_hits, 0);
-  if (c.speculation != Speculation::kOff) EXPECT_GT(team.engine().stats().drafts, 0);
+  if (c.speculation != Speculation::kOff) {
+    EXPECT_GT(team.engine().stats().drafts, 0);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Forms, ParallelEngineTest,

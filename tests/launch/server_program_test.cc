@@ -131,14 +131,15 @@ std::vector<std::string> answers(const RunningServer& server, const golden::Gold
   for (const double temperature : {0.0, 0.8}) {
     for (const golden::Prompt& prompt : golden.prompts) {
       const auto response =
-          server.post("/v1/completions", JsonObject{{"model", "golden"},
-                                                    {"prompt", ids(prompt.tokens)},
-                                                    {"max_tokens", 200},
-                                                    {"temperature", temperature},
-                                                    {"seed", 7},
-                                                    {"logprobs", 2},
-                                                    {"ignore_eos", true},
-                                                    {"return_token_ids", true}});
+          server.post("/v1/completions",
+                      JsonObject{{"model", "golden"},
+                                 {"prompt", JsonArray(prompt.tokens.begin(), prompt.tokens.end())},
+                                 {"max_tokens", 200},
+                                 {"temperature", temperature},
+                                 {"seed", 7},
+                                 {"logprobs", 2},
+                                 {"ignore_eos", true},
+                                 {"return_token_ids", true}});
       EXPECT_TRUE(response && response->status == 200);
       if (!response) return all;
       all.push_back(print_json(parse_json(response->body, "answer")->at("choices")));

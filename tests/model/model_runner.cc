@@ -115,7 +115,7 @@ std::vector<float> TeamRunner::step(std::span<const SequenceChunk> chunks) {
 
 std::vector<float> TeamRunner::run(std::span<const std::int32_t> tokens, std::int64_t position,
                                    std::int64_t rows) {
-  const SequenceChunk chunk{tokens, position, blocks_, rows, prompt_, group_};
+  const SequenceChunk chunk{tokens, position, blocks_, rows, prompt_, false, group_};
   return step({&chunk, 1});
 }
 

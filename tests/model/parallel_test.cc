@@ -139,7 +139,7 @@ TEST_P(ParallelTest, NeighboursChangeNoBit) {
     const auto part = tokens.first(std::min<std::size_t>(tokens.size(), 40));
     const auto blocks = std::span(runner_->blocks()).subspan(i * per_sequence, per_sequence);
     chunks.push_back({part, 0, blocks, i == 1 ? 0 : static_cast<std::int64_t>(i),
-                      static_cast<std::int64_t>(part.size()),
+                      static_cast<std::int64_t>(part.size()), false,
                       static_cast<std::int64_t>(i) % parallel_.data});
   }
   const std::vector<float> together = runner_->step(chunks);
@@ -334,7 +334,7 @@ TEST(ParallelPlacement, SeveralRanksShareAKeyValueHead) {
 
 TEST(StepMessages, ComeBackAsTheyWent) {
   const std::vector<std::int32_t> tokens = {4, 5, 6}, blocks = {9, 1};
-  const SequenceChunk chunk{tokens, 32, blocks, 2, 40, 3};
+  const SequenceChunk chunk{tokens, 32, blocks, 2, 40, false, 3};
   const auto forward = decode_step_message(as_bytes(encode_forward({&chunk, 1}))).value();
   ASSERT_EQ(forward.kind, StepMessage::Kind::kForward);
   const SequenceChunk back = forward.sequence_chunks().at(0);
@@ -355,7 +355,7 @@ TEST(StepMessages, ComeBackAsTheyWent) {
 
 TEST(StepMessages, CutShortOrSpoiltTheyAreRefused) {
   const std::vector<std::int32_t> tokens = {4, 5, 6}, blocks = {9, 1};
-  const SequenceChunk chunk{tokens, 32, blocks, 2, 40, 3};
+  const SequenceChunk chunk{tokens, 32, blocks, 2, 40, false, 3};
   const std::string whole = encode_forward({&chunk, 1});
   for (std::size_t size = 0; size < whole.size(); ++size) {
     EXPECT_FALSE(decode_step_message(as_bytes(whole).first(size))) << size;

@@ -3,6 +3,7 @@
 // changes a file.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -71,7 +72,7 @@ TEST_F(Crash, AWriteThatFailsLeavesTheStoreAsItWas) {
   const auto files = sample::files_below(root_);
   sample::write_text(model_ / "bundle.yaml", "license: MIT\n");
   sample::write_text(model_ / "vocab.txt", std::string(300'000, 'v'));
-  for (const rlim_t limit : {0, 100, 5000, 200'000}) {
+  for (const std::uint64_t limit : {0, 100, 5000, 200'000}) {
     EXPECT_EQ(exit_with_full_disk(limit, [&] { return build_model().has_value(); }), 1) << limit;
     EXPECT_EQ(sample::files_below(root_), files) << limit;
     EXPECT_EQ(Store::open(root_)->resolve("tiny")->digest, old->digest);

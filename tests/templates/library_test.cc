@@ -90,7 +90,9 @@ TEST(ModelTemplates, EveryPublishedModelOfTheFamilyHasOne) {
       EXPECT_TRUE(parsed.runtime.contains(key)) << id << " " << key;
     // What it runs on, spread how: in the file for people to change.
     const bool small = std::string_view(id).ends_with("-1.5B");  // runs on any processor
-    if (!small) EXPECT_NE(model_template(id)->text.find("\nresources:\n"), std::string::npos) << id;
+    if (!small) {
+      EXPECT_NE(model_template(id)->text.find("\nresources:\n"), std::string::npos) << id;
+    }
   }
 }
 
