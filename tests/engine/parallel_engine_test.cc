@@ -150,7 +150,8 @@ TEST_P(ParallelEngineTest, ACrowdGetsWhatOneRankGives) {
   }
   EXPECT_EQ(team.engine().stats().kv_blocks_used, 0);
   EXPECT_GT(team.engine().stats().prefix_hits, 0);
-  if (c.speculation != Speculation::kOff) {
+  // Whether a text repeats itself is another matter.
+  if (c.speculation == Speculation::kModel) {
     EXPECT_GT(team.engine().stats().drafts, 0);
   }
 }

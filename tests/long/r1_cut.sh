@@ -15,12 +15,13 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 bin=$PWD/${BUILD:-build/release}/bin
 most=${MOST_GIB:-24}
-if [ $# -ge 1 ]; then work=$1; mkdir -p "$work"; else work=$(mktemp -d); fi
+# A folder that was named stays, for the next run to find its checkpoint.
+if [ $# -ge 1 ]; then work=$1 ours=; mkdir -p "$work"; else work=$(mktemp -d) ours=1; fi
 export BUNDLE_HOME=$work/home
 server=
 finish() {
   [ -z "$server" ] || { kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; }
-  [ $# -ge 1 ] || rm -rf "$work"
+  [ -z "$ours" ] || rm -rf "$work"
 }
 trap finish EXIT
 fail() { echo "FAILED: $*" >&2; exit 1; }
@@ -58,7 +59,7 @@ start_server() { # SETTINGS…
   local arguments=()
   for setting in "$@"; do arguments+=(--set "$setting"); done
   start=$(now)
-  "$bin/bundle" serve r1-cut --port 0 --set kv_tokens=8192 --set context_length=8192 \
+  "$bin/bundle" serve r1-cut --port 0 --set runtime.kv_tokens=8192 --set runtime.context_length=8192 \
     "${arguments[@]}" 2>"$work/server.log" &
   server=$!
   for _ in $(seq 3000); do
@@ -85,7 +86,7 @@ ask() { # FIRST_TOKEN
     sed -n 's/.*"token_ids": *\[\([^]]*\)\].*/\1/p'
 }
 
-start_server speculation=off
+start_server runtime.speculation=off
 alone=$(ask 3)
 [ "$(tr ',' '\n' <<<"$alone" | wc -l)" = 12 ] || fail "no 12 tokens: $alone"
 ask 4 >"$work/a" & pids=($!)
@@ -98,7 +99,7 @@ echo "memory at its peak: $used GiB"
 awk -v u="$used" -v m="$most" 'BEGIN { exit !(u < m) }' || fail "more than $most GiB"
 stop_server
 
-start_server speculation=mtp
+start_server runtime.speculation=mtp
 drafted=$(ask 3)
 [ "$alone" = "$drafted" ] || fail "guesses change an answer: $alone / $drafted"
 curl -sf "$url/metrics" | grep -E '^vllm:spec_decode_num_(draft|accepted)_tokens_total'

@@ -1,4 +1,5 @@
-// What narrow caches cost: the logits of whole prompts beside those with a cache of float32.
+// What narrow caches cost: the logits of whole prompts beside those with a cache of float32. Of
+// dense models: in a mixture, a rounding can choose another expert, which says nothing of rounding.
 #include <cmath>
 #include <gtest/gtest.h>
 
@@ -52,8 +53,7 @@ TEST_P(KvTypesTest, BytesWithScalesAreFinerThanEightBitFloats) {
   RecordProperty("fp8", std::to_string(floats));
 }
 
-INSTANTIATE_TEST_SUITE_P(All, KvTypesTest,
-                         testing::Values("llama_tied", "qwen3_qknorm", "qwen3_moe", "deepseek_v3"),
+INSTANTIATE_TEST_SUITE_P(All, KvTypesTest, testing::Values("llama_tied", "qwen3_qknorm"),
                          [](const auto& test) { return test.param; });
 
 }  // namespace
