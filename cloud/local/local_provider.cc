@@ -22,8 +22,7 @@ using std::chrono::seconds;
 
 constexpr std::size_t kKeptRevisions = 10;
 constexpr std::uint16_t kFirstPort = 8000;
-constexpr seconds kKillAfter{10};                  // beyond the drain's own limit
-constexpr std::uint64_t kMostFirstLog = 1u << 20;  // a longer log is of a server that runs
+constexpr seconds kKillAfter{10};  // beyond the drain's own limit
 
 std::string url_of(const DeploymentSpec& spec, std::uint16_t port) {
   const std::string& host = spec.host;
@@ -128,18 +127,20 @@ Status start_server(const DeploymentFolder& folder, const Revision& revision, st
 }
 
 /// Whether the server said that it listens: on a port that another one has, /ready is that one's.
-bool has_begun(const DeploymentFolder& folder) {
-  const auto text = read_file(folder.log(), kMostFirstLog);
-  return !text || text->find("ready http") != std::string::npos;
+/// `from`: bytes of the log that are of servers before it.
+bool has_begun(const DeploymentFolder& folder, std::uint64_t from) {
+  const auto text = read_file(folder.log());
+  if (!text) return true;
+  return text->find("ready http", from < text->size() ? from : 0) != std::string::npos;
 }
 
 /// Waits until the server answers /ready with 200. kFailed with the end of its log when it ends
 /// before that.
 Status wait_ready(const DeploymentFolder& folder, const DeploymentState& state,
-                  const Progress& progress) {
+                  const Progress& progress, std::uint64_t from = 0) {
   const std::string url = probe_url(state.current().spec, state.process->port);
   for (;;) {
-    if (ask_ready(url).ready && has_begun(folder)) return {};
+    if (ask_ready(url).ready && has_begun(folder, from)) return {};
     if (!wait_gone(state.process->identity, milliseconds(20))) {
       if (progress && !progress("waiting for " + url, 0, 0)) {
         return Error{ErrorCode::kInterrupted, "stopped while the server was starting", url};
@@ -336,9 +337,11 @@ class LocalProvider final : public Provider {
   /// that no server is ever unknown.
   static Status start(const DeploymentFolder& folder, std::uint16_t port, DeploymentState& state,
                       const Progress& progress) {
+    std::error_code none;
+    const std::uintmax_t logged = std::filesystem::file_size(folder.log(), none);
     BUNDLE_CHECK(start_server(folder, state.current(), port, state));
     BUNDLE_CHECK(save_state(state.current().spec.name, state));
-    Status ready = wait_ready(folder, state, progress);
+    Status ready = wait_ready(folder, state, progress, none ? 0 : logged);
     if (!ready) (void)stop_server(state, {});
     return ready;
   }

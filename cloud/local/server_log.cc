@@ -41,7 +41,8 @@ std::string last_lines(const Path& file, std::int64_t lines) {
     if (newline == std::string::npos) return text;
     at = newline;
   }
-  return lines <= 0 ? "" : text.substr(at + 1);
+  if (lines <= 0) return "";
+  return at == 0 ? text : text.substr(at + 1);
 }
 
 Status read_log(const Path& file, const LogOptions& options,

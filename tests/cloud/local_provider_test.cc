@@ -158,7 +158,7 @@ TEST_F(LocalProviderTest, LogsGiveTheLastLines) {
     text += piece;
     return true;
   }));
-  EXPECT_EQ(text, "ready\n");
+  EXPECT_EQ(text, "ready http://127.0.0.1\n");
 }
 
 TEST_F(LocalProviderTest, RemoveEndsTheServer) {

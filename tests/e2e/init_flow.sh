@@ -17,6 +17,8 @@ start() { # NAME GOLDEN FOLDER
   dir=$BUNDLE_HOME/$1
   "$bundle" init "$1" --dir "$dir" --quiet >/dev/null
   "$make_checkpoint" "$2" "$dir/$3"
+  # The model in its place was made for 2048 positions.
+  sed -i '/^ *context_length:/d' "$dir/bundle.yaml"
   printf '%s' "$template" >"$dir/$3/chat_template.jinja"
   "$bundle" build "$dir" --quiet >/dev/null
 }

@@ -52,7 +52,7 @@ runtime:
 YAML
 "$bundle" build "$folder/model" --quiet >/dev/null
 
-answer parallel.tensor=1 parallel.expert=1
+answer runtime.parallel.tensor=1 runtime.parallel.expert=1
 alone=$ids
 [ "$ranks" = 1 ] || fail "one rank was asked for, there are $ranks"
 answer

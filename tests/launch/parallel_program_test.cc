@@ -178,40 +178,6 @@ TEST_F(ParallelProgram, AKilledSupervisorTakesAllRanksAlong) {
   }
 }
 
-/// Bytes of a mapped file that lie in a process's memory.
-std::uint64_t resident_of(pid_t pid, const std::string& file) {
-  std::istringstream lines(*read_file("/proc/" + std::to_string(pid) + "/smaps"));
-  std::uint64_t kib = 0;
-  bool inside = false;
-  for (std::string line; std::getline(lines, line);) {
-    const std::string word = line.substr(0, line.find(' '));
-    if (word.find('-') != word.npos && word.find(':') == word.npos) inside = line.ends_with(file);
-    if (inside && word == "Rss:") kib += std::stoull(line.substr(5));
-  }
-  return kib * 1024;
-}
-
-/// The reference backend computes on the published bytes, so what lies in memory is what a rank
-/// has.
-TEST_F(ParallelProgram, EachRankHoldsItsPartOfTheWeightsInMemory) {
-  make("mixtral");
-  std::uint64_t whole = 0;
-  {
-    const auto server = serve("mixtral", {});
-    ASSERT_TRUE(server->wait_ready()) << server->log();
-    whole = resident_of(server->engine(), "model.safetensors");
-  }
-  ASSERT_GT(whole, 5u << 20);
-  const auto server = serve("mixtral", form(4, 1, 4));
-  ASSERT_TRUE(server->wait_ready()) << server->log();
-  for (const pid_t rank : server->engines()) {
-    const std::uint64_t part = resident_of(rank, "model.safetensors");
-    EXPECT_GT(part, whole / 6);
-    EXPECT_LT(part, whole * 45 / 100);  // a quarter, and the kernel maps pages round it
-    RecordProperty("rank_" + std::to_string(rank), static_cast<int>(part));
-  }
-}
-
 TEST_F(ParallelProgram, WhatDoesNotDivideIsRefusedByName) {
   make("llama_tied");
   make("deepseek_v3_fp8");

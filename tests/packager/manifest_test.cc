@@ -23,6 +23,7 @@ constexpr const char* kFull = R"(# everything at once
 name: team/smollm2
 version: "1.0"
 model: ./weights
+quantize: q8_0
 description: "A small model: for tests"
 license: Apache-2.0
 include: ["*.gguf"]
@@ -39,6 +40,7 @@ runtime:
   speculation: lookup
   draft_tokens: 6
   threads: 2
+  parallel: {tensor: 2, pipeline: 1, expert: 1, data: 1}
   chat_template: |
     {{ messages }}
   reasoning_parser: auto
@@ -114,10 +116,11 @@ TEST(Manifest, AnEmptyFileIsAllDefaults) {
 }
 
 TEST(Manifest, NamesAnUnknownKeyAndTheNearest) {
-  EXPECT_EQ(refusal("name: x\ncontext_lenght: 1\n"),
-            "unknown key 'context_lenght' (bundle.yaml:2:1). Known keys: name, version, model, "
-            "description, license, include, exclude, runtime, resources, scaling, env, secrets, "
-            "labels.");
+  EXPECT_EQ(
+      refusal("name: x\ncontext_lenght: 1\n"),
+      "unknown key 'context_lenght' (bundle.yaml:2:1). Known keys: name, version, model, quantize, "
+      "description, license, include, exclude, runtime, resources, scaling, env, secrets, "
+      "labels.");
   EXPECT_EQ(refusal("runtime:\n  context_lenght: 1\n"),
             "unknown key 'context_lenght' in 'runtime' (bundle.yaml:2:3). Did you mean "
             "'context_length'?");
