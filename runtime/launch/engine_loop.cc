@@ -51,8 +51,8 @@ class Sender {
 
 class EngineLoop {
  public:
-  EngineLoop(Channel& channel, engine::Engine& engine)
-      : channel_(channel), engine_(engine), sender_(channel) {}
+  EngineLoop(Channel& channel, LoadedEngine& loaded)
+      : channel_(channel), engine_(*loaded.engine), health_(loaded.health), sender_(channel) {}
 
   Status run() {
     channel_.publish(engine_.stats());
@@ -97,6 +97,7 @@ class EngineLoop {
 
   Result<bool> step() {
     const bool worked = engine_.step(events_);
+    if (health_) BUNDLE_CHECK(health_());
     channel_.beat();
     channel_.publish(engine_.stats());
     outgoing_.clear();
@@ -116,6 +117,7 @@ class EngineLoop {
 
   Channel& channel_;
   engine::Engine& engine_;
+  const std::function<Status()>& health_;
   Sender sender_;
   wire::FrameReader frames_;
   std::array<std::byte, 1 << 16> buffer_;
@@ -163,7 +165,7 @@ End serve(Channel& channel, const LoadEngine& load) {
   Sender sender(channel);
   auto spec = read_spec();
   auto loaded = spec ? load(*spec, reporter(sender)) : Result<LoadedEngine>(spec.error());
-  if (loaded) return {EngineLoop(channel, *loaded->engine).run()};
+  if (loaded) return {EngineLoop(channel, *loaded).run()};
   return {loaded.error(), sender.send(wire::encode_failure(loaded.error())).has_value()};
 }
 

@@ -16,6 +16,9 @@ namespace bundle::launch {
 struct LoadedEngine {
   std::shared_ptr<void> ground;  // checkpoint, device: goes away after the engine
   std::unique_ptr<engine::Engine> engine;
+  /// Asked after each step, before its events are sent: an error ends the process, and the
+  /// supervisor starts another. Empty: nothing can go wrong.
+  std::function<Status()> health = {};
 };
 
 /// Makes the engine from what the supervisor handed over.

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "runtime/format/checkpoint.h"
 #include "runtime/kernels/cpu_device.h"
+#include "runtime/kernels/cuda/load_backend.h"
 #include "runtime/launch/constraint_vocabulary.h"
 #include "runtime/launch/contract.h"
 #include "runtime/launch/runtime_settings.h"
@@ -24,12 +25,37 @@ struct Ground {
   std::unique_ptr<kernels::Device> device;
 };
 
-Result<std::unique_ptr<kernels::Device>> make_device(const RuntimeSettings& settings) {
-  if (settings.backend == "cpu-reference") return kernels::make_reference_device();
+Result<std::unique_ptr<kernels::Device>> make_cpu_device(const RuntimeSettings& settings) {
   auto device = kernels::make_cpu_device({.threads = settings.threads, .isa = {}});
   if (device || settings.backend == "cpu") return device;
   log_warning("running on the slow reference device: " + device.error().message());
   return kernels::make_reference_device();
+}
+
+/// A pack without the CUDA backend, or a machine without a GPU, is no reason to complain.
+Result<std::unique_ptr<kernels::Device>> make_device(const RuntimeSettings& settings) {
+  if (settings.backend == "cpu-reference") return kernels::make_reference_device();
+  if (settings.backend == "cpu") return make_cpu_device(settings);
+  auto gpu =
+      kernels::cuda::make_cuda_device(settings.gpu, {.deterministic = settings.deterministic});
+  if (gpu || settings.backend == "cuda") return gpu;
+  if (gpu.error().code != ErrorCode::kNotFound) {
+    log_warning("running on the CPU: " + gpu.error().message());
+  }
+  return make_cpu_device(settings);
+}
+
+/// With the backend left open, a model that the GPU has no kernels or no room for runs on the CPU.
+Result<std::unique_ptr<model::Model>> load_model(Ground& ground, const RuntimeSettings& settings,
+                                                 const Progress& progress) {
+  const model::LoadOptions options{settings.engine.speculation == engine::Speculation::kModel};
+  auto loaded = model::load_model(ground.checkpoint, *ground.device, progress, options);
+  const bool elsewhere = loaded.has_error() && loaded.error().code != ErrorCode::kInterrupted &&
+                         settings.backend == "auto" && ground.device->name().starts_with("cuda");
+  if (!elsewhere) return loaded;
+  log_warning("running on the CPU: " + loaded.error().message());
+  BUNDLE_TRY(ground.device, make_cpu_device(settings));
+  return model::load_model(ground.checkpoint, *ground.device, progress, options);
 }
 
 /// Memory that this process has in use, in bytes: its own, and of mapped files what is in RAM. 0
@@ -66,8 +92,7 @@ Result<LoadedEngine> load_engine(const std::string& spec, const Progress& progre
   BUNDLE_TRY(format::Checkpoint checkpoint, format::Checkpoint::open(std::move(launch.model)));
   BUNDLE_TRY(auto device, make_device(settings));
   auto ground = std::make_shared<Ground>(Ground{std::move(checkpoint), std::move(device)});
-  const bool draft = settings.engine.speculation == engine::Speculation::kModel;
-  BUNDLE_TRY(auto model, model::load_model(ground->checkpoint, *ground->device, progress, {draft}));
+  BUNDLE_TRY(auto model, load_model(*ground, settings, progress));
   // What was not repacked into private memory stays in the page cache.
   const std::uint64_t weights = ground->checkpoint.weight_bytes();
   settings.engine.mapped_weight_bytes = weights - std::min(weights, model->resident_bytes());
@@ -77,7 +102,8 @@ Result<LoadedEngine> load_engine(const std::string& spec, const Progress& progre
   BUNDLE_TRY(auto engine,
              engine::Engine::create(std::move(model), *ground->device, settings.engine));
   log_memory(*engine, settings.engine, weights);
-  return LoadedEngine{std::move(ground), std::move(engine)};
+  const kernels::Device& used = *ground->device;
+  return LoadedEngine{std::move(ground), std::move(engine), [&used] { return used.status(); }};
 }
 
 }  // namespace bundle::launch

@@ -8,7 +8,7 @@ using kernels::Tensor;
 class DenseMlp final : public FeedForwardLayer {
  public:
   float eps = 0.0f;
-  std::vector<float> norm;
+  kernels::DeviceVector norm;
   Linear gate_up, down;
 
   void forward(const Step& step, Tensor x) const override {
@@ -29,7 +29,7 @@ Result<std::unique_ptr<FeedForwardLayer>> load_dense_mlp(WeightLoader& weights,
   auto mlp = std::make_unique<DenseMlp>();
   mlp->eps = static_cast<float>(config.rms_norm_eps);
   BUNDLE_TRY(mlp->norm,
-             weights.vector(prefix + "post_attention_layernorm.weight", config.hidden_size));
+             weights.device_vector(prefix + "post_attention_layernorm.weight", config.hidden_size));
   const LinearPart gate_up[] = {{prefix + "mlp.gate_proj", config.intermediate_size},
                                 {prefix + "mlp.up_proj", config.intermediate_size}};
   BUNDLE_TRY(mlp->gate_up, weights.linear(gate_up, config.hidden_size, Bias::kIfPublished));

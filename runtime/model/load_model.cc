@@ -15,11 +15,13 @@ namespace {
 
 using format::ModelConfig;
 
-Result<std::unique_ptr<Rope>> load_rope(WeightLoader& weights, const ModelConfig& config) {
+Result<std::unique_ptr<Rope>> load_rope(WeightLoader& weights, const ModelConfig& config,
+                                        kernels::Device& device) {
   const std::int64_t rotary_dim = config.mla ? config.mla->qk_rope_head_dim : config.head_dim;
   BUNDLE_TRY(const std::vector<float> divisors,
              weights.optional_vector("rope_freqs.weight", rotary_dim / 2));
   BUNDLE_TRY(Rope rope, Rope::make(config.rope, rotary_dim, divisors));
+  BUNDLE_CHECK(rope.place(device));
   return std::make_unique<Rope>(std::move(rope));
 }
 
@@ -68,14 +70,14 @@ Result<std::unique_ptr<Model>> load_model(const format::Checkpoint& checkpoint,
   }
   parts.config = cut(whole, options.layers, weights);
   const ModelConfig& config = parts.config;
-  BUNDLE_TRY(parts.rope, load_rope(weights, config));
+  BUNDLE_TRY(parts.rope, load_rope(weights, config, device));
   BUNDLE_TRY(parts.embedding,
              weights.linear({"model.embed_tokens", config.vocab_size}, config.hidden_size));
   for (std::int64_t i = 0; i < config.num_layers; ++i) {
     BUNDLE_TRY(DecoderLayer layer, load_layer(weights, config, *parts.rope, i));
     parts.layers.push_back(std::move(layer));
   }
-  BUNDLE_TRY(parts.norm, weights.vector("model.norm.weight", config.hidden_size));
+  BUNDLE_TRY(parts.norm, weights.device_vector("model.norm.weight", config.hidden_size));
   if (!config.tied_embeddings) {
     BUNDLE_TRY(parts.output, weights.linear({"lm_head", config.vocab_size}, config.hidden_size));
   }

@@ -74,20 +74,26 @@ Tensor Transformer::run_layers(kernels::KvCache& cache) {
   return x;
 }
 
-kernels::Vector Transformer::norm() const {
-  return {parts_.norm.data(), static_cast<std::int64_t>(parts_.norm.size())};
-}
+kernels::Vector Transformer::norm() const { return {parts_.norm.data(), parts_.norm.size()}; }
 
 const kernels::Matrix& Transformer::output() const {
   return parts_.output.weight ? *parts_.output.weight : *parts_.embedding.weight;
 }
 
-/// Logits of the hidden states x, before the last norm.
-void Transformer::write_logits(Tensor x, std::vector<float>& logits) {
-  if (x.rows == 0) return;
-  const Tensor scores = take(*scratch_, x.rows, output().rows());
-  device_.norm_matmul(x, norm(), eps(), output(), parts_.output.bias_data(), scores);
-  device_.read(scores, logits.data());
+/// All of a step; scores (kept rows, vocab) are the logits.
+void Transformer::compute(kernels::KvCache& cache, Tensor scores) {
+  Tensor x = run_layers(cache);
+  if (drafting_) {
+    device_.rms_norm(x, norm(), eps(), hidden_);
+    if (kept_rows_.size() != ids_.size()) {
+      const Tensor asked = take(*lasting_, scores.rows, x.cols);
+      device_.gather_rows(x, kept_rows_, asked);
+      x = asked;
+    }
+  }
+  if (x.rows > 0) {
+    device_.norm_matmul(x, norm(), eps(), output(), parts_.output.bias_data(), scores);
+  }
   scratch_->reset();
 }
 
@@ -96,18 +102,16 @@ void Transformer::forward(std::span<const SequenceChunk> chunks, kernels::KvCach
   lay_out(chunks);
   logits.resize(kept_rows_.size() * static_cast<std::size_t>(parts_.config.vocab_size));
   if (ids_.empty()) return;
-  Tensor x = run_layers(cache);
+  // What lies where is the same in every step of one shape, whether it is run or replayed.
   if (drafting_) {
     kept_->reset();
-    hidden_ = take(*kept_, x.rows, x.cols);
-    device_.rms_norm(x, norm(), eps(), hidden_);
-    if (kept_rows_.size() != ids_.size()) {
-      const Tensor asked = take(*lasting_, static_cast<std::int64_t>(kept_rows_.size()), x.cols);
-      device_.gather_rows(x, kept_rows_, asked);
-      x = asked;
-    }
+    hidden_ = take(*kept_, static_cast<std::int64_t>(ids_.size()), parts_.config.hidden_size);
   }
-  write_logits(x, logits);
+  const Tensor scores =
+      take(*lasting_, static_cast<std::int64_t>(kept_rows_.size()), output().rows());
+  device_.run_step({ids_, slices_, kept_rows_, kept_slices_, &cache},
+                   [&] { compute(cache, scores); });
+  if (scores.rows > 0) device_.read(scores, logits.data());
   lasting_->reset();
 }
 

@@ -18,7 +18,7 @@ struct TransformerParts {
   std::unique_ptr<Rope> rope;  // layers refer to it
   Linear embedding;
   std::vector<DecoderLayer> layers;
-  std::vector<float> norm;
+  kernels::DeviceVector norm;
   Linear output;                      // without a weight: tied to the embedding
   std::unique_ptr<DraftLayer> draft;  // null: the checkpoint has none
   std::uint64_t resident_bytes = 0;
@@ -45,7 +45,7 @@ class Transformer final : public Model {
                   std::vector<kernels::Slice>& slices) const;
   void lay_out(std::span<const SequenceChunk> chunks);
   kernels::Tensor run_layers(kernels::KvCache& cache);
-  void write_logits(kernels::Tensor x, std::vector<float>& logits);
+  void compute(kernels::KvCache& cache, kernels::Tensor scores);
   kernels::Vector norm() const;
   float eps() const { return static_cast<float>(parts_.config.rms_norm_eps); }
   const kernels::Matrix& output() const;

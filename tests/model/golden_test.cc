@@ -68,5 +68,16 @@ INSTANTIATE_TEST_SUITE_P(
                      testing::ValuesIn(test_devices())),
     [](const auto& test) { return std::get<0>(test.param) + "_" + std::get<1>(test.param).name; });
 
+INSTANTIATE_TEST_SUITE_P(Cuda, GoldenTest,
+                         testing::Combine(testing::Values("llama_tied", "llama3_rope", "qwen2_bias",
+                                                          "qwen3_qknorm"),
+                                          testing::Values(emulated_cuda())),
+                         [](const auto& test) { return std::get<0>(test.param); });
+
+INSTANTIATE_TEST_SUITE_P(CudaTensorCores, GoldenTest,
+                         testing::Combine(testing::Values("llama_tied"),
+                                          testing::Values(emulated_tensor_cores())),
+                         [](const auto& test) { return std::get<0>(test.param); });
+
 }  // namespace
 }  // namespace bundle::model

@@ -7,11 +7,18 @@
 #include <numeric>
 
 #include "runtime/kernels/cpu_device.h"
+#include "runtime/kernels/cuda/cuda_device.h"
+#include "runtime/kernels/cuda/emulator/emulated_driver.h"
 
 namespace bundle::model {
 
 std::unique_ptr<kernels::Device> TestDevice::make() const {
   if (name == "reference") return kernels::make_reference_device();
+  if (name == kEmulatedCuda || name == kEmulatedTensorCores) {
+    return kernels::cuda::make_device(kernels::cuda::make_emulated_driver(), kernels::cuda::kOps,
+                                      {.deterministic = name == kEmulatedCuda})
+        .value();
+  }
   return kernels::make_cpu_device({.threads = 2, .isa = name}).value();
 }
 
@@ -24,6 +31,9 @@ std::vector<TestDevice> test_devices() {
   }
   return devices;
 }
+
+TestDevice emulated_cuda() { return {kEmulatedCuda, 1e-4f, 5e-4f}; }
+TestDevice emulated_tensor_cores() { return {kEmulatedTensorCores, 1e-3f, 5e-4f}; }
 
 namespace {
 

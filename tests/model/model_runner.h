@@ -16,7 +16,7 @@ namespace bundle::model {
 
 /// A device under test and how far it may lie from float32 arithmetic.
 struct TestDevice {
-  std::string name;  // "reference", or an ISA of make_cpu_device
+  std::string name;  // "reference", kEmulatedCuda, or an ISA of make_cpu_device
   /// With weights in floating point: the difference of any logit of a golden model (they reach 6).
   /// 6e-2 where activations are rounded to bfloat16 before they are multiplied.
   float tolerance = 0.0f;
@@ -31,6 +31,13 @@ void PrintTo(const TestDevice& device, std::ostream* out);
 
 /// The reference, and every ISA of this machine.
 std::vector<TestDevice> test_devices();
+
+/// The CUDA backend's host code and kernels, on the emulator.
+inline constexpr const char* kEmulatedCuda = "cuda_emulated";
+TestDevice emulated_cuda();
+/// The same, with products of many rows on tensor cores.
+inline constexpr const char* kEmulatedTensorCores = "cuda_tensor_cores_emulated";
+TestDevice emulated_tensor_cores();
 
 /// One checkpoint opened on one device. Throws BadResult when it cannot be: a test's failure.
 class ModelRunner {
