@@ -1,15 +1,16 @@
-# libbundle_cuda.so is built where nvcc is found, and nothing else needs CUDA. nvcc is called by rules
+# libbundle_cuda.so is built with -DBUNDLE_CUDA=ON, and nothing else needs CUDA. nvcc is called by rules
 # of our own: CMake's CUDA language would give every compile option of the C++ side to nvcc, and
 # hides what ptxas says of registers and spills, which a test reads.
-set(BUNDLE_CUDA ON CACHE BOOL "Build the CUDA backend where nvcc is found")
+set(BUNDLE_CUDA OFF CACHE BOOL "Build the CUDA backend; needs nvcc 13")
 set(BUNDLE_CUDA_ARCHITECTURES "90a" CACHE STRING
     "GPU architectures of the CUDA backend: some of 80, 89, 90a, 100a, and 80-ptx for newer ones")
 set(BUNDLE_NVCC "")
 if(BUNDLE_CUDA)
   find_program(BUNDLE_NVCC_PROGRAM nvcc HINTS $ENV{CUDA_HOME}/bin /usr/local/cuda/bin)
-  if(BUNDLE_NVCC_PROGRAM)
-    set(BUNDLE_NVCC ${BUNDLE_NVCC_PROGRAM})
+  if(NOT BUNDLE_NVCC_PROGRAM)
+    message(FATAL_ERROR "BUNDLE_CUDA needs nvcc: install the CUDA toolkit 13, or set CUDA_HOME")
   endif()
+  set(BUNDLE_NVCC ${BUNDLE_NVCC_PROGRAM})
 endif()
 
 # Makes BUNDLE_CUDA_ARCHITECTURES nvcc's options.
