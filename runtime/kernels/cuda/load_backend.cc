@@ -25,7 +25,7 @@ constexpr const char* kDriverFolders[] = {"/usr/lib/x86_64-linux-gnu",
                                           "/usr/lib",
                                           "/usr/lib64/nvidia"};
 
-bool exists(const Path& path) {
+bool is_there(const Path& path) {
   std::error_code error;
   return std::filesystem::exists(path, error);
 }
@@ -37,22 +37,22 @@ Path environment(const char* name) {
 
 Path find_driver(const BackendPaths& paths) {
   for (const Path& folder : {paths.driver_folder, environment("BUNDLE_CUDA_DRIVER_DIR")}) {
-    if (!folder.empty()) return exists(folder / kDriverName) ? folder / kDriverName : Path();
+    if (!folder.empty()) return is_there(folder / kDriverName) ? folder / kDriverName : Path();
   }
   for (const Path folder : kDriverFolders) {
-    if (exists(folder / kDriverName)) return folder / kDriverName;
+    if (is_there(folder / kDriverName)) return folder / kDriverName;
   }
   return {};
 }
 
 Path find_backend(const BackendPaths& paths) {
   for (const Path& path : {paths.backend, environment("BUNDLE_CUDA_BACKEND")}) {
-    if (!path.empty()) return exists(path) ? path : Path();
+    if (!path.empty()) return is_there(path) ? path : Path();
   }
   std::error_code error;
   const Path program = std::filesystem::read_symlink("/proc/self/exe", error);
   for (const Path& folder : {program.parent_path(), program.parent_path() / "../lib"}) {
-    if (exists(folder / kBackendName)) return folder / kBackendName;
+    if (is_there(folder / kBackendName)) return folder / kBackendName;
   }
   return {};
 }
