@@ -126,8 +126,12 @@ BUNDLE_DEVICE void write_sums(const MatmulArgs& a, std::int64_t row0, std::int64
   }
 }
 
+/// Blocks that share a multiprocessor: one where two would leave a thread too few registers.
 template <typename R, int kTokens>
-BUNDLE_KERNEL(kWarps* kWarp, 2)
+constexpr int kBlocks = kTokens == kMaxTokens || R::kColumns == 4 ? 1 : 2;
+
+template <typename R, int kTokens>
+BUNDLE_KERNEL(kWarps* kWarp, (kBlocks<R, kTokens>))
 multiply_rows(const MatmulArgs a) {
   constexpr int kGroupsAChunk = kChunk<kTokens> / kGroup;
   const Shared<float> staged(0);
