@@ -1,16 +1,23 @@
-# libbundle_cuda.so is built with -DBUNDLE_CUDA=ON, and nothing else needs CUDA. nvcc is called by rules
+# libbundle_cuda.so is built where nvcc 13 is found; nothing else needs CUDA. nvcc is called by rules
 # of our own: CMake's CUDA language would give every compile option of the C++ side to nvcc, and
 # hides what ptxas says of registers and spills, which a test reads.
-set(BUNDLE_CUDA OFF CACHE BOOL "Build the CUDA backend; needs nvcc 13")
+set(BUNDLE_CUDA AUTO CACHE STRING "Build the CUDA backend: ON (nvcc 13 must be there), OFF, or AUTO")
 set(BUNDLE_CUDA_ARCHITECTURES "90a" CACHE STRING
     "GPU architectures of the CUDA backend: some of 80, 89, 90a, 100a, and 80-ptx for newer ones")
 set(BUNDLE_NVCC "")
 if(BUNDLE_CUDA)
   find_program(BUNDLE_NVCC_PROGRAM nvcc HINTS $ENV{CUDA_HOME}/bin /usr/local/cuda/bin)
-  if(NOT BUNDLE_NVCC_PROGRAM)
+  set(nvcc_says "")
+  if(BUNDLE_NVCC_PROGRAM)
+    execute_process(COMMAND ${BUNDLE_NVCC_PROGRAM} --version OUTPUT_VARIABLE nvcc_says ERROR_QUIET)
+  endif()
+  if(nvcc_says MATCHES "release 1[3-9]\\.")
+    set(BUNDLE_NVCC ${BUNDLE_NVCC_PROGRAM})
+  elseif(BUNDLE_CUDA STREQUAL "AUTO")
+    message(STATUS "libbundle_cuda.so is left out: no nvcc 13 is here")
+  else()
     message(FATAL_ERROR "BUNDLE_CUDA needs nvcc: install the CUDA toolkit 13, or set CUDA_HOME")
   endif()
-  set(BUNDLE_NVCC ${BUNDLE_NVCC_PROGRAM})
 endif()
 
 # Makes BUNDLE_CUDA_ARCHITECTURES nvcc's options.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <optional>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -45,11 +46,27 @@ Result<std::unique_ptr<kernels::Device>> make_device(const RuntimeSettings& sett
   return make_cpu_device(settings);
 }
 
+/// A message on memory names one allocation: this adds what all weights lack of a device's own.
+Error with_shortfall(Error error, std::uint64_t weights, std::optional<std::uint64_t> free_memory) {
+  if (!free_memory || weights <= *free_memory) return error;
+  error.what += "; all weights take " + human_bytes(weights) + ", " +
+                human_bytes(weights - *free_memory) + " more than were free";
+  error.remedy =
+      "`bundle size` names the GPUs that hold this model, and how many it takes; or use weights of "
+      "fewer bits (`bundle size --quantization`), or runtime.backend=cpu.";
+  return error;
+}
+
 /// With the backend left open, a model that the GPU has no kernels or no room for runs on the CPU.
 Result<std::unique_ptr<model::Model>> load_model(Ground& ground, const RuntimeSettings& settings,
                                                  const Progress& progress) {
   const model::LoadOptions options{settings.engine.speculation == engine::Speculation::kModel};
+  const auto free_memory = ground.device->free_memory();
   auto loaded = model::load_model(ground.checkpoint, *ground.device, progress, options);
+  if (loaded.has_error()) {
+    loaded =
+        with_shortfall(std::move(loaded).error(), ground.checkpoint.weight_bytes(), free_memory);
+  }
   const bool elsewhere = loaded.has_error() && loaded.error().code != ErrorCode::kInterrupted &&
                          settings.backend == "auto" && ground.device->name().starts_with("cuda");
   if (!elsewhere) return loaded;

@@ -64,6 +64,8 @@ Timing bench_copy(const Subject& subject);
 std::vector<Timing> bench_products(const Subject& subject);
 /// Attention of one token a sequence, at the shapes whose times are published.
 std::vector<Timing> bench_attention(const Subject& subject);
+/// Latent attention and routed experts of DeepSeek-R1, an eighth of each layer.
+std::vector<Timing> bench_r1(const Subject& subject);
 /// Whole decode steps of the distilled models in a graph, with weights of their true sizes.
 std::vector<Timing> bench_decode(const Subject& subject);
 

@@ -21,7 +21,13 @@ Timing bench_product(const Subject& subject, DType type, std::int64_t rows, std:
                 ""};
   const int turns = subject.large ? static_cast<int>(kTurnBytes / timing.bytes) + 1 : 1;
   std::vector<DeviceMatrix> matrices;
-  for (int i = 0; i < turns; ++i) matrices.push_back(random_matrix(pool, type, rows, cols));
+  const bool scaled = type == DType::kF8E4M3;
+  const auto* scales =
+      pool.place(std::vector<float>(scaled ? (rows + 127) / 128 * ((cols + 127) / 128) : 1, 1.0f));
+  for (int i = 0; i < turns; ++i) {
+    matrices.push_back(random_matrix(pool, type, rows, cols));
+    if (scaled) matrices.back().f8_scales = scales;
+  }
   const auto* x = pool.take_array<float>(tokens * cols);
   auto* y = pool.take_array<float>(tokens * rows);
   if (pool.exhausted()) {
@@ -99,6 +105,7 @@ std::vector<Timing> bench_products(const Subject& subject) {
     }
   }
   timings.push_back(bench_product(subject, DType::kBF16, 128256, 4096, 1, 266));
+  timings.push_back(bench_product(subject, DType::kF8E4M3, 4096, 7168, 1, 15.0));
   return timings;
 }
 

@@ -1,7 +1,7 @@
 // Checks every operation on a device against float64, and times it. Built by scripts/gpu-suite on a
 // machine with the CUDA toolkit alone, and by the tests over the emulator.
 //
-//   gpu_suite [--small] [--checks-only] [--device N] [--json FILE]
+//   gpu_suite [--small] [--checks-only] [--only CHECK] [--device N] [--json FILE]
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -20,6 +20,7 @@ struct Options {
   bool small = false;
   bool checks_only = false;
   int device = 0;
+  std::string only;  // of op_checks.h's names; "": all
   std::string json;
 };
 
@@ -30,13 +31,16 @@ bool parse(int argc, char** argv, Options& options) {
       options.small = true;
     } else if (word == "--checks-only") {
       options.checks_only = true;
+    } else if (word == "--only" && i + 1 < argc) {
+      options.only = argv[++i];
     } else if (word == "--device" && i + 1 < argc) {
       options.device = std::atoi(argv[++i]);
     } else if (word == "--json" && i + 1 < argc) {
       options.json = argv[++i];
     } else {
       std::fprintf(stderr,
-                   "usage: gpu_suite [--small] [--checks-only] [--device N] [--json FILE]\n");
+                   "usage: gpu_suite [--small] [--checks-only] [--only CHECK] [--device N] "
+                   "[--json FILE]\n");
       return false;
     }
   }
@@ -122,6 +126,7 @@ class Report {
     return std::fclose(file) == 0 && whole;
   }
 
+  int checks() const { return checks_; }
   int failures() const { return failures_; }
 
  private:
@@ -134,7 +139,7 @@ class Report {
 
 void time_all(const Subject& subject, Report& report) {
   report.add(bench_copy(subject));
-  for (const auto& bench : {bench_decode, bench_attention, bench_products}) {
+  for (const auto& bench : {bench_decode, bench_r1, bench_attention, bench_products}) {
     for (const Timing& timing : bench(subject)) report.add(timing);
     std::fflush(stdout);
   }
@@ -146,7 +151,13 @@ int run(const Options& options) {
   const Stream stream = driver->make_stream();
   const Subject subject{*driver, *bundle_cuda_backend()->ops, stream, 1, !options.small};
   Report report(driver->facts());
-  for (const NamedCheck& check : kChecks) report.add_checks(check.run(subject));
+  for (const NamedCheck& check : kChecks) {
+    if (options.only.empty() || options.only == check.name) report.add_checks(check.run(subject));
+  }
+  if (report.checks() == 0) {
+    std::fprintf(stderr, "gpu_suite: there is no check '%s'\n", options.only.c_str());
+    return 2;
+  }
   report.end_checks();
   if (!options.checks_only) time_all(subject, report);
   driver->free_stream(stream);

@@ -71,7 +71,11 @@ TEST_F(CudaServer, AnswersWhatTheReferenceImplementationAnswers) {
 
 TEST_F(CudaServer, OutOfMemorySaysHowMuchIsMissing) {
   ::setenv("BUNDLE_EMULATED_MEMORY", "100000", 1);
-  EXPECT_THAT(failure(), HasSubstr("the GPU's memory does not hold the weights"));
+  const std::string said = failure();
+  EXPECT_THAT(said, HasSubstr("the GPU's memory does not hold the weights"));
+  EXPECT_THAT(said, HasSubstr("all weights take"));
+  EXPECT_THAT(said, HasSubstr("more than were free"));
+  EXPECT_THAT(said, HasSubstr("`bundle size` names the GPUs that hold this model"));
 }
 
 TEST_F(CudaServer, AnOldDriverNamesBothVersions) {

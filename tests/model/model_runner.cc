@@ -9,6 +9,7 @@
 #include "runtime/kernels/cpu_device.h"
 #include "runtime/kernels/cuda/cuda_device.h"
 #include "runtime/kernels/cuda/emulator/emulated_driver.h"
+#include "runtime/kernels/cuda/load_backend.h"
 
 namespace bundle::model {
 
@@ -18,6 +19,9 @@ std::unique_ptr<kernels::Device> TestDevice::make() const {
     return kernels::cuda::make_device(kernels::cuda::make_emulated_driver(), kernels::cuda::kOps,
                                       {.deterministic = name == kEmulatedCuda})
         .value();
+  }
+  if (name == kGpu || name == kGpuDeterministic) {
+    return kernels::cuda::make_cuda_device(0, {.deterministic = name == kGpuDeterministic}).value();
   }
   return kernels::make_cpu_device({.threads = 2, .isa = name}).value();
 }
@@ -32,8 +36,8 @@ std::vector<TestDevice> test_devices() {
   return devices;
 }
 
-TestDevice emulated_cuda() { return {kEmulatedCuda, 1e-4f, 5e-4f}; }
-TestDevice emulated_tensor_cores() { return {kEmulatedTensorCores, 1e-3f, 5e-4f}; }
+TestDevice emulated_cuda() { return {kEmulatedCuda, 1e-4f, 5e-4f, 40, 8}; }
+TestDevice emulated_tensor_cores() { return {kEmulatedTensorCores, 1e-3f, 5e-4f, 40, 2}; }
 
 namespace {
 

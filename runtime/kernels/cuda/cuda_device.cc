@@ -7,7 +7,10 @@
 
 #include "runtime/kernels/cuda/host/cuda_arena.h"
 #include "runtime/kernels/cuda/host/cuda_cache.h"
-#include "runtime/kernels/cuda/host/cuda_matrix.h"
+#include "runtime/kernels/cuda/host/cuda_experts.h"
+#include "runtime/kernels/cuda/host/expert_runner.h"
+#include "runtime/kernels/cuda/host/growing_buffer.h"
+#include "runtime/kernels/cuda/host/latent_runner.h"
 #include "runtime/kernels/cuda/host/row_inputs.h"
 #include "runtime/kernels/cuda/host/step_graphs.h"
 
@@ -17,9 +20,6 @@ namespace {
 /// Attention takes a batch in parts whose partial results fit here.
 constexpr std::int64_t kPartialFloats = std::int64_t{16} << 20;
 constexpr std::int64_t kMostGraphSequences = 1024;
-/// Up to here a product reads its weights so few times that tensor cores gain nothing.
-constexpr std::int64_t kFewTokens = 16;
-
 constexpr std::int64_t kMostTiledHeadDim = 128;
 
 const CudaMatrix& cuda(const Matrix& matrix) { return static_cast<const CudaMatrix&>(matrix); }
@@ -37,7 +37,11 @@ class CudaDevice final : public Device {
         uploader_(*driver_, stream_),
         inputs_(*driver_, stream_, changes_),
         loose_(*driver_, stream_, changes_),
-        graphs_(*driver_, stream_, changes_) {}
+        graphs_(*driver_, stream_, changes_),
+        experts_(*driver_, stream_, ops_, changes_, options.deterministic),
+        latents_(*driver_, stream_, ops_, changes_, options.deterministic),
+        partial_(*driver_, stream_, changes_, "partial attention"),
+        normed_(*driver_, stream_, changes_, "normalized activations") {}
 
   std::string_view name() const override { return name_; }
 
@@ -46,9 +50,9 @@ class CudaDevice final : public Device {
     return std::unique_ptr<Matrix>(std::move(matrix));
   }
 
-  Result<std::unique_ptr<Experts>> pack_experts(std::span<const ExpertView>) override {
-    return bad_input("the CUDA backend has no kernels for mixtures of experts yet", "",
-                     "Run the model on the CPU: runtime.backend=cpu.");
+  Result<std::unique_ptr<Experts>> pack_experts(std::span<const ExpertView> experts) override {
+    BUNDLE_TRY(auto packed, CudaExperts::make(*driver_, uploader_, experts));
+    return std::unique_ptr<Experts>(std::move(packed));
   }
 
   Result<DeviceVector> place(std::span<const float> values) override;
@@ -83,31 +87,24 @@ class CudaDevice final : public Device {
                  const KvCache& cache, std::int64_t layer, Tensor out) override;
   void silu_mul(Tensor gate_up, Tensor out) override;
 
-  // Of models that pack_experts() and make_kv_cache() refuse.
-  void join_norms(Tensor, Vector, Tensor, Vector, float, std::span<const std::int64_t>,
-                  Tensor) override {
-    refuse("draft layers");
-  }
-  void latent_rope_and_store(Tensor, Tensor, const LatentShape&, const RopeTable&, Vector, float,
-                             std::span<const Slice>, KvCache&, std::int64_t) override {
-    refuse("latent attention");
-  }
-  void latent_attention(Tensor, const LatentShape&, const LatentWeights&, std::span<const Slice>,
-                        const KvCache&, std::int64_t, Tensor) override {
-    refuse("latent attention");
-  }
-  void route(Tensor, const RouterShape&, const float*, Routing) override {
-    refuse("mixtures of experts");
-  }
-  void run_experts(const Experts&, Tensor, Routing, Tensor) override {
-    refuse("mixtures of experts");
+  void join_norms(Tensor a, Vector a_weight, Tensor b, Vector b_weight, float eps,
+                  std::span<const std::int64_t> blank, Tensor out) override;
+  void latent_rope_and_store(Tensor q, Tensor latent, const LatentShape& shape,
+                             const RopeTable& rope, Vector norm, float eps,
+                             std::span<const Slice> slices, KvCache& cache,
+                             std::int64_t layer) override;
+  void latent_attention(Tensor q, const LatentShape& shape, const LatentWeights& weights,
+                        std::span<const Slice> slices, const KvCache& cache, std::int64_t layer,
+                        Tensor out) override;
+  void route(Tensor logits, const RouterShape& shape, const float* bias, Routing routing) override;
+  void run_experts(const Experts& experts, Tensor x, Routing routing, Tensor y) override {
+    if (ready()) keep(experts_.run(static_cast<const CudaExperts&>(experts), x, routing, y));
   }
   void gather_rows(Tensor x, std::span<const std::int64_t> rows, Tensor out) override;
   void read(Tensor x, float* out) override;
 
  private:
   bool ready() const { return problem_.has_value(); }
-  void refuse(const std::string& what) { keep(bad_input("the CUDA backend has no " + what)); }
   bool keep(Status status) {
     if (status.has_error() && problem_) problem_ = std::move(status);
     return ready();
@@ -119,7 +116,7 @@ class CudaDevice final : public Device {
   const DeviceRows* rows_of(std::span<const Slice> slices, std::int64_t count,
                             const KvCache& cache);
   void attend_rows(AttentionArgs args, Tensor qkv, Tensor out);
-  float* room(DeviceBuffer& buffer, std::int64_t floats, const char* purpose);
+  const std::int64_t* rows_on_device(std::span<const std::int64_t> rows);
 
   // In the order in which they depend on each other.
   std::unique_ptr<Driver> driver_;
@@ -134,8 +131,10 @@ class CudaDevice final : public Device {
   RowInputs inputs_;
   RowInputs loose_;  // of calls outside of a step
   StepGraphs graphs_;
-  DeviceBuffer partial_;
-  DeviceBuffer normed_;
+  ExpertRunner experts_;
+  LatentRunner latents_;
+  GrowingBuffer partial_;
+  GrowingBuffer normed_;
   HostBuffer results_;
   bool in_step_ = false;
 };
@@ -234,10 +233,9 @@ void CudaDevice::multiply(const Matrix& w, Tensor x, Vector norm, float eps, con
   if (!ready()) return;
   const bool tiles = x.rows > kFewTokens && !options_.deterministic;
   if (tiles && norm.data != nullptr) {
-    float* normed = room(normed_, x.rows * x.cols, "normalized activations");
-    if (normed == nullptr) return;
-    rms_norm(x, norm, eps, {normed, x.rows, x.cols});
-    x.data = normed;
+    if (!keep(normed_.reserve_floats(x.rows * x.cols))) return;
+    rms_norm(x, norm, eps, {normed_.floats(), x.rows, x.cols});
+    x.data = normed_.floats();
     norm.data = nullptr;
   }
   for (const CudaMatrix::Run& run : cuda(w).runs()) {
@@ -277,22 +275,6 @@ void CudaDevice::rope_and_store(Tensor qkv, const AttentionShape& shape, const R
   ops_.rope_store(stream_, args);
 }
 
-/// At least that much of `buffer`; null when there is no memory, and the device has failed then.
-float* CudaDevice::room(DeviceBuffer& buffer, std::int64_t floats, const char* purpose) {
-  const std::size_t bytes = static_cast<std::size_t>(floats) * sizeof(float);
-  if (buffer.bytes() < bytes) {
-    driver_->wait(stream_);
-    auto larger = DeviceBuffer::make(*driver_, bytes, MemoryKind::kWork, purpose);
-    if (larger.has_error()) {
-      keep(std::move(larger).error());
-      return nullptr;
-    }
-    buffer = *std::move(larger);
-    ++changes_;
-  }
-  return reinterpret_cast<float*>(buffer.data());
-}
-
 void CudaDevice::attention(Tensor qkv, const AttentionShape& shape, std::span<const Slice> slices,
                            const KvCache& cache, std::int64_t layer, Tensor out) {
   if (!ready() || qkv.rows == 0) return;
@@ -326,8 +308,8 @@ void CudaDevice::attend_rows(AttentionArgs args, Tensor qkv, Tensor out) {
   const std::int64_t at_once =
       floats_a_row == 0 ? qkv.rows
                         : std::clamp<std::int64_t>(kPartialFloats / floats_a_row, 1, qkv.rows);
-  args.partial = room(partial_, at_once * floats_a_row, "partial attention");
-  if (!ready()) return;
+  if (!keep(partial_.reserve_floats(at_once * floats_a_row))) return;
+  args.partial = partial_.floats();
   for (std::int64_t first = 0; first < qkv.rows; first += at_once) {
     args.qkv = qkv.f32() + first * qkv.cols;
     args.out = out.f32() + first * out.cols;
@@ -342,16 +324,92 @@ void CudaDevice::silu_mul(Tensor gate_up, Tensor out) {
   if (ready()) ops_.silu_mul(stream_, {gate_up.f32(), out.f32(), out.rows, out.cols});
 }
 
+const std::int64_t* CudaDevice::rows_on_device(std::span<const std::int64_t> rows) {
+  const std::int64_t* found = in_step_ ? inputs_.rows(rows) : nullptr;
+  if (found != nullptr) return found;
+  const RowInputs* copied = loose([&](RowInputs& inputs) { inputs.add_rows(rows); });
+  return copied == nullptr ? nullptr : copied->rows(rows);
+}
+
 void CudaDevice::gather_rows(Tensor x, std::span<const std::int64_t> rows, Tensor out) {
   if (!ready()) return;
-  const std::int64_t* on_device = in_step_ ? inputs_.rows(rows) : nullptr;
-  if (on_device == nullptr) {
-    const RowInputs* copied = loose([&](RowInputs& inputs) { inputs.add_rows(rows); });
-    if (copied == nullptr) return;
-    on_device = copied->rows(rows);
-  }
+  const std::int64_t* on_device = rows_on_device(rows);
+  if (on_device == nullptr) return;
   ops_.gather(stream_,
               {x.f32(), on_device, out.f32(), static_cast<std::int64_t>(rows.size()), x.cols});
+}
+
+void CudaDevice::join_norms(Tensor a, Vector a_weight, Tensor b, Vector b_weight, float eps,
+                            std::span<const std::int64_t> blank, Tensor out) {
+  if (!ready()) return;
+  ops_.rms_norm(stream_, {a.f32(), a_weight.data, out.f32(), a.rows, a.cols, eps, out.cols});
+  ops_.rms_norm(stream_,
+                {b.f32(), b_weight.data, out.f32() + a.cols, b.rows, b.cols, eps, out.cols});
+  if (blank.empty()) return;
+  const std::int64_t* on_device = rows_on_device(blank);
+  if (on_device == nullptr) return;
+  ops_.blank(stream_,
+             {on_device, out.f32(), static_cast<std::int64_t>(blank.size()), a.cols, out.cols});
+}
+
+void CudaDevice::latent_rope_and_store(Tensor q, Tensor latent, const LatentShape& shape,
+                                       const RopeTable& rope, Vector norm, float eps,
+                                       std::span<const Slice> slices, KvCache& cache,
+                                       std::int64_t layer) {
+  if (!ready()) return;
+  const DeviceRows* rows = rows_of(slices, q.rows, cache);
+  if (rows == nullptr) return;
+  LatentStoreArgs args{};
+  args.q = q.f32();
+  args.rows = q.rows;
+  args.heads = static_cast<int>(shape.heads);
+  args.nope_dim = static_cast<int>(shape.nope_dim);
+  args.rope_dim = static_cast<int>(shape.rope_dim);
+  args.latent = latent.f32();
+  args.rank = static_cast<int>(shape.rank);
+  args.norm = norm.data;
+  args.eps = eps;
+  args.inv_freq = rope.inv_freq;
+  args.scale = rope.scale;
+  args.interleaved = rope.interleaved;
+  args.map = rows->map;
+  args.cache = cuda(cache).layer(layer);
+  ops_.latent_store(stream_, args);
+}
+
+void CudaDevice::latent_attention(Tensor q, const LatentShape& shape, const LatentWeights& weights,
+                                  std::span<const Slice> slices, const KvCache& cache,
+                                  std::int64_t layer, Tensor out) {
+  if (!ready() || q.rows == 0) return;
+  const DeviceRows* rows = rows_of(slices, q.rows, cache);
+  if (rows == nullptr) return;
+  keep(latents_.run(q, shape, weights, *rows, cuda(cache).layer(layer), out));
+}
+
+void CudaDevice::route(Tensor logits, const RouterShape& shape, const float* bias,
+                       Routing routing) {
+  if (!ready()) return;
+  RouteArgs args{};
+  args.logits = logits.f32();
+  args.bias = bias;
+  args.chosen = routing.experts;
+  args.weights = routing.weights;
+  args.rows = logits.rows;
+  args.experts = static_cast<int>(shape.experts);
+  args.top_k = static_cast<int>(shape.top_k);
+  args.groups = static_cast<int>(shape.groups);
+  args.top_groups = static_cast<int>(shape.top_groups);
+  args.group_best = static_cast<int>(shape.group_best);
+  args.sigmoid = shape.sigmoid;
+  args.normalize = shape.normalize;
+  args.scale = shape.scale;
+  if (shape.experts > kMostExperts || shape.groups > kMostGroups || shape.top_k > kMostChosen) {
+    keep(bad_input("the CUDA kernels route to at most " + std::to_string(kMostExperts) +
+                   " experts in " + std::to_string(kMostGroups) + " groups, " +
+                   std::to_string(kMostChosen) + " a token"));
+    return;
+  }
+  ops_.route(stream_, args);
 }
 
 void CudaDevice::read(Tensor x, float* out) {

@@ -21,7 +21,7 @@ struct Case {
   int rotary_dim = 0;  // 0: all of a head
 
   std::string name() const {
-    static constexpr const char* kTypes[] = {"F32", "F16", "BF16"};
+    static constexpr const char* kTypes[] = {"F32", "F16", "BF16", "F8"};
     return "attention " + std::to_string(heads) + "/" + std::to_string(kv_heads) + "x" +
            std::to_string(head_dim) + " of " + std::to_string(positions) + " " +
            kTypes[static_cast<int>(type)] + " blocks of " + std::to_string(block_tokens) +
@@ -103,11 +103,13 @@ class Sequence {
     for (std::int64_t s = from; s <= t; ++s) {
       const std::vector<double> key = turned(s, c.heads + kv, false);
       double score = 0.0;
-      for (std::size_t d = 0; d < out.size(); ++d) score += query[d] * key[d];
+      for (std::size_t d = 0; d < out.size(); ++d) {
+        score += query[d] * as_cached(c.type, key[d]);
+      }
       const double weight = std::exp(score * scale());
       total += weight;
       for (std::size_t d = 0; d < out.size(); ++d) {
-        out[d] += weight * raw(s, c.heads + c.kv_heads + kv)[d];
+        out[d] += weight * as_cached(c.type, raw(s, c.heads + c.kv_heads + kv)[d]);
       }
     }
     for (double& value : out) value /= total;
@@ -158,8 +160,8 @@ class Sequence {
     layer.kv_heads = c.kv_heads;
     layer.head_dim = c.head_dim;
     layer.stride = (c.head_dim + 7) / 8 * 8;
-    const std::int64_t bytes = layer.blocks * 2 * c.kv_heads * c.block_tokens * layer.stride *
-                               (c.type == CacheType::kF32 ? 4 : 2);
+    const std::int64_t bytes =
+        layer.blocks * 2 * c.kv_heads * c.block_tokens * layer.stride * cache_element_bytes(c.type);
     layer.data = subject_.driver.allocate(static_cast<std::size_t>(bytes), MemoryKind::kWork);
     // What was never stored must not be seen: it is NaN.
     subject_.driver.fill(subject_.stream, layer.data, 0xFF, static_cast<std::size_t>(bytes));
@@ -251,6 +253,7 @@ std::vector<CheckResult> check_attention_tiles(const Subject& subject) {
   results.push_back(check_tiled(subject, {4, 2, 64, 100, CacheType::kBF16}, 70));
   results.push_back(check_tiled(subject, {6, 2, 40, 90, CacheType::kF16, 24}, 17));
   results.push_back(check_tiled(subject, {5, 1, 128, 50}, 20));
+  results.push_back(check_tiled(subject, {4, 2, 48, 40, CacheType::kF8}, 18));
   results.push_back(check_tiled(subject, {4, 1, 32, 150, CacheType::kF32, 16, 40}, 60));
   if (subject.large) {
     results.push_back(check_tiled(subject, {32, 8, 128, 2000, CacheType::kBF16}, 512));
@@ -268,6 +271,7 @@ std::vector<CheckResult> check_attention(const Subject& subject) {
                              {11, 1, 72, 5},
                              {2, 1, 256, 33},
                              {8, 1, 128, 300, CacheType::kF16},
+                             {6, 2, 64, 90, CacheType::kF8},
                              {6, 3, 64, 300, CacheType::kBF16},
                              {4, 2, 40, 150, CacheType::kF16, 1},
                              {4, 2, 40, 150, CacheType::kF32, 24},

@@ -131,6 +131,7 @@ std::vector<CheckResult> check_tiles(const Subject& subject) {
     results.push_back(check_tiles_of(subject, {type, 1024, 4096, 300, false, false, true}));
   }
   results.push_back(check_tiles_of(subject, {DType::kBF16, 64, 64, 65, false, false, true}));
+  results.push_back(check_tiles_of(subject, {DType::kF8E4M3, 150, 330, 18, false, true, true}));
   results.push_back(check_tiles_apart(subject));
   return results;
 }

@@ -63,6 +63,36 @@ CheckResult check_gather(const Subject& subject) {
   return result_of(subject, "gather", largest_error(out.read(), expected), 0.0);
 }
 
+/// Two norms beside each other, and some rows of the first blank.
+CheckResult check_joined(const Subject& subject) {
+  constexpr std::int64_t kRows = 3;
+  constexpr std::int64_t kCols = 70;
+  std::mt19937 random(subject.seed + 3);
+  const std::vector<float> ones(kCols, 1.0f);
+  const std::vector<float> x = random_values(kRows * kCols, random);
+  const DeviceArray<float> in(subject, x);
+  const DeviceArray<float> weight(subject, ones, MemoryKind::kWeights);
+  const DeviceArray<float> out(subject, unwritten(kRows * 2 * kCols));
+  const DeviceArray<std::int64_t> which(subject, {0, 2});
+  for (const std::int64_t at : {std::int64_t{0}, kCols}) {
+    subject.ops.rms_norm(subject.stream,
+                         {in.get(), weight.get(), out.get() + at, kRows, kCols, 1e-6f, 2 * kCols});
+  }
+  subject.ops.blank(subject.stream, {which.get(), out.get(), 2, kCols, 2 * kCols});
+  std::vector<double> expected;
+  for (std::int64_t r = 0; r < kRows; ++r) {
+    double squares = 0.0;
+    for (std::int64_t c = 0; c < kCols; ++c) squares += std::pow(x[r * kCols + c], 2.0);
+    const double factor = 1.0 / std::sqrt(squares / kCols + 1e-6);
+    for (const bool first : {true, false}) {
+      for (std::int64_t c = 0; c < kCols; ++c) {
+        expected.push_back(first && r != 1 ? 0.0 : x[r * kCols + c] * factor);
+      }
+    }
+  }
+  return result_of(subject, "norms beside each other", largest_error(out.read(), expected), 3e-6);
+}
+
 }  // namespace
 
 std::vector<CheckResult> check_rows(const Subject& subject) {
@@ -73,6 +103,7 @@ std::vector<CheckResult> check_rows(const Subject& subject) {
   }
   results.push_back(check_silu_mul(subject, 1, 100, 1000.0f));  // exp overflows
   results.push_back(check_gather(subject));
+  results.push_back(check_joined(subject));
   if (subject.large) {
     results.push_back(check_rms_norm(subject, 4096, 8192, 1.0f));
     results.push_back(check_silu_mul(subject, 2048, 14336, 5.0f));

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <limits>
 
+#include "runtime/kernels/half.h"
 #include "tests/kernels/cuda/op_checks.h"
 
 namespace bundle::kernels::cuda {
@@ -70,6 +71,16 @@ inline CheckResult result_of(const Subject& subject, std::string name, double er
                              double tolerance) {
   const char* problem = subject.driver.status();
   return {std::move(name), error, tolerance, problem == nullptr ? "" : problem};
+}
+
+inline std::int64_t cache_element_bytes(CacheType type) {
+  return type == CacheType::kF32 ? 4 : type == CacheType::kF8 ? 1 : 2;
+}
+
+/// What a cache of 8-bit floats makes of a value. The wider types' rounding is in the tolerance.
+inline double as_cached(CacheType type, double value) {
+  if (type != CacheType::kF8) return value;
+  return f8e4m3_to_float(float_to_f8e4m3(static_cast<float>(value)));
 }
 
 /// 0 when equal to the bit, else 1: for what must not depend on the batch.

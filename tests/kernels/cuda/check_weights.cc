@@ -51,6 +51,8 @@ void widen_row(DType type, const std::byte* row, std::int64_t cols, float* out) 
     std::uint16_t narrow = 0;
     if (type == DType::kF32) {
       std::memcpy(out + c, row + 4 * c, 4);
+    } else if (type == DType::kF8E4M3) {
+      out[c] = f8e4m3_to_float(static_cast<std::uint8_t>(row[c]));
     } else {
       std::memcpy(&narrow, row + 2 * c, 2);
       out[c] = type == DType::kF16 ? half_to_float(narrow) : bf16_to_float(narrow);
@@ -60,6 +62,10 @@ void widen_row(DType type, const std::byte* row, std::int64_t cols, float* out) 
 
 std::vector<std::byte> random_row(DType type, std::int64_t cols, std::mt19937& random) {
   std::vector<std::byte> row(*storage_bytes(type, cols));
+  if (type == DType::kF8E4M3) {
+    for (std::byte& byte : row) byte = static_cast<std::byte>(random() & 0xBFu);  // below 2
+    return row;
+  }
   if (!is_quantized(type)) {
     const std::vector<float> values = random_values(static_cast<std::size_t>(cols), random, 0.1f);
     for (std::size_t i = 0; i < values.size(); ++i) {
@@ -104,8 +110,24 @@ DeviceWeights::DeviceWeights(const Subject& subject, DType type, std::int64_t ro
   };
   data_ = place(data);
   matrix_ = {packed.kind, rows, cols, packed.stride, data_->get(), packed.quant, nullptr};
+  if (type == DType::kF8E4M3) add_scales(subject, random);
   if (packed.block_bytes > 0) matrix_.quant.blocks = (blocks_ = place(blocks))->get();
   if (packed.group_bytes > 0) matrix_.quant.groups = (groups_ = place(groups))->get();
+}
+
+/// A scale for each 128 x 128, and the values with it.
+void DeviceWeights::add_scales(const Subject& subject, std::mt19937& random) {
+  const std::int64_t width = (matrix_.cols + 127) / 128;
+  const std::vector<float> scales =
+      random_values(static_cast<std::size_t>((matrix_.rows + 127) / 128 * width), random, 0.2f);
+  for (std::int64_t r = 0; r < matrix_.rows; ++r) {
+    for (std::int64_t c = 0; c < matrix_.cols; ++c) {
+      values_[static_cast<std::size_t>(r * matrix_.cols + c)] *=
+          scales[static_cast<std::size_t>(r / 128 * width + c / 128)];
+    }
+  }
+  scales_ = std::make_unique<DeviceArray<float>>(subject, scales, MemoryKind::kWeights);
+  matrix_.f8_scales = scales_->get();
 }
 
 }  // namespace bundle::kernels::cuda

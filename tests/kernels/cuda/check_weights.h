@@ -9,10 +9,10 @@
 namespace bundle::kernels::cuda {
 
 /// Every type that the kernels multiply.
-inline constexpr DType kDeviceTypes[] = {DType::kF32,  DType::kF16,   DType::kBF16, DType::kQ4_0,
-                                         DType::kQ4_1, DType::kQ5_0,  DType::kQ5_1, DType::kQ8_0,
-                                         DType::kQ2K,  DType::kQ3K,   DType::kQ4K,  DType::kQ5K,
-                                         DType::kQ6K,  DType::kIQ4NL, DType::kIQ4XS};
+inline constexpr DType kDeviceTypes[] = {DType::kF32,  DType::kF16,  DType::kBF16,  DType::kF8E4M3,
+                                         DType::kQ4_0, DType::kQ4_1, DType::kQ5_0,  DType::kQ5_1,
+                                         DType::kQ8_0, DType::kQ2K,  DType::kQ3K,   DType::kQ4K,
+                                         DType::kQ5K,  DType::kQ6K,  DType::kIQ4NL, DType::kIQ4XS};
 
 /// (rows, cols) of one type, packed as CudaMatrix packs them.
 class DeviceWeights {
@@ -27,8 +27,11 @@ class DeviceWeights {
   }
 
  private:
+  void add_scales(const Subject& subject, std::mt19937& random);
+
   DeviceMatrix matrix_;
   std::vector<float> values_;
+  std::unique_ptr<DeviceArray<float>> scales_;
   std::unique_ptr<DeviceArray<std::byte>> data_, blocks_, groups_;
 };
 

@@ -41,6 +41,10 @@ std::vector<CheckResult> check_embed(const Subject& subject);
 std::vector<CheckResult> check_rows(const Subject& subject);
 std::vector<CheckResult> check_attention(const Subject& subject);
 std::vector<CheckResult> check_attention_tiles(const Subject& subject);
+std::vector<CheckResult> check_route(const Subject& subject);
+std::vector<CheckResult> check_experts(const Subject& subject);
+std::vector<CheckResult> check_heads(const Subject& subject);
+std::vector<CheckResult> check_latent(const Subject& subject);
 
 struct NamedCheck {
   const char* name;
@@ -51,6 +55,8 @@ struct NamedCheck {
 inline constexpr NamedCheck kChecks[] = {
     {"matmul", check_matmul},       {"tiles", check_tiles},
     {"embed", check_embed},         {"rows", check_rows},
-    {"attention", check_attention}, {"attention_tiles", check_attention_tiles}};
+    {"attention", check_attention}, {"attention_tiles", check_attention_tiles},
+    {"route", check_route},         {"experts", check_experts},
+    {"heads", check_heads},         {"latent", check_latent}};
 
 }  // namespace bundle::kernels::cuda

@@ -6,9 +6,13 @@
 #include <numeric>
 
 namespace bundle::kernels::cuda::emulator {
+
+constinit thread_local Machine* active = nullptr;
+
 namespace {
 
-thread_local Machine* active = nullptr;
+/// More than fit a pattern of the kernels' own loops.
+constexpr std::size_t kOrders = 61;
 
 bool same_place(const std::source_location& a, const std::source_location& b) {
   return a.line() == b.line() && a.column() == b.column() &&
@@ -16,8 +20,6 @@ bool same_place(const std::source_location& a, const std::source_location& b) {
 }
 
 }  // namespace
-
-Machine& machine() { return *active; }
 
 std::string Machine::place(const std::source_location& where) const {
   const std::string_view file = where.file_name();
@@ -57,53 +59,29 @@ const Slots& Machine::exchange(const void* value, std::size_t bytes,
   return slots;
 }
 
-Allocation& Machine::access_global(const void* address, std::size_t bytes,
-                                   const std::source_location& where) {
-  Allocation* found = memory_.find(address);
+void Machine::fault_access(const Allocation* in, const void* address, std::size_t bytes,
+                           const std::source_location& where) {
   const auto start = reinterpret_cast<std::uintptr_t>(address);
-  if (found == nullptr || bytes > found->end - start) {
+  if (in == nullptr || bytes > in->end - start) {
     fault(fmt::format("access of {} bytes outside of device memory, {}", bytes,
                       memory_.describe(address)),
           where);
   }
   if (start % bytes != 0) fault(fmt::format("misaligned access of {} bytes", bytes), where);
-  if (!found->constant && shape_.overlaps_previous && !running_->waited) {
-    fault("memory of the kernel before is used without waiting for it", where);
-  }
-  return *found;
+  fault("memory of the kernel before is used without waiting for it", where);
 }
 
-void Machine::read_global(const void* address, std::size_t bytes,
-                          const std::source_location& where) {
-  const Allocation& in = access_global(address, bytes, where);
-  const Accessor* writer = memory_.writer_of(in, address, bytes, running_->accessor);
-  if (writer != nullptr) {
-    fault(fmt::format("reads what block {} thread {} writes in the same launch, unordered",
-                      writer->block, writer->thread),
-          where);
-  }
+void Machine::fault_race(const char* what, const Accessor& writer,
+                         const std::source_location& where) {
+  fault(fmt::format("{} what block {} thread {} writes in the same launch, unordered", what,
+                    writer.block, writer.thread),
+        where);
 }
 
 void Machine::write_global(void* address, std::size_t bytes, const std::source_location& where) {
   Allocation& in = access_global(address, bytes, where);
   const Accessor* writer = memory_.note_write(in, address, bytes, running_->accessor);
-  if (writer != nullptr) {
-    fault(fmt::format("writes what block {} thread {} writes in the same launch, unordered",
-                      writer->block, writer->thread),
-          where);
-  }
-}
-
-std::byte* Machine::read_shared(std::size_t offset, std::size_t bytes,
-                                const std::source_location& where) {
-  if (!shared_.read(offset, bytes, running_->accessor)) fault(shared_.problem(), where);
-  return shared_.data() + offset;
-}
-
-std::byte* Machine::write_shared(std::size_t offset, std::size_t bytes,
-                                 const std::source_location& where) {
-  if (!shared_.write(offset, bytes, running_->accessor)) fault(shared_.problem(), where);
-  return shared_.data() + offset;
+  if (writer != nullptr) fault_race("writes", *writer, where);
 }
 
 void Machine::copy_later(std::size_t offset, const void* from, const std::source_location& where) {
@@ -138,13 +116,20 @@ bool Machine::diverged(const Thread& a, const Thread& b) {
   return false;
 }
 
+/// Orders of lanes are drawn once: a draw at each exchange would take longer than the exchange.
+void Machine::make_orders() {
+  orders_.resize(kOrders);
+  for (LaneOrder& order : orders_) {
+    std::iota(order.begin(), order.end(), std::uint8_t{0});
+    std::shuffle(order.begin(), order.end(), random_);
+  }
+}
+
 /// Runs every ready thread of a warp until it waits or ends.
 void Machine::run_warp(std::size_t warp) {
-  std::array<std::size_t, kWarpSize> order;
-  std::iota(order.begin(), order.end(), warp * kWarpSize);
-  std::shuffle(order.begin(), order.end(), random_);
-  for (const std::size_t index : order) {
-    Thread& thread = *threads_[index];
+  next_order_ = next_order_ + 1 < kOrders ? next_order_ + 1 : 0;
+  for (const std::uint8_t lane : orders_[next_order_]) {
+    Thread& thread = *threads_[warp * kWarpSize + lane];
     if (thread.state != State::kReady) continue;
     running_ = &thread;
     thread.fiber.resume();
@@ -227,6 +212,7 @@ bool Machine::launch(const char* name, const LaunchShape& shape,
   name_ = name;
   shape_ = shape;
   ++launches_;
+  if (orders_.empty()) make_orders();
   memory_.begin_launch();
   while (threads_.size() < shape.threads) threads_.push_back(std::make_unique<Thread>());
   warps_.resize(std::max<std::size_t>(warps_.size(), shape.threads / kWarpSize));

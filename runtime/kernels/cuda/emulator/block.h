@@ -52,7 +52,10 @@ class Machine {
 
   GlobalMemory& memory() { return memory_; }
   /// Of the order in which blocks and threads run.
-  void set_seed(std::uint32_t seed) { random_.seed(seed); }
+  void set_seed(std::uint32_t seed) {
+    random_.seed(seed);
+    orders_.clear();
+  }
 
   /// Runs a kernel to its end. False when it did something undefined; error() says what then, and
   /// the machine refuses further launches, as a GPU's context does.
@@ -70,10 +73,21 @@ class Machine {
   /// Gives 64 bytes or fewer, and returns what all lanes gave; valid until the next exchange.
   const Slots& exchange(const void* value, std::size_t bytes, const std::source_location& where);
   void wait_for_previous() { running_->waited = true; }
-  void read_global(const void* address, std::size_t bytes, const std::source_location& where);
+  void read_global(const void* address, std::size_t bytes, const std::source_location& where) {
+    const Allocation& in = access_global(address, bytes, where);
+    const Accessor* writer = memory_.writer_of(in, address, bytes, running_->accessor);
+    if (writer != nullptr) fault_race("reads", *writer, where);
+  }
   void write_global(void* address, std::size_t bytes, const std::source_location& where);
-  std::byte* read_shared(std::size_t offset, std::size_t bytes, const std::source_location& where);
-  std::byte* write_shared(std::size_t offset, std::size_t bytes, const std::source_location& where);
+  std::byte* read_shared(std::size_t offset, std::size_t bytes, const std::source_location& where) {
+    if (!shared_.read(offset, bytes, running_->accessor)) fault(shared_.problem(), where);
+    return shared_.data() + offset;
+  }
+  std::byte* write_shared(std::size_t offset, std::size_t bytes,
+                          const std::source_location& where) {
+    if (!shared_.write(offset, bytes, running_->accessor)) fault(shared_.problem(), where);
+    return shared_.data() + offset;
+  }
   /// An asynchronous copy of 16 bytes: done when it is waited for, undefined until then.
   void copy_later(std::size_t offset, const void* from, const std::source_location& where);
   void commit_copies();
@@ -99,11 +113,25 @@ class Machine {
     std::array<Slots, 2> slots;
     int current = 0;  // where the next exchange goes
   };
+  using LaneOrder = std::array<std::uint8_t, kWarpSize>;
 
   [[noreturn]] void fault(const std::string& what, const std::source_location& where);
+  [[noreturn]] void fault_access(const Allocation* in, const void* address, std::size_t bytes,
+                                 const std::source_location& where);
+  [[noreturn]] void fault_race(const char* what, const Accessor& writer,
+                               const std::source_location& where);
+  /// The allocation that an access may touch as a whole.
   Allocation& access_global(const void* address, std::size_t bytes,
-                            const std::source_location& where);
+                            const std::source_location& where) {
+    Allocation* found = memory_.find(address);
+    const auto start = reinterpret_cast<std::uintptr_t>(address);
+    const bool allowed = found != nullptr && bytes <= found->end - start && start % bytes == 0 &&
+                         (found->constant || !shape_.overlaps_previous || running_->waited);
+    if (!allowed) fault_access(found, address, bytes, where);
+    return *found;
+  }
   void stop(State state, const char* what, const std::source_location& where);
+  void make_orders();
   bool run_block(const std::function<void()>& thread);
   void run_warp(std::size_t warp);
   bool meet(std::size_t warp);
@@ -117,6 +145,8 @@ class Machine {
   std::vector<std::unique_ptr<Thread>> threads_;
   std::vector<Warp> warps_;
   std::mt19937 random_{1};
+  std::vector<LaneOrder> orders_;  // of a warp's lanes, used in turn
+  std::size_t next_order_ = 0;
   const char* name_ = "";
   LaunchShape shape_;
   Index3 block_;
@@ -125,7 +155,9 @@ class Machine {
   std::uint64_t launches_ = 0;
 };
 
-/// The machine whose kernel runs in this host thread.
-Machine& machine();
+/// The machine whose kernel runs in this host thread: asked at every access, so it is found by one
+/// load, in a shared object too.
+extern constinit thread_local Machine* active __attribute__((tls_model("initial-exec")));
+inline Machine& machine() { return *active; }
 
 }  // namespace bundle::kernels::cuda::emulator

@@ -9,7 +9,7 @@ namespace bundle::kernels::cuda::emulator {
 namespace {
 
 constexpr std::size_t kGuard = 256;  // unusable bytes on both sides
-constexpr std::uintptr_t kGrain = 2;
+constexpr std::uintptr_t kGrain = 1;
 
 std::uintptr_t number(const void* address) { return reinterpret_cast<std::uintptr_t>(address); }
 
@@ -68,18 +68,20 @@ const Accessor* GlobalMemory::note_write(Allocation& in, const void* address, st
     const std::size_t cells = (in.end - in.begin + kGrain) / kGrain;
     in.written = static_cast<Allocation::Written*>(std::calloc(cells, sizeof(Allocation::Written)));
     if (in.written == nullptr) throw std::bad_alloc();
+    in.pages.assign((in.end - in.begin) / kPage + 1, 0);
   }
   const Accessor* other = writer_of(in, address, bytes, by);
   if (other != nullptr) return other;
-  const std::size_t first = (number(address) - in.begin) / kGrain;
+  const std::size_t offset = number(address) - in.begin;
+  const std::size_t first = offset / kGrain;
   for (std::size_t i = 0; i * kGrain < bytes; ++i) in.written[first + i] = {launch_, by};
+  in.pages[offset / kPage] = launch_;
   return nullptr;
 }
 
-const Accessor* GlobalMemory::writer_of(const Allocation& in, const void* address,
-                                        std::size_t bytes, const Accessor& by) const {
-  if (in.written == nullptr) return nullptr;
-  const std::size_t first = (number(address) - in.begin) / kGrain;
+const Accessor* GlobalMemory::search_writer(const Allocation& in, std::size_t offset,
+                                            std::size_t bytes, const Accessor& by) const {
+  const std::size_t first = offset / kGrain;
   for (std::size_t i = 0; i * kGrain < bytes; ++i) {
     const Allocation::Written& cell = in.written[first + i];
     if (cell.launch == launch_ && unordered(cell.by, by)) return &cell.by;

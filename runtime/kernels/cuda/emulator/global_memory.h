@@ -7,12 +7,13 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "runtime/kernels/cuda/emulator/accessor.h"
 
 namespace bundle::kernels::cuda::emulator {
 
-/// A run of device memory, and for every two bytes who wrote them in which launch.
+/// A run of device memory, and for every byte who wrote it in which launch.
 struct Allocation {
   struct Written {
     std::uint32_t launch = 0;
@@ -21,8 +22,9 @@ struct Allocation {
 
   std::uintptr_t begin = 0;
   std::uintptr_t end = 0;
-  bool constant = false;       // weights: written before any launch that reads them
-  Written* written = nullptr;  // made by the first write of a kernel
+  bool constant = false;                  // weights: written before any launch that reads them
+  Written* written = nullptr;             // made by the first write of a kernel
+  std::vector<std::uint32_t> pages = {};  // the last launch that wrote each page; with `written`
 };
 
 /// Not thread-safe.
@@ -58,11 +60,19 @@ class GlobalMemory {
   /// Notes a write inside an allocation; gives the earlier, unordered writer of the bytes, or null.
   const Accessor* note_write(Allocation& in, const void* address, std::size_t bytes,
                              const Accessor& by);
-  /// The unordered writer of bytes that are read, or null.
+  /// The unordered writer of bytes that are read, or null. An access does not cross a page: it is
+  /// of 16 bytes at most, and aligned.
   const Accessor* writer_of(const Allocation& in, const void* address, std::size_t bytes,
-                            const Accessor& by) const;
+                            const Accessor& by) const {
+    if (in.written == nullptr) return nullptr;
+    const std::size_t offset = reinterpret_cast<std::uintptr_t>(address) - in.begin;
+    return in.pages[offset / kPage] == launch_ ? search_writer(in, offset, bytes, by) : nullptr;
+  }
 
  private:
+  static constexpr std::size_t kPage = 128;
+  const Accessor* search_writer(const Allocation& in, std::size_t offset, std::size_t bytes,
+                                const Accessor& by) const;
   Allocation* look_up(std::uintptr_t number);
 
   std::map<std::uintptr_t, Allocation> allocations_;  // by begin

@@ -1,12 +1,24 @@
 #include "runtime/kernels/cuda/host/cuda_cache.h"
 
-#include <limits>
+#include <optional>
 #include <string>
+#include <utility>
 
 namespace bundle::kernels::cuda {
 namespace {
 
 constexpr std::int64_t kMostHeadDim = 256;
+constexpr std::pair<DType, CacheType> kTypes[] = {{DType::kF32, CacheType::kF32},
+                                                  {DType::kF16, CacheType::kF16},
+                                                  {DType::kBF16, CacheType::kBF16},
+                                                  {DType::kF8E4M3, CacheType::kF8}};
+
+std::optional<CacheType> cache_type(DType type) {
+  for (const auto& [published, ours] : kTypes) {
+    if (published == type) return ours;
+  }
+  return std::nullopt;
+}
 
 std::int64_t stride_of(const KvShape& shape) { return (shape.head_dim + 7) / 8 * 8; }
 
@@ -15,7 +27,7 @@ bool multiply(std::int64_t& product, std::int64_t factor) {
 }
 
 Result<std::int64_t> layer_bytes(const KvShape& shape, std::int64_t blocks) {
-  std::int64_t bytes = 2;
+  std::int64_t bytes = shape.vectors();
   const bool fits = multiply(bytes, blocks) && multiply(bytes, shape.kv_heads) &&
                     multiply(bytes, shape.block_tokens) && multiply(bytes, stride_of(shape)) &&
                     multiply(bytes, dtype_info(shape.type).bytes);
@@ -24,13 +36,18 @@ Result<std::int64_t> layer_bytes(const KvShape& shape, std::int64_t blocks) {
 }
 
 Status check_shape(const KvShape& shape) {
-  if (shape.type != DType::kF32 && shape.type != DType::kF16 && shape.type != DType::kBF16) {
+  if (!cache_type(shape.type)) {
     return bad_input("the cache cannot be of type " + std::string(dtype_info(shape.type).name), "",
-                     "Use F32, F16 or BF16.");
+                     "Use F32, F16, BF16 or F8_E4M3.");
   }
   if (shape.latent_rank > 0) {
-    return bad_input("the CUDA backend has no kernels for latent attention yet", "",
-                     "Run the model on the CPU: runtime.backend=cpu.");
+    const std::int64_t rope_dim = shape.head_dim - shape.latent_rank;
+    if (shape.head_dim <= kMostLatentDim && shape.latent_rank % 2 == 0 && rope_dim % 2 == 0) {
+      return {};
+    }
+    return bad_input("latents of " + std::to_string(shape.latent_rank) + " and " +
+                     std::to_string(rope_dim) + " elements: the CUDA kernels take even numbers, " +
+                     std::to_string(kMostLatentDim) + " together at most");
   }
   if (shape.head_dim <= kMostHeadDim) return {};
   return bad_input("attention heads of " + std::to_string(shape.head_dim) +
@@ -51,14 +68,13 @@ Result<std::unique_ptr<CudaCache>> CudaCache::make(Driver& driver, const KvShape
 
 CacheLayer CudaCache::layer(std::int64_t index) const {
   CacheLayer layer{};
-  layer.type = shape_.type == DType::kF32   ? CacheType::kF32
-               : shape_.type == DType::kF16 ? CacheType::kF16
-                                            : CacheType::kBF16;
+  layer.type = *cache_type(shape_.type);
   layer.blocks = blocks_;
   layer.block_tokens = static_cast<int>(shape_.block_tokens);
   layer.kv_heads = static_cast<int>(shape_.kv_heads);
   layer.head_dim = static_cast<int>(shape_.head_dim);
   layer.stride = static_cast<int>(stride_of(shape_));
+  layer.vectors = static_cast<int>(shape_.vectors());
   layer.data = memory_.data() + index * *layer_bytes(shape_, blocks_);
   return layer;
 }

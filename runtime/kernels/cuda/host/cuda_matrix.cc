@@ -15,8 +15,7 @@ Status check_part(const WeightView& part, std::int64_t cols) {
     return bad_input("no CUDA kernel multiplies weights of type " + type + " and this width");
   }
   if (part.cols != cols) return bad_input("stacked matrices differ in width");
-  if (part.type == DType::kF8E4M3 &&
-      (part.block_scales == nullptr || part.scale_row % kScaleBlock != 0)) {
+  if (part.type == DType::kF8E4M3 && part.block_scales == nullptr) {
     return bad_input("an 8-bit matrix needs a scale for each block of 128x128");
   }
   const auto row = storage_bytes(part.type, part.cols);
@@ -27,12 +26,28 @@ Status check_part(const WeightView& part, std::int64_t cols) {
   return {};
 }
 
-/// Published row r of stacked parts of one type.
-const std::byte* row_of(std::span<const WeightView> parts, std::int64_t r, std::size_t bytes) {
-  auto part = parts.begin();
-  while (r >= part->rows) r -= (part++)->rows;
-  return part->data.data() + static_cast<std::size_t>(r) * bytes;
-}
+/// Published rows of stacked parts of one type, one after another.
+class RowCursor {
+ public:
+  /// At row r.
+  RowCursor(std::span<const WeightView> parts, std::int64_t r, std::size_t row_bytes)
+      : part_(parts.begin()), row_(r), row_bytes_(row_bytes) {
+    skip_ended();
+  }
+  const std::byte* next() {
+    skip_ended();
+    return part_->data.data() + static_cast<std::size_t>(row_++) * row_bytes_;
+  }
+
+ private:
+  void skip_ended() {
+    while (row_ >= part_->rows) row_ -= (part_++)->rows;
+  }
+
+  std::span<const WeightView>::iterator part_;
+  std::int64_t row_;  // of the part
+  std::size_t row_bytes_;
+};
 
 /// One of the three places that a packed row has.
 enum class Plane { kData, kBlocks, kGroups };
@@ -45,6 +60,7 @@ void write_plane(std::span<const WeightView> parts, const PackedRow& packed, Pla
   const std::int64_t cols = parts.front().cols;
   const auto row_bytes = static_cast<std::size_t>(*storage_bytes(type, cols));
   spare.resize(packed.data_bytes + packed.block_bytes + packed.group_bytes);
+  RowCursor rows(parts, first, row_bytes);
   for (std::int64_t r = first; r < first + count; ++r) {
     std::byte* planes[] = {spare.data(), spare.data() + packed.data_bytes,
                            spare.data() + packed.data_bytes + packed.block_bytes};
@@ -52,7 +68,7 @@ void write_plane(std::span<const WeightView> parts, const PackedRow& packed, Pla
     const auto chosen = static_cast<std::size_t>(plane);
     planes[chosen] = out;
     out += bytes[chosen];
-    pack_row(type, row_of(parts, r, row_bytes), cols, planes[0], planes[1], planes[2]);
+    pack_row(type, rows.next(), cols, planes[0], planes[1], planes[2]);
   }
 }
 
@@ -84,30 +100,49 @@ Status CudaMatrix::add(Driver& driver, Uploader& uploader, std::span<const Weigh
   BUNDLE_TRY(run.matrix.quant.blocks, place(Plane::kBlocks, packed.block_bytes));
   BUNDLE_TRY(run.matrix.quant.groups, place(Plane::kGroups, packed.group_bytes));
   if (packed.kind == WeightKind::kF8) {
-    BUNDLE_TRY(run.matrix.f8_scales, add_scales(driver, uploader, parts.front()));
+    BUNDLE_CHECK(add_scales(driver, uploader, parts, run.matrix));
   }
   rows_ += run.matrix.rows;
   runs_.push_back(run);
   return {};
 }
 
-Result<const float*> CudaMatrix::add_scales(Driver& driver, Uploader& uploader,
-                                            const WeightView& part) {
-  const auto blocks = [](std::int64_t n) { return (n + kScaleBlock - 1) / kScaleBlock; };
-  const std::int64_t rows = blocks(part.rows);
-  const std::size_t row_bytes = static_cast<std::size_t>(blocks(part.cols)) * sizeof(float);
+Result<const std::byte*> CudaMatrix::keep(Driver& driver, Uploader& uploader,
+                                          std::span<const std::byte> bytes) {
   BUNDLE_TRY(DeviceBuffer memory,
-             DeviceBuffer::make(driver, static_cast<std::size_t>(rows) * row_bytes,
-                                MemoryKind::kWeights, "the weights"));
-  BUNDLE_CHECK(uploader.upload(memory.data(), rows, row_bytes,
-                               [&](std::int64_t first, std::int64_t count, std::byte* out) {
-                                 for (std::int64_t r = first; r < first + count; ++r) {
-                                   std::memcpy(out, part.scales_of(r * kScaleBlock), row_bytes);
-                                   out += row_bytes;
-                                 }
+             DeviceBuffer::make(driver, bytes.size(), MemoryKind::kWeights, "the weights"));
+  BUNDLE_CHECK(uploader.upload(memory.data(), 1, bytes.size(),
+                               [&](std::int64_t, std::int64_t, std::byte* out) {
+                                 std::memcpy(out, bytes.data(), bytes.size());
                                }));
   memory_.push_back(std::move(memory));
-  return reinterpret_cast<const float*>(memory_.back().data());
+  return static_cast<const std::byte*>(memory_.back().data());
+}
+
+/// The scales of all parts behind each other. Where parts begin or end inside a block of 128 rows,
+/// each row says which are its own.
+Status CudaMatrix::add_scales(Driver& driver, Uploader& uploader, std::span<const WeightView> parts,
+                              DeviceMatrix& matrix) {
+  const auto width = static_cast<std::size_t>((cols_ + kScaleBlock - 1) / kScaleBlock);
+  std::vector<float> scales;
+  std::vector<std::int32_t> rows;
+  bool regular = true;
+  for (const WeightView& part : parts) {
+    regular = regular && part.scale_row % kScaleBlock == 0 &&
+              (part.rows % kScaleBlock == 0 || &part == &parts.back());
+    for (std::int64_t r = 0; r < part.rows; ++r) {
+      if (r == 0 || (part.scale_row + r) % kScaleBlock == 0) {
+        scales.insert(scales.end(), part.scales_of(r), part.scales_of(r) + width);
+      }
+      rows.push_back(static_cast<std::int32_t>(scales.size() / width) - 1);
+    }
+  }
+  BUNDLE_TRY(const std::byte* placed, keep(driver, uploader, std::as_bytes(std::span(scales))));
+  matrix.f8_scales = reinterpret_cast<const float*>(placed);
+  if (regular) return {};
+  BUNDLE_TRY(placed, keep(driver, uploader, std::as_bytes(std::span(rows))));
+  matrix.f8_rows = reinterpret_cast<const std::int32_t*>(placed);
+  return {};
 }
 
 Result<std::unique_ptr<CudaMatrix>> CudaMatrix::make(Driver& driver, Uploader& uploader,
@@ -120,9 +155,7 @@ Result<std::unique_ptr<CudaMatrix>> CudaMatrix::make(Driver& driver, Uploader& u
     const auto other = std::find_if(parts.begin(), parts.end(), [&](const WeightView& part) {
       return part.type != parts.front().type;
     });
-    // Scales of 8-bit matrices are counted from each part's first row.
-    const bool scaled = parts.front().type == DType::kF8E4M3;
-    const auto alike = scaled ? std::size_t{1} : static_cast<std::size_t>(other - parts.begin());
+    const auto alike = static_cast<std::size_t>(other - parts.begin());
     BUNDLE_CHECK(matrix->add(driver, uploader, parts.first(alike)));
     parts = parts.subspan(alike);
   }

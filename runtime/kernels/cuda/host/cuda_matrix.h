@@ -33,7 +33,10 @@ class CudaMatrix final : public Matrix {
  private:
   CudaMatrix() = default;
   Status add(Driver& driver, Uploader& uploader, std::span<const WeightView> parts);
-  Result<const float*> add_scales(Driver& driver, Uploader& uploader, const WeightView& part);
+  Result<const std::byte*> keep(Driver& driver, Uploader& uploader,
+                                std::span<const std::byte> bytes);
+  Status add_scales(Driver& driver, Uploader& uploader, std::span<const WeightView> parts,
+                    DeviceMatrix& matrix);
 
   std::vector<Run> runs_;
   std::vector<DeviceBuffer> memory_;

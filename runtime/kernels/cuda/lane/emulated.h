@@ -47,6 +47,14 @@ T shuffle_xor(T value, int mask, Where where = Where::current()) {
 inline void wait_for_previous() { emulator::machine().wait_for_previous(); }
 inline void allow_next() {}
 
+/// An element's number, and where it was asked for: an operator has no room for that.
+struct Index {
+  std::int64_t value;
+  Where where;
+
+  Index(std::int64_t i, Where at = Where::current()) : value(i), where(at) {}
+};
+
 /// Device memory. Indices count elements.
 template <typename T>
 class Global {
@@ -54,7 +62,7 @@ class Global {
   explicit Global(T* start) : start_(start) {}
   explicit operator bool() const { return start_ != nullptr; }
 
-  std::remove_const_t<T> operator[](std::int64_t i) const { return get(i, Where::current()); }
+  std::remove_const_t<T> operator[](Index i) const { return get(i.value, i.where); }
   std::remove_const_t<T> get(std::int64_t i, Where where = Where::current()) const {
     emulator::machine().read_global(start_ + i, sizeof(T), where);
     return start_[i];
@@ -92,7 +100,7 @@ class Shared {
  public:
   explicit Shared(std::size_t offset) : offset_(offset) {}
 
-  T operator[](std::int64_t i) const { return load<T>(i, Where::current()); }
+  T operator[](Index i) const { return load<T>(i.value, i.where); }
   void put(std::int64_t i, T value, Where where = Where::current()) const {
     store(i, value, where);
   }
@@ -135,6 +143,10 @@ inline float half_float(std::uint16_t bits) { return half_to_float(bits); }
 inline float bf16_float(std::uint16_t bits) { return bf16_to_float(bits); }
 inline std::uint16_t float_half(float value) { return float_to_half(value); }
 inline std::uint16_t float_bf16(float value) { return float_to_bf16(value); }
+inline Floats2 f8_pair(std::uint16_t bits) {
+  return {f8e4m3_to_float(static_cast<std::uint8_t>(bits)),
+          f8e4m3_to_float(static_cast<std::uint8_t>(bits >> 8))};
+}
 inline float exp_fast(float x) { return std::exp(x); }
 inline float log_fast(float x) { return std::log(x); }
 inline float rsqrt_fast(float x) { return 1.0f / std::sqrt(x); }

@@ -3,6 +3,7 @@
 
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
+#include <cuda_fp8.h>
 #include <cuda_runtime.h>
 #include <type_traits>
 
@@ -151,6 +152,10 @@ BUNDLE_DEVICE std::uint16_t float_half(float value) {
 }
 BUNDLE_DEVICE std::uint16_t float_bf16(float value) {
   return bits_as<std::uint16_t>(__float2bfloat16_rn(value));
+}
+BUNDLE_DEVICE Floats2 f8_pair(std::uint16_t bits) {
+  const __half2 both = __nv_cvt_fp8x2_to_halfraw2(bits, __NV_E4M3);
+  return {__low2float(both), __high2float(both)};
 }
 BUNDLE_DEVICE float exp_fast(float x) { return __expf(x); }
 BUNDLE_DEVICE float log_fast(float x) { return __logf(x); }

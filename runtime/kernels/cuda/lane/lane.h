@@ -7,6 +7,7 @@
 //   shuffle_xor, shuffle_from                exchanges of all 32 lanes
 //   Global<T>, Shared<T>                     checked memory; load<Pack<…>> for 8 and 16 bytes
 //   copy_async, commit_copies, wait_copies   global to shared, 16 bytes a time
+//   f8_pair                                  two 8-bit floats, widened
 //   mma_bf16                                 tensor-core product of 16 x 8 x 16
 //   wait_for_previous, allow_next            programmatic dependent launch
 //   launch                                   from the host
@@ -28,6 +29,7 @@ struct alignas(sizeof(T) * N) Pack {
   T v[N];
 };
 
+using Floats2 = Pack<float, 2>;
 using Floats4 = Pack<float, 4>;
 using Words4 = Pack<std::uint32_t, 4>;
 using Words2 = Pack<std::uint32_t, 2>;

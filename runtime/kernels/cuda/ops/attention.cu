@@ -1,59 +1,16 @@
 // Attention of single rows over the paged cache (decode), for groups of query heads that share keys
 // and values. A block of threads walks one span of positions for up to eight query heads, so that
 // keys and values are read once; each of its warps takes every fourth position, a few lanes a
-// position with eight elements each. The spans' results meet in a second kernel (flash decoding).
-// Where spans begin depends on the row's own position alone, and all merging has a fixed order.
+// position with eight elements each. The spans' results meet in a second kernel.
 #include "runtime/kernels/cuda/ops/cache.h"
 #include "runtime/kernels/cuda/ops/reduce.h"
+#include "runtime/kernels/cuda/ops/spans.h"
 
 namespace bundle::kernels::cuda {
 namespace {
 
 constexpr int kWarps = 4;
-constexpr int kUnroll = 4;            // positions that a lane has under way
-constexpr float kNothing = -3.0e38f;  // the score of no position
-
-/// The running softmax of one query head: largest score, sum of weights, and eight of the weighted
-/// values.
-struct Running {
-  float top = kNothing;
-  float sum = 0.0f;
-  float values[kCacheColumns] = {};
-};
-
-/// a and b as one; the order of the two matters to the last bit.
-BUNDLE_DEVICE void merge(Running& a, float top, float sum, const float (&values)[kCacheColumns]) {
-  const float highest = largest(a.top, top);
-  const float keep = exp_fast(a.top - highest);
-  const float add = exp_fast(top - highest);
-  a.top = highest;
-  a.sum = a.sum * keep + sum * add;
-  BUNDLE_UNROLL
-  for (int i = 0; i < kCacheColumns; ++i) a.values[i] = a.values[i] * keep + values[i] * add;
-}
-
-/// What one row sees.
-struct Sight {
-  int position;
-  int first;  // position that it sees first
-  int span;   // positions a span
-  int spans;
-
-  BUNDLE_DEVICE static Sight of(const AttentionArgs& a, std::int64_t row) {
-    const int position = Global<const std::int32_t>(a.map.positions)[row];
-    const auto span = static_cast<int>(span_tokens(position + 1));
-    const int first =
-        a.window > 0 && position >= a.window ? position + 1 - static_cast<int>(a.window) : 0;
-    return {position, first, span, (position + span) / span};
-  }
-};
-
-/// A row's part in AttentionArgs::partial: top, sum and values of (row, head, span).
-BUNDLE_DEVICE std::int64_t partial_at(const AttentionArgs& a, std::int64_t row, int head,
-                                      int span) {
-  const std::int64_t spans = most_spans(a.max_positions);
-  return ((row * a.heads + head) * spans + span) * (a.cache.stride + 2);
-}
+constexpr int kUnroll = 4;  // positions that a lane has under way
 
 template <typename Element, int kLanes, int kHeads>
 struct Walk {
@@ -67,7 +24,7 @@ struct Walk {
   int first_head;  // of up to kHeads query heads
   int heads;       // that there are
   float query[kHeads][kCacheColumns];
-  Running running[kHeads];
+  Running<kCacheColumns> running[kHeads];
 
   BUNDLE_DEVICE int column() const { return lane_index() % kLanes * kCacheColumns; }
 
@@ -118,7 +75,7 @@ struct Walk {
       }
       score = sum_lanes<kLanes>(score);
       if (!there) continue;
-      Running& r = running[h];
+      Running<kCacheColumns>& r = running[h];
       const float highest = largest(r.top, score);
       const float keep = exp_fast(r.top - highest);
       const float weight = exp_fast(score - highest);
@@ -144,7 +101,7 @@ struct Walk {
         for (int i = 0; i < kCacheColumns; ++i) {
           values[i] = shuffle_xor(running[h].values[i], mask);
         }
-        merge(running[h], top, sum, values);
+        running[h].merge(top, sum, values);
       }
     }
   }
@@ -177,7 +134,7 @@ struct Walk {
         float values[kCacheColumns];
         BUNDLE_UNROLL
         for (int i = 0; i < kCacheColumns; ++i) values[i] = room[of_head + (2 + i) * kLanes];
-        merge(running[h], room[of_head], room[of_head + kLanes], values);
+        running[h].merge(room[of_head], room[of_head + kLanes], values);
       }
     }
   }
@@ -193,7 +150,8 @@ struct Walk {
   }
 
   BUNDLE_DEVICE void write_partial(int h, int span) const {
-    const Global<float> partial(a.partial + partial_at(a, row, first_head + h, span));
+    const Global<float> partial(a.partial + partial_at(row, a.heads, first_head + h, span,
+                                                       a.cache.stride, a.max_positions));
     if (lane_index() == 0) {
       partial.put(0, running[h].top);
       partial.put(1, running[h].sum);
@@ -224,7 +182,7 @@ attend_span(const AttentionArgs a) {
   wait_for_previous();
   const int span = block_x();
   const std::int64_t row = block_z();
-  const Sight sight = Sight::of(a, row);
+  const Sight sight = Sight::of(a.map, a.window, row);
   if (sight.position < 0 || span >= sight.spans) return;
   const int group = a.heads / a.cache.kv_heads;
   const int tiles = (group + kHeads - 1) / kHeads;
@@ -234,8 +192,7 @@ attend_span(const AttentionArgs a) {
       a, sight, row, kv_head, kv_head * group + skipped, group - skipped, {}, {}};
   walk.load_query();
   const int start = span * sight.span;
-  const int end = start + sight.span <= sight.position ? start + sight.span : sight.position + 1;
-  walk.walk(start > sight.first ? start : sight.first, end);
+  walk.walk(start > sight.first ? start : sight.first, sight.end(span));
   walk.merge_lanes();
   walk.merge_warps();
   walk.write(span);
@@ -247,11 +204,12 @@ merge_spans(const AttentionArgs a) {
   wait_for_previous();
   const std::int64_t row = block_y();
   const int head = block_x();
-  const Sight sight = Sight::of(a, row);
+  const Sight sight = Sight::of(a.map, a.window, row);
   if (sight.position < 0 || sight.spans == 1) return;
   const Global<float> out(a.out + (row * a.heads + head) * a.cache.head_dim);
   const int floats = a.cache.stride + 2;
-  const Global<const float> partial(a.partial + partial_at(a, row, head, 0));
+  const Global<const float> partial(
+      a.partial + partial_at(row, a.heads, head, 0, a.cache.stride, a.max_positions));
   float top = kNothing;
   for (int s = 0; s < sight.spans; ++s) top = largest(top, partial[s * floats]);
   float sum = 0.0f;
@@ -278,10 +236,7 @@ void launch_attention(Stream stream, const AttentionArgs& a) {
   grid.threads = kWarps * kWarp;
   grid.shared_bytes = sizeof(float) * (kWarps - 1) * kHeads * (kCacheColumns + 2) * kLanes;
   launch(stream, "attend_span", attend_span<Element, kLanes, kHeads>, grid, a);
-  if (grid.x == 1) return;
-  const LaunchGrid merging{
-      .x = static_cast<unsigned>(a.heads), .y = static_cast<unsigned>(a.rows), .threads = kWarp};
-  launch(stream, "merge_spans", merge_spans, merging, a);
+  if (grid.x > 1) merge_all_spans(stream, a);
 }
 
 template <typename Element, int kLanes>
@@ -307,6 +262,13 @@ AttentionArgs rows_from(const AttentionArgs& a, std::int64_t first) {
 }
 
 }  // namespace
+
+void merge_all_spans(Stream stream, const AttentionArgs& args) {
+  const LaunchGrid grid{.x = static_cast<unsigned>(args.heads),
+                        .y = static_cast<unsigned>(args.rows),
+                        .threads = kWarp};
+  launch(stream, "merge_spans", merge_spans, grid, args);
+}
 
 void attention(Stream stream, const AttentionArgs& args) {
   for (std::int64_t first = 0; first < args.rows; first += kMostRows) {

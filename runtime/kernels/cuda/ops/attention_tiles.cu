@@ -9,14 +9,14 @@
 #include "runtime/kernels/cuda/ops/cache.h"
 #include "runtime/kernels/cuda/ops/cut.h"
 #include "runtime/kernels/cuda/ops/reduce.h"
+#include "runtime/kernels/cuda/ops/spans.h"
 
 namespace bundle::kernels::cuda {
 namespace {
 
 constexpr int kThreads = 128;
-constexpr int kPositions = 32;        // a tile
-constexpr int kValueStride = 20;      // words: 16 pairs of positions, 4 against bank conflicts
-constexpr float kNothing = -3.0e38f;  // the score of what a row may not see
+constexpr int kPositions = 32;    // a tile
+constexpr int kValueStride = 20;  // words: 16 pairs of positions, 4 against bank conflicts
 
 /// Where things lie in shared memory, in words, for heads of kDim elements.
 template <int kDim>

@@ -6,6 +6,7 @@
 // A lane adds up its columns in ascending order and the lanes' sums meet in a tree, for any number
 // of tokens: a token gives the same alone and in a crowd.
 #include "runtime/kernels/cuda/ops/reduce.h"
+#include "runtime/kernels/cuda/ops/stack.h"
 #include "runtime/kernels/cuda/ops/weights.h"
 
 namespace bundle::kernels::cuda {
@@ -27,13 +28,14 @@ template <int kTokens>
 constexpr int kStagedFloats = kChunk<kTokens> / 32 * 36;
 
 /// What RMSNorm multiplies a token's activations by.
-BUNDLE_DEVICE float token_factor(const MatmulArgs& a, std::int64_t token, Shared<float> room) {
+BUNDLE_DEVICE float token_factor(const MatmulArgs& a, const Share& share, int i,
+                                 Shared<float> room) {
   if (a.norm == nullptr) return 1.0f;
-  const Global<const float> x(a.x);
   float squares = 0.0f;
-  if (token < a.tokens) {
+  if (i < share.count) {
+    const Global<const float> x(a.x + share.x_at(a, i));
     for (std::int64_t c = thread_index(); c < a.w.cols; c += block_threads()) {
-      const float value = x[token * a.w.cols + c];
+      const float value = x[c];
       squares = fused(value, value, squares);
     }
   }
@@ -42,10 +44,13 @@ BUNDLE_DEVICE float token_factor(const MatmulArgs& a, std::int64_t token, Shared
 
 /// Stages columns [first, first + kChunk) of the tokens, normalized.
 template <int kTokens>
-BUNDLE_DEVICE void stage(const MatmulArgs& a, std::int64_t token0, std::int64_t first,
+BUNDLE_DEVICE void stage(const MatmulArgs& a, const Share& share, std::int64_t first,
                          const float (&factors)[kTokens], Shared<float> staged) {
   const Global<const float> x(a.x);
   const Global<const float> norm(a.norm);
+  std::int64_t from[kTokens];
+  BUNDLE_UNROLL
+  for (int t = 0; t < kTokens; ++t) from[t] = t < share.count ? share.x_at(a, t) : 0;
   for (int c = thread_index(); c < kChunk<kTokens> && first + c < a.w.stride;
        c += block_threads()) {
     const std::int64_t col = first + c;
@@ -54,9 +59,7 @@ BUNDLE_DEVICE void stage(const MatmulArgs& a, std::int64_t token0, std::int64_t 
     BUNDLE_UNROLL
     for (int t = 0; t < kTokens; ++t) {
       float value = 0.0f;
-      if (inside && token0 + t < a.tokens) {
-        value = x[(token0 + t) * a.w.cols + col] * factors[t] * weight;
-      }
+      if (inside && t < share.count) value = x[from[t] + col] * factors[t] * weight;
       staged.put(t * kStagedFloats<kTokens> + staged_at(c), value);
     }
   }
@@ -83,7 +86,7 @@ struct Pending {
 /// sums += the group's columns times x; `at` is where the group starts in the staged chunk.
 template <typename R, int kTokens>
 BUNDLE_DEVICE void multiply(const DeviceMatrix& w, const Pending<R>& pending, std::int64_t group,
-                            int at, Shared<float> staged, float (&sums)[kRows][kTokens]) {
+                            int at, Shared<float> staged, float (&sums)[kRows * kTokens]) {
   BUNDLE_UNROLL
   for (int s = 0; s < Pending<R>::kSteps; ++s) {
     const int in_group = (s * kWarp + lane_index()) * R::kColumns;
@@ -100,30 +103,30 @@ BUNDLE_DEVICE void multiply(const DeviceMatrix& w, const Pending<R>& pending, st
         BUNDLE_UNROLL
         for (int r = 0; r < kRows; ++r) {
           BUNDLE_UNROLL
-          for (int i = 0; i < 4; ++i) sums[r][t] = fused(weights[r].v[i], x.v[i], sums[r][t]);
+          for (int i = 0; i < 4; ++i) {
+            float& sum = sums[r * kTokens + t];
+            sum = fused(weights[r].v[i], x.v[i], sum);
+          }
         }
       }
     }
   }
 }
 
+/// A few lanes hold each sum, of which the first writes it. `row0` counts in the matrix.
 template <int kTokens>
-BUNDLE_DEVICE void write_sums(const MatmulArgs& a, std::int64_t row0, std::int64_t token0,
-                              const float (&sums)[kRows][kTokens]) {
+BUNDLE_DEVICE void write_sums(const MatmulArgs& a, const Share& share, int row0,
+                              float (&sums)[kRows * kTokens]) {
+  constexpr int kLanes = kWarp / (kRows * kTokens);
   const Global<float> y(a.y);
-  const Global<const float> bias(a.bias);
-  BUNDLE_UNROLL
-  for (int r = 0; r < kRows; ++r) {
-    BUNDLE_UNROLL
-    for (int t = 0; t < kTokens; ++t) {
-      float value = sum_lanes(sums[r][t]);
-      const std::int64_t row = row0 + r;
-      if (lane_index() != r * kTokens + t || row >= a.w.rows || token0 + t >= a.tokens) continue;
-      const std::int64_t at = (token0 + t) * a.y_stride + row;
-      if (a.bias != nullptr) value += bias[row];
-      y.put(at, a.accumulate ? y[at] + value : value);
-    }
-  }
+  float value = sum_each(sums);
+  const int mine = lane_index() / kLanes;
+  const int row = row0 + mine / kTokens;
+  const int token = mine % kTokens;
+  if (lane_index() % kLanes != 0 || row >= share.rows || token >= share.count) return;
+  const std::int64_t at = share.y_at(a, token) + row;
+  if (a.bias != nullptr) value += Global<const float>(a.bias)[row];
+  y.put(at, a.accumulate ? y[at] + value : value);
 }
 
 /// Blocks that share a multiprocessor: one where two would leave a thread too few registers.
@@ -136,10 +139,11 @@ multiply_rows(const MatmulArgs a) {
   constexpr int kGroupsAChunk = kChunk<kTokens> / kGroup;
   const Shared<float> staged(0);
   constexpr std::size_t kRoom = sizeof(float) * kTokens * kStagedFloats<kTokens>;
-  const std::int64_t row0 = (std::int64_t{block_x()} * kWarps + warp_index()) * kRows;
-  const std::int64_t token0 = std::int64_t{block_y()} * kTokens;
+  const int row0 = (block_x() * kWarps + warp_index()) * kRows;
+  const Share share = Share::of(a, kTokens);
+  if (share.count == 0) return;
   std::int64_t rows[kRows];
-  for (int r = 0; r < kRows; ++r) rows[r] = row0 + r < a.w.rows ? row0 + r : a.w.rows - 1;
+  for (int r = 0; r < kRows; ++r) rows[r] = share.row(row0 + r);
 
   Pending<R> now;
   now.load(a.w, rows, 0);
@@ -147,15 +151,15 @@ multiply_rows(const MatmulArgs a) {
   float factors[kTokens];
   BUNDLE_UNROLL
   for (int t = 0; t < kTokens; ++t) {
-    factors[t] = token_factor(a, token0 + t, Shared<float>(kRoom + t * kWarps * sizeof(float)));
+    factors[t] = token_factor(a, share, t, Shared<float>(kRoom + t * kWarps * sizeof(float)));
   }
-  float sums[kRows][kTokens] = {};
+  float sums[kRows * kTokens] = {};
   const std::int64_t groups = (a.w.stride + kGroup - 1) / kGroup;
   for (std::int64_t group = 0; group < groups; ++group) {
     const int in_chunk = static_cast<int>(group % kGroupsAChunk);
     if (in_chunk == 0) {
       sync_block();
-      stage<kTokens>(a, token0, group * kGroup, factors, staged);
+      stage<kTokens>(a, share, group * kGroup, factors, staged);
       sync_block();
     }
     Pending<R> next = now;
@@ -164,14 +168,15 @@ multiply_rows(const MatmulArgs a) {
     now = next;
   }
   allow_next();
-  write_sums<kTokens>(a, row0, token0, sums);
+  write_sums<kTokens>(a, share, row0, sums);
 }
 
 template <typename R, int kTokens>
 void launch_rows(Stream stream, const MatmulArgs& a) {
   LaunchGrid grid;
-  grid.x = static_cast<unsigned>((a.w.rows + kWarps * kRows - 1) / (kWarps * kRows));
-  grid.y = static_cast<unsigned>((a.tokens + kTokens - 1) / kTokens);
+  const std::int64_t rows = a.w.rows / a.stack.count;
+  grid.x = static_cast<unsigned>((rows + kWarps * kRows - 1) / (kWarps * kRows));
+  set_grid(a, kTokens, grid);
   grid.threads = kWarps * kWarp;
   grid.shared_bytes = sizeof(float) * kTokens * (kStagedFloats<kTokens> + kWarps);
   launch(stream, "multiply_rows", multiply_rows<R, kTokens>, grid, a);
@@ -183,6 +188,8 @@ void matmul(Stream stream, const MatmulArgs& args) {
   if (args.tokens == 0 || args.w.rows == 0) return;
   with_reader(args.w.kind, [&](auto reader) {
     using R = decltype(reader);
+    if (args.stack.chosen != nullptr) return launch_rows<R, 1>(stream, args);
+    if (args.stack.tiles != nullptr) return launch_rows<R, kRowsTile>(stream, args);
     if (args.tokens == 1) return launch_rows<R, 1>(stream, args);
     if (args.tokens == 2) return launch_rows<R, 2>(stream, args);
     if (args.tokens <= 4) return launch_rows<R, 4>(stream, args);

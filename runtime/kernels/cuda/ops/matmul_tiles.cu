@@ -5,17 +5,20 @@
 // into two bfloat16 numbers, whose sum is it to 16 bits, and so are weights of other types than
 // bfloat16; the products of the parts are added up, but for that of the two small ones. So a token
 // gets what it would get from float arithmetic, but for 1 in 2^16, at half or a third of the rate.
+// 8-bit floats are exact in bfloat16: their sums over a block of 128 columns are scaled.
 #include "runtime/kernels/cuda/ops/cut.h"
+#include "runtime/kernels/cuda/ops/stack.h"
 #include "runtime/kernels/cuda/ops/weights.h"
 
 namespace bundle::kernels::cuda {
 namespace {
 
 constexpr int kThreads = 128;
-constexpr int kTile = 64;    // weight rows, and tokens
-constexpr int kDepth = 32;   // columns at a time
-constexpr int kStride = 20;  // words from row to row: 16 of data, 4 against bank conflicts
+constexpr int kTile = kTokensTile;  // weight rows, and tokens
+constexpr int kDepth = 32;          // columns at a time
+constexpr int kStride = 20;         // words from row to row: 16 of data, 4 against bank conflicts
 constexpr int kPlane = kTile * kStride;
+constexpr int kScaleColumns = 128;
 constexpr int kPairs = kTile * kDepth / 2 / kThreads;  // of activations, a thread
 
 /// Where a thread's weights of one step come from and go to.
@@ -29,12 +32,13 @@ struct WeightStep {
   BUNDLE_DEVICE static int row(int i) { return index(i) / (kDepth / R::kColumns); }
   BUNDLE_DEVICE static int col(int i) { return index(i) % (kDepth / R::kColumns) * R::kColumns; }
 
-  BUNDLE_DEVICE void load(const DeviceMatrix& w, std::int64_t row0, std::int64_t col0) {
+  BUNDLE_DEVICE void load(const DeviceMatrix& w, const Share& share, int row0, std::int64_t col0) {
     BUNDLE_UNROLL
     for (int i = 0; i < kEach; ++i) {
       if (index(i) >= kLoads) break;
-      const std::int64_t r = row0 + row(i) < w.rows ? row0 + row(i) : w.rows - 1;
-      if (col0 + col(i) < w.stride) fragments[i] = R::load(w, r, col0 + col(i));
+      if (col0 + col(i) < w.stride) {
+        fragments[i] = R::load(w, share.row(row0 + row(i)), col0 + col(i));
+      }
     }
   }
 
@@ -69,15 +73,16 @@ struct TokenStep {
   BUNDLE_DEVICE static int token(int i) { return (i * kThreads + thread_index()) / (kDepth / 2); }
   BUNDLE_DEVICE static int pair(int i) { return (i * kThreads + thread_index()) % (kDepth / 2); }
 
-  BUNDLE_DEVICE void load(const MatmulArgs& a, std::int64_t token0, std::int64_t col0) {
+  BUNDLE_DEVICE void load(const MatmulArgs& a, const Share& share, std::int64_t col0) {
     const Global<const float> x(a.x);
     BUNDLE_UNROLL
     for (int i = 0; i < kPairs; ++i) {
+      const bool there = token(i) < share.count;
+      const std::int64_t from = there ? share.x_at(a, token(i)) : 0;
       BUNDLE_UNROLL
       for (int j = 0; j < 2; ++j) {
-        const std::int64_t t = token0 + token(i);
         const std::int64_t c = col0 + 2 * pair(i) + j;
-        values[i][j] = t < a.tokens && c < a.w.cols ? x[t * a.w.cols + c] : 0.0f;
+        values[i][j] = there && c < a.w.cols ? x[from + c] : 0.0f;
       }
     }
   }
@@ -144,7 +149,8 @@ BUNDLE_DEVICE void multiply(Shared<std::uint32_t> planes, int row0, int token0, 
   }
 }
 
-BUNDLE_DEVICE void write(const MatmulArgs& a, std::int64_t row0, std::int64_t token0,
+/// The warp's results: rows from row0 of the matrix, the block's tokens from token0.
+BUNDLE_DEVICE void write(const MatmulArgs& a, const Share& share, int row0, int token0,
                          const Sums& sums) {
   const Global<float> y(a.y);
   const Global<const float> bias(a.bias);
@@ -154,10 +160,10 @@ BUNDLE_DEVICE void write(const MatmulArgs& a, std::int64_t row0, std::int64_t to
     for (int n = 0; n < 4; ++n) {
       BUNDLE_UNROLL
       for (int i = 0; i < 4; ++i) {
-        const std::int64_t row = row0 + m * 16 + lane_index() / 4 + i / 2 * 8;
-        const std::int64_t token = token0 + n * 8 + lane_index() % 4 * 2 + i % 2;
-        if (row >= a.w.rows || token >= a.tokens) continue;
-        const std::int64_t at = token * a.y_stride + row;
+        const int row = row0 + m * 16 + lane_index() / 4 + i / 2 * 8;
+        const int token = token0 + n * 8 + lane_index() % 4 * 2 + i % 2;
+        if (row >= share.rows || token >= share.count) continue;
+        const std::int64_t at = share.y_at(a, token) + row;
         const float value = sums.values[m][n][i] + (a.bias != nullptr ? bias[row] : 0.0f);
         y.put(at, a.accumulate ? y[at] + value : value);
       }
@@ -165,52 +171,87 @@ BUNDLE_DEVICE void write(const MatmulArgs& a, std::int64_t row0, std::int64_t to
   }
 }
 
-template <typename R, bool kBothWeights>
+/// How weights become bfloat16: exactly, as two parts each, or exactly with a scale for each 128.
+enum class Cutting { kNone, kParts, kScaled };
+
+/// sums += part · scale, and part begins again.
+BUNDLE_DEVICE void add_scaled(Sums& sums, Sums& part, float scale) {
+  BUNDLE_UNROLL
+  for (int m = 0; m < 2; ++m) {
+    BUNDLE_UNROLL
+    for (int n = 0; n < 4; ++n) {
+      BUNDLE_UNROLL
+      for (int i = 0; i < 4; ++i) {
+        sums.values[m][n][i] = fused(part.values[m][n][i], scale, sums.values[m][n][i]);
+        part.values[m][n][i] = 0.0f;
+      }
+    }
+  }
+}
+
+template <typename R, Cutting kCutting>
 BUNDLE_KERNEL(kThreads, 3)
 multiply_tiles(const MatmulArgs a) {
+  constexpr bool kBothWeights = kCutting == Cutting::kParts;
+  constexpr bool kScaled = kCutting == Cutting::kScaled;
   const Shared<std::uint32_t> w_high(0);
   const Shared<std::uint32_t> w_low(sizeof(std::uint32_t) * kPlane);
   const Shared<std::uint32_t> x_high(sizeof(std::uint32_t) * 2 * kPlane);
   const Shared<std::uint32_t> x_low(sizeof(std::uint32_t) * 3 * kPlane);
-  const std::int64_t row0 = std::int64_t{block_x()} * kTile;
-  const std::int64_t token0 = std::int64_t{block_y()} * kTile;
+  const int row0 = block_x() * kTile;
+  const Share share = Share::of(a, kTile);
+  if (share.count == 0) return;
   const int warp_row = warp_index() / 2 * 32;
   const int warp_token = warp_index() % 2 * 32;
   WeightStep<R> weights;
-  weights.load(a.w, row0, 0);
+  weights.load(a.w, share, row0, 0);
   wait_for_previous();
   TokenStep tokens;
-  tokens.load(a, token0, 0);
-  Sums sums;
+  tokens.load(a, share, 0);
+  Sums sums, part;
   for (std::int64_t col = 0; col < a.w.stride; col += kDepth) {
     sync_block();
     weights.store(a.w, col, w_high, w_low, kBothWeights);
     tokens.store(x_high, x_low);
     sync_block();
     if (col + kDepth < a.w.stride) {
-      weights.load(a.w, row0, col + kDepth);
-      tokens.load(a, token0, col + kDepth);
+      weights.load(a.w, share, row0, col + kDepth);
+      tokens.load(a, share, col + kDepth);
     }
-    multiply<kBothWeights>(w_high, warp_row, warp_token, sums);
+    multiply<kBothWeights>(w_high, warp_row, warp_token, kScaled ? part : sums);
+    if (kScaled && (col % kScaleColumns == kScaleColumns - kDepth || col + kDepth >= a.w.stride)) {
+      add_scaled(sums, part, f8_scale(a.w, share.row(row0), col));
+    }
   }
   allow_next();
-  write(a, row0 + warp_row, token0 + warp_token, sums);
+  write(a, share, row0 + warp_row, warp_token, sums);
+}
+
+/// Blocks of threads whose rows all have one scale.
+bool scaled_together(const MatmulArgs& a) {
+  const std::int64_t rows = a.w.rows / a.stack.count;
+  return a.w.f8_rows == nullptr && (a.stack.count == 1 || rows % 128 == 0);
 }
 
 }  // namespace
 
 void matmul_tiles(Stream stream, const MatmulArgs& args) {
   if (args.tokens == 0 || args.w.rows == 0) return;
-  const LaunchGrid grid{.x = static_cast<unsigned>((args.w.rows + kTile - 1) / kTile),
-                        .y = static_cast<unsigned>((args.tokens + kTile - 1) / kTile),
-                        .threads = kThreads,
-                        .shared_bytes = sizeof(std::uint32_t) * 4 * kPlane};
+  const std::int64_t rows = args.w.rows / args.stack.count;
+  LaunchGrid grid{.x = static_cast<unsigned>((rows + kTile - 1) / kTile),
+                  .threads = kThreads,
+                  .shared_bytes = sizeof(std::uint32_t) * 4 * kPlane};
+  set_grid(args, kTile, grid);
   if (args.w.kind == WeightKind::kBF16) {
-    return launch(stream, "multiply_tiles", multiply_tiles<Reader<WeightKind::kBF16>, false>, grid,
+    using Brain = Reader<WeightKind::kBF16>;
+    return launch(stream, "multiply_tiles", multiply_tiles<Brain, Cutting::kNone>, grid, args);
+  }
+  if (args.w.kind == WeightKind::kF8 && scaled_together(args)) {
+    return launch(stream, "multiply_tiles", multiply_tiles<UnscaledReader, Cutting::kScaled>, grid,
                   args);
   }
   with_reader(args.w.kind, [&](auto reader) {
-    launch(stream, "multiply_tiles", multiply_tiles<decltype(reader), true>, grid, args);
+    launch(stream, "multiply_tiles", multiply_tiles<decltype(reader), Cutting::kParts>, grid, args);
   });
 }
 

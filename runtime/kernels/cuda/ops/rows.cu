@@ -40,7 +40,7 @@ rms_norm_rows(const RmsNormArgs a) {
   wait_for_previous();
   const Global<const float> x(a.x + block_x() * a.cols);
   const Global<const float> weight(a.weight);
-  const Global<float> out(a.out + block_x() * a.cols);
+  const Global<float> out(a.out + block_x() * (a.out_stride == 0 ? a.cols : a.out_stride));
   float squares = 0.0f;
   for (std::int64_t c = thread_index(); c < a.cols; c += kThreads) {
     squares = fused(x[c], x[c], squares);
@@ -74,6 +74,15 @@ gather_each(const GatherArgs a) {
   Global<float>(a.out).put(index, Global<const float>(a.x)[from * a.cols + index % a.cols]);
 }
 
+BUNDLE_KERNEL(kThreads, 1)
+blank_each(const BlankArgs a) {
+  wait_for_previous();
+  const std::int64_t index = std::int64_t{block_x()} * kThreads + thread_index();
+  if (index >= a.rows * a.cols) return;
+  const std::int64_t row = Global<const std::int64_t>(a.which)[index / a.cols];
+  Global<float>(a.out).put(row * a.stride + index % a.cols, 0.0f);
+}
+
 }  // namespace
 
 void embed(Stream stream, const EmbedArgs& args) {
@@ -100,6 +109,11 @@ void silu_mul(Stream stream, const SiluMulArgs& args) {
 void gather(Stream stream, const GatherArgs& args) {
   const LaunchGrid grid{.x = blocks_for(args.rows * args.cols), .threads = kThreads};
   if (grid.x > 0) launch(stream, "gather_each", gather_each, grid, args);
+}
+
+void blank(Stream stream, const BlankArgs& args) {
+  const LaunchGrid grid{.x = blocks_for(args.rows * args.cols), .threads = kThreads};
+  if (grid.x > 0) launch(stream, "blank_each", blank_each, grid, args);
 }
 
 }  // namespace bundle::kernels::cuda

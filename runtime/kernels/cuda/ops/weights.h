@@ -17,13 +17,6 @@ BUNDLE_DEVICE float signed_byte(std::uint32_t word, int i) {
   return bits_as<float>(0x4B000000u | (((word >> (8 * i)) & 0xFFu) ^ 0x80u)) - 8388736.0f;
 }
 
-/// e4m3 lies like the upper bits of a half whose exponent is 8 too small. NaN is not told apart:
-/// published weights have none.
-BUNDLE_DEVICE float f8_float(std::uint32_t byte) {
-  const auto bits = static_cast<std::uint16_t>(((byte & 0x80u) << 8) | ((byte & 0x7Fu) << 7));
-  return half_float(bits) * 256.0f;
-}
-
 /// The levels of IQ4's codes, four to a word.
 BUNDLE_DEVICE float iq4_level(std::uint32_t code) {
   const std::uint32_t low = code & 4u ? 0xF6EADDCFu : 0xBFAD9881u;
@@ -106,6 +99,20 @@ struct Reader<WeightKind::kF16> : HalfReader<false> {};
 template <>
 struct Reader<WeightKind::kBF16> : HalfReader<true> {};
 
+/// Four 8-bit floats of a word, without their scale.
+BUNDLE_DEVICE Floats4 f8_floats(std::uint32_t word) {
+  const Floats2 low = f8_pair(static_cast<std::uint16_t>(word));
+  const Floats2 high = f8_pair(static_cast<std::uint16_t>(word >> 16));
+  return {low.v[0], low.v[1], high.v[0], high.v[1]};
+}
+
+/// The scale of a row's block that holds column `col`.
+BUNDLE_DEVICE float f8_scale(const DeviceMatrix& w, std::int64_t row, std::int64_t col) {
+  const std::int64_t block =
+      w.f8_rows == nullptr ? row / 128 : Global<const std::int32_t>(w.f8_rows)[row];
+  return Global<const float>(w.f8_scales)[block * ((w.cols + 127) / 128) + col / 128];
+}
+
 template <>
 struct Reader<WeightKind::kF8> {
   static constexpr int kColumns = 16;
@@ -115,14 +122,26 @@ struct Reader<WeightKind::kF8> {
   };
   BUNDLE_DEVICE static Fragment load(const DeviceMatrix& w, std::int64_t row, std::int64_t col) {
     const Global<const std::uint8_t> data(static_cast<const std::uint8_t*>(w.data));
-    const Global<const float> scales(w.f8_scales);
-    return {data.template stream<Words4>(row * w.stride + col),
-            scales[row / 128 * ((w.cols + 127) / 128) + col / 128]};
+    return {data.template stream<Words4>(row * w.stride + col), f8_scale(w, row, col)};
   }
   BUNDLE_DEVICE static Floats4 widen(const DeviceMatrix&, const Fragment& f, int piece) {
-    const std::uint32_t word = f.words.v[piece];
-    return {f8_float(word & 0xFFu) * f.scale, f8_float((word >> 8) & 0xFFu) * f.scale,
-            f8_float((word >> 16) & 0xFFu) * f.scale, f8_float(word >> 24) * f.scale};
+    const Floats4 raw = f8_floats(f.words.v[piece]);
+    return {raw.v[0] * f.scale, raw.v[1] * f.scale, raw.v[2] * f.scale, raw.v[3] * f.scale};
+  }
+};
+
+/// The same without scales: numbers that bfloat16 holds exactly.
+struct UnscaledReader {
+  static constexpr int kColumns = 16;
+  struct Fragment {
+    Words4 words;
+  };
+  BUNDLE_DEVICE static Fragment load(const DeviceMatrix& w, std::int64_t row, std::int64_t col) {
+    const Global<const std::uint8_t> data(static_cast<const std::uint8_t*>(w.data));
+    return {data.template stream<Words4>(row * w.stride + col)};
+  }
+  BUNDLE_DEVICE static Floats4 widen(const DeviceMatrix&, const Fragment& f, int piece) {
+    return f8_floats(f.words.v[piece]);
   }
 };
 
