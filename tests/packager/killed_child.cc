@@ -69,14 +69,17 @@ class TracedChild {
     ::kill(pid_, SIGKILL);
     ::waitpid(pid_, &status_, 0);
   }
-  /// Lets it run to its end; whether it exited with 0.
-  bool finish() {
+  /// Lets it run to its end. A signal that it was stopped for is passed on: one that is kept from a
+  /// child that crashes would be raised for ever.
+  void finish() {
     while (WIFSTOPPED(status_)) {
-      ::ptrace(PTRACE_CONT, pid_, nullptr, nullptr);
-      if (::waitpid(pid_, &status_, 0) != pid_) return false;
+      const int stop = WSTOPSIG(status_) & ~0x80;
+      ::ptrace(PTRACE_CONT, pid_, nullptr, stop == SIGTRAP ? 0 : stop);
+      if (::waitpid(pid_, &status_, 0) != pid_) return;
     }
-    return WIFEXITED(status_) && WEXITSTATUS(status_) == 0;
   }
+  bool succeeded() const { return WIFEXITED(status_) && WEXITSTATUS(status_) == 0; }
+  bool crashed() const { return WIFSIGNALED(status_); }
 
  private:
   pid_t pid_;
@@ -124,7 +127,9 @@ Outcome outcome_with(Fault fault, int n, const std::function<bool()>& work) {
   } else if (outcome.was_met) {
     fail_call(child, fault == Fault::kNoSpace ? ENOSPC : EIO);
   }
-  outcome.succeeded = child.finish();
+  child.finish();
+  outcome.succeeded = child.succeeded();
+  outcome.crashed = child.crashed();
   return outcome;
 }
 

@@ -22,6 +22,7 @@ enum class Fault {
 struct Outcome {
   bool was_met = false;  // false: it made fewer such calls
   bool succeeded = false;
+  bool crashed = false;  // by a signal
 };
 Outcome outcome_with(Fault fault, int n, const std::function<bool()>& work);
 
