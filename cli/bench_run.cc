@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <thread>
 
+#include "cli/made_up_tokens.h"
 #include "cli/memory_bandwidth.h"
 #include "runtime/engine/engine.h"
 #include "runtime/format/checkpoint.h"
@@ -71,19 +72,6 @@ Result<std::unique_ptr<Bench>> load(const format::ModelSource& source,
   return bench;
 }
 
-/// The same tokens in every run: a fixed walk over the vocabulary.
-std::vector<std::int32_t> prompt_of(std::int64_t tokens, std::int64_t vocabulary,
-                                    std::uint64_t seed) {
-  std::vector<std::int32_t> prompt;
-  std::uint64_t state = seed * 0x9E3779B97F4A7C15u + 1;
-  for (std::int64_t i = 0; i < tokens; ++i) {
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    prompt.push_back(
-        static_cast<std::int32_t>((state >> 33) % static_cast<std::uint64_t>(vocabulary)));
-  }
-  return prompt;
-}
-
 /// Runs `streams` greedy requests together to their end.
 Result<std::vector<Timeline>> run(engine::Engine& engine, std::int64_t prompt, std::int64_t output,
                                   std::int64_t streams, const Progress& progress,
@@ -92,7 +80,7 @@ Result<std::vector<Timeline>> run(engine::Engine& engine, std::int64_t prompt, s
   for (std::int64_t i = 0; i < streams; ++i) {
     engine::Request request;
     request.id = static_cast<std::uint64_t>(i + 1);
-    request.prompt = prompt_of(prompt, engine.config().vocab_size, request.id);
+    request.prompt = made_up_tokens(prompt, engine.config().vocab_size, request.id);
     request.sampling.temperature = 0;
     request.sampling.max_tokens = static_cast<std::int32_t>(output);
     request.sampling.ignore_eos = true;

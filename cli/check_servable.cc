@@ -23,8 +23,8 @@ Status check_settings(const format::ModelSource& model, const JsonObject& runtim
 }
 
 Status check_servable(const format::ModelSource& model, const JsonObject& runtime) {
-  BUNDLE_CHECK(check_settings(model, runtime));
   BUNDLE_TRY(const auto settings, launch::read_runtime_settings(runtime, "runtime"));
+  BUNDLE_CHECK(check_context(model, settings.engine.max_context));
   launch::LaunchSpec spec;
   spec.name = "model";
   spec.model = model;

@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "cli/made_up_tokens.h"
 #include "cli/median_time.h"
 #include "runtime/kernels/cpu_device.h"
 #include "runtime/model/model.h"
@@ -50,18 +51,6 @@ Depths depths_of(const sizing::SizedModel& model) {
   return {std::max(leading + 1, more / 2), more};
 }
 
-/// Tokens that send a mixture's rows to all of its experts, as text does.
-std::vector<std::int32_t> spread_tokens(std::int64_t count, std::int64_t vocabulary) {
-  std::vector<std::int32_t> tokens;
-  std::uint64_t state = 1;
-  for (std::int64_t i = 0; i < count; ++i) {
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    const std::uint64_t drawn = (state >> 33) % static_cast<std::uint64_t>(vocabulary);
-    tokens.push_back(static_cast<std::int32_t>(drawn));
-  }
-  return tokens;
-}
-
 /// Seconds of one step of one sequence, and of a prompt.
 struct Times {
   double decode = 0;
@@ -80,7 +69,7 @@ Result<Times> time_layers(const format::Checkpoint& checkpoint, kernels::Device&
              device.make_kv_cache(loaded->kv_shape(DType::kF16, kBlockTokens), blocks));
   std::vector<std::int32_t> table;
   for (std::int64_t i = 0; i < blocks; ++i) table.push_back(static_cast<std::int32_t>(i));
-  const auto tokens = spread_tokens(prompt, loaded->config().vocab_size);
+  const auto tokens = made_up_tokens(prompt, loaded->config().vocab_size, 1);
   std::vector<float> logits;
   const auto run = [&](const model::SequenceChunk& chunk) {
     return median_time([&] { loaded->forward({&chunk, 1}, *cache, logits); });
