@@ -37,11 +37,12 @@ def main():
                "--output", "json", "--output-tokens", str(options.output_tokens)]
     bench = [options.bundle, "bench", options.model, "--threads", str(options.threads),
              "--prompt-tokens", str(options.prompt_tokens), "--output-tokens",
-             str(options.output_tokens), "--streams", "1", "--repetitions", "1", "--output", "json"]
+             str(options.output_tokens), "--streams", "1", "--repetitions", "3", "--output", "json"]
     predicted = {"prefill_tok_s": [], "decode_tok_s": []}
     measured = {"prefill_tok_s": [], "decode_tok_s": []}
     for _ in range(options.rounds):
-        # `bench` decodes behind a prompt of one token, and computes its long prompt apart.
+        # `bench` decodes behind a prompt of one token, and computes its long prompt apart; the
+        # median of three is of weights and buffers that were touched before, as is what we predict.
         short = answer(predict + ["--input-tokens", "1"])["cpu"]
         real = answer(bench)
         long = answer(predict + ["--input-tokens", str(options.prompt_tokens)])["cpu"]

@@ -42,6 +42,7 @@ class Chromium:
         os.close(answers)
         self.numbers = itertools.count(1)
         self.buffer = b""
+        self.answers = {}
         self.events = []
         self.on_paused = None
         target = next(t for t in self.browser("Target.getTargets")["targetInfos"] if t["type"] == "page")
@@ -56,6 +57,8 @@ class Chromium:
     def __exit__(self, *unused):
         self.process.kill()
         self.process.wait()
+        os.close(self.out)
+        os.close(self.inn)
         self.profile.cleanup()
 
     def browser(self, method, **params):
@@ -67,24 +70,32 @@ class Chromium:
     def _ask(self, message):
         message["id"] = number = next(self.numbers)
         os.write(self.out, json.dumps(message).encode() + b"\0")
-        while True:
-            answer = self._next(60)
-            if answer.get("id") == number:
-                if "error" in answer:
-                    raise RuntimeError(f"{message['method']}: {answer['error']}")
-                return answer.get("result", {})
-            self._note(answer)
+        until = time.monotonic() + 60
+        while number not in self.answers:
+            self._take(self._next(until - time.monotonic()))
+        answer = self.answers.pop(number)
+        if "error" in answer:
+            raise RuntimeError(f"{message['method']}: {answer['error']}")
+        return answer.get("result", {})
+
+    def _take(self, message):
+        """An answer is kept for whoever asked: while a paused request is fulfilled, the answer to
+        the call that was waiting may come first."""
+        if "id" in message:
+            self.answers[message["id"]] = message
+        else:
+            self._note(message)
 
     def _note(self, event):
         if event.get("method") == "Fetch.requestPaused" and self.on_paused:
             self.on_paused(event["params"])
-        elif "method" in event:
+        else:
             self.events.append(event)
 
     def _next(self, seconds):
         while b"\0" not in self.buffer:
-            if not select.select([self.inn], [], [], seconds)[0]:
-                raise TimeoutError("Chromium says nothing")
+            if not select.select([self.inn], [], [], max(0, seconds))[0]:
+                raise TimeoutError("Chromium gives no answer")
             piece = os.read(self.inn, 1 << 16)
             if not piece:
                 raise RuntimeError("Chromium has ended")

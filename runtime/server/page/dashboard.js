@@ -25,7 +25,7 @@ const CHARTS = [
     ["waiting", (i) => i.value("vllm:num_requests_waiting")]] },
   { title: "KV cache in use", format: percent, most: 1, lines: [
     ["used", (i) => i.value("vllm:kv_cache_usage_perc")]] },
-  { title: "Prompt tokens found in the prefix cache", format: percent, most: 1, lines: [
+  { title: "Prompt found in the prefix cache", format: percent, most: 1, lines: [
     ["hits", (i) => i.share("vllm:prefix_cache_hits_total", "vllm:prefix_cache_queries_total")]] },
 ];
 
@@ -35,7 +35,8 @@ class Chart {
     this.points = plan.lines.map(() => []);
     this.figure = document.createElement("figure");
     const caption = document.createElement("figcaption");
-    caption.textContent = plan.title;
+    this.scale = document.createElement("span");  // what the upper line stands for
+    caption.append(plan.title, this.scale);
     this.svg = document.createElementNS(SVG, "svg");
     this.svg.setAttribute("viewBox", "0 0 100 40");
     this.svg.setAttribute("preserveAspectRatio", "none");
@@ -84,6 +85,7 @@ class Chart {
     const known = this.points.flat().filter((v) => v !== null);
     const most = this.plan.most ?? Math.max(1e-9, ...known);
     this.paths.forEach((path, i) => path.setAttribute("d", this.line(this.points[i], most)));
+    this.scale.textContent = known.length > 0 ? this.plan.format(most) : "";
     const parts = this.plan.lines.map(([name], i) => `${name} ${this.values[i].textContent}`);
     this.label.textContent = `${this.plan.title}: ${parts.join(", ")}; the top is ${this.plan.format(most)}`;
   }
