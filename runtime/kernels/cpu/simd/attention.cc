@@ -33,7 +33,10 @@ struct KvBf16 {
 /// As floats 2^120 too small, for products with something lifted (gemm_fp8.cc says why).
 struct KvF8 {
   static constexpr std::int64_t kBytes = 1;
-  BUNDLE_INLINE F32 get(const std::byte* p) { return small_f8(shift_left<24>(load_u8_words(p))); }
+  /// Small elements are common here.
+  BUNDLE_INLINE F32 get(const std::byte* p) {
+    return scaled_f8<true>(shift_left<24>(load_u8_words(p)));
+  }
 };
 
 /// Signed bytes, whose scales lie behind a tile's elements: bfloat16 [group][kTile].
@@ -56,7 +59,7 @@ BUNDLE_INLINE F32 lift(F32 x) {
 /// A sum of such products as it should be.
 template <typename Kv>
 BUNDLE_INLINE F32 lower(F32 sum) {
-  if constexpr (kLifted<Kv>) return mul(sum, set(0x1p120f / kActivationLift));
+  if constexpr (kLifted<Kv>) return mul(sum, set(1 / kF8Scale / kActivationLift));
   return sum;
 }
 

@@ -1,10 +1,12 @@
 // 8-bit float weights (e4m3) in blocks of 128 columns that share a scale, with float32 activations.
 //
-// Weights enter the products as floats that are 2^120 too small, which takes a shift and a mask,
-// and activations lie there 2^64 too large: the rest, 2^56, is made good with a block's scale.
-// Powers of two round nothing. To multiply each weight by 2^120 instead would take a product more,
-// and on processors where subnormal operands are slow in products but not in fused sums (Zen 3),
-// most of the time.
+// Weights enter the products as floats times kF8Scale, which takes a shift and a mask, and
+// activations lie there 2^64 too large: the rest is made good with a block's scale. Powers of two
+// round nothing. With AVX2 the scale is 2^-120, which keeps e4m3's subnormals subnormal; to
+// multiply each weight by 2^120 instead would take a product more, and on processors where
+// subnormal operands are slow in products but not in fused sums (Zen 3), most of the time. With
+// AVX-512 it is 2^-8, and nothing is subnormal; codes without an exponent, of which real weights
+// have one in thousands, take a way of their own.
 //
 // A sum that takes each column in turn waits for itself: a product is ready four cycles after the
 // one before. So a block has four sums, each of every fourth column, which are added in order at
@@ -33,13 +35,13 @@ constexpr int fourths(int vectors, int tokens) {
   return vectors * tokens * 4 <= kSums ? 4 : kSums / (vectors * tokens);
 }
 
-/// What sums of products with small_f8 and lifted activations lack.
-constexpr float kLacking = 0x1p120f / kActivationLift;
+/// What sums of products with scaled_f8 and lifted activations lack.
+constexpr float kLacking = 1 / kF8Scale / kActivationLift;
 
-/// Byte `i` of each lane, 2^120 too small. NaN, which no published weight is, comes out as 480.
-template <int i>
+/// Byte `i` of each lane times kF8Scale. NaN, which no published weight is, comes out as 480.
+template <int i, bool tiny>
 BUNDLE_INLINE F32 widen(I32 codes) {
-  return small_f8(shift_left<24 - 8 * i>(codes));
+  return scaled_f8<tiny>(shift_left<24 - 8 * i>(codes));
 }
 
 struct Fp8Kernel {
@@ -49,11 +51,11 @@ struct Fp8Kernel {
   using Sums = F32[V][H];
 
   /// Column `i` of a quad, for H of T tokens.
-  template <int T, int V, int H, int i>
+  template <int T, int V, int H, int i, bool tiny>
   BUNDLE_INLINE void add_column(const I32 (&quad)[V], const float* x, Sums<V, H>& sums) {
     F32 weights[V];
     BUNDLE_UNROLL
-    for (int v = 0; v < V; ++v) weights[v] = widen<i>(quad[v]);
+    for (int v = 0; v < V; ++v) weights[v] = widen<i, tiny>(quad[v]);
     BUNDLE_UNROLL
     for (int h = 0; h < H; ++h) {
       const F32 token = set(x[i * T + h]);
@@ -63,18 +65,32 @@ struct Fp8Kernel {
   }
 
   /// Columns first … first + N − 1 of a quad of which `columns` are there.
+  template <int T, int V, int H, int first, int N, bool tiny>
+  BUNDLE_INLINE void add_columns(const I32 (&quad)[V], std::int64_t columns, const float* x,
+                                 Sums<V, H> (&sums)[N]) {
+    if (columns > first) add_column<T, V, H, first, tiny>(quad, x, sums[0]);
+    if constexpr (N >= 2)
+      if (columns > first + 1) add_column<T, V, H, first + 1, tiny>(quad, x, sums[1]);
+    if constexpr (N >= 4) {
+      if (columns > 2) add_column<T, V, H, 2, tiny>(quad, x, sums[2]);
+      if (columns > 3) add_column<T, V, H, 3, tiny>(quad, x, sums[3]);
+    }
+  }
+
   template <int T, int V, int H, int first, int N>
   BUNDLE_INLINE void add_quad(const std::byte* codes, std::int64_t columns, const float* x,
                               Sums<V, H> (&sums)[N]) {
     I32 quad[V];
+    bool tiny = false;
     BUNDLE_UNROLL
-    for (int v = 0; v < V; ++v) quad[v] = load_bytes(codes + 4 * v * kLanes);
-    if (columns > first) add_column<T, V, H, first>(quad, x, sums[0]);
-    if constexpr (N >= 2)
-      if (columns > first + 1) add_column<T, V, H, first + 1>(quad, x, sums[1]);
-    if constexpr (N >= 4) {
-      if (columns > 2) add_column<T, V, H, 2>(quad, x, sums[2]);
-      if (columns > 3) add_column<T, V, H, 3>(quad, x, sums[3]);
+    for (int v = 0; v < V; ++v) {
+      quad[v] = load_bytes(codes + 4 * v * kLanes);
+      tiny |= any_tiny_f8(quad[v]);
+    }
+    if (tiny) [[unlikely]] {
+      add_columns<T, V, H, first, N, true>(quad, columns, x, sums);
+    } else {
+      add_columns<T, V, H, first, N, false>(quad, columns, x, sums);
     }
   }
 

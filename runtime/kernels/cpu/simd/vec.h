@@ -26,14 +26,6 @@ BUNDLE_INLINE void prefetch_line(const std::byte* p) {
   _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0);
 }
 
-/// The lanes' top bytes, 8-bit floats (e4m3), as floats that are 2^120 too small; the bytes below
-/// do not matter. Exponent and mantissa are shifted into a float's fields, subnormals included. The
-/// codes of NaN come out as 480 would.
-BUNDLE_INLINE F32 small_f8(I32 top) {
-  return as_float(
-      and_int(shift_right_signed<4>(top), set_int(static_cast<std::int32_t>(0x87F00000u))));
-}
-
 /// eˣ within 2 units in the last place; exactly 0 below −87.3, −∞ included.
 BUNDLE_INLINE F32 exp(F32 x) {
   const F32 lowest = set(-87.33654f);

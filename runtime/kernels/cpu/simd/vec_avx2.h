@@ -154,4 +154,18 @@ BUNDLE_INLINE void dot_words(I32& sum, I32 words, const std::int32_t* x) {
   asm("" : "+x"(sum));
 }
 
+/// What scaled_f8 multiplies with.
+inline constexpr float kF8Scale = 0x1p-120f;
+
+/// The lanes' top bytes, 8-bit floats (e4m3), as floats times kF8Scale; the bytes below do not
+/// matter. Exponent and mantissa are shifted into a float's fields, subnormals included. The codes
+/// of NaN come out as 480 would.
+template <bool>
+BUNDLE_INLINE F32 scaled_f8(I32 top) {
+  return as_float(
+      and_int(shift_right_signed<4>(top), set_int(static_cast<std::int32_t>(0x87F00000u))));
+}
+/// Whether scaled_f8<true> is needed for any of the bytes: never here.
+BUNDLE_INLINE bool any_tiny_f8(I32 /*codes*/) { return false; }
+
 }  // namespace bundle::kernels::cpu::BUNDLE_ISA

@@ -117,4 +117,27 @@ BUNDLE_INLINE void dot_bytes(I32& sum, I32 codes, const std::int32_t* x) {
   asm("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(codes), "m"(*x));
 }
 
+/// What scaled_f8 multiplies with.
+inline constexpr float kF8Scale = 0x1p-8f;
+
+/// The lanes' top bytes, 8-bit floats (e4m3), as floats times kF8Scale; the bytes below do not
+/// matter. The codes of NaN come out as 480 would. No float here is subnormal: Intel's processors
+/// take some 150 cycles for a product with one. So the exponent e becomes 112 + e, which its four
+/// bits and a mask make, and where it is 0 (zeros and e4m3's own subnormals; only with `tiny` is it
+/// looked for), the leading one that a float implies is taken off again.
+template <bool tiny>
+BUNDLE_INLINE F32 scaled_f8(I32 top) {
+  const I32 fields = set_int(static_cast<std::int32_t>(0x87F00000u));
+  const F32 value = as_float(and_or(shift_right_signed<4>(top), fields, set_int(0x38000000)));
+  if constexpr (!tiny) return value;
+  const I32 sign = set_int(static_cast<std::int32_t>(0x80000000u));
+  const F32 leading = as_float(and_or(top, sign, as_int(set(0x1p-14f))));
+  const __mmask16 lanes = _mm512_testn_epi32_mask(top, set_int(0x78000000));
+  return _mm512_mask_fmsub_ps(value, lanes, set(2.0f), leading);
+}
+/// Whether scaled_f8<true> is needed for any of the bytes.
+BUNDLE_INLINE bool any_tiny_f8(I32 codes) {
+  return _mm512_testn_epi8_mask(codes, set_int(0x78787878)) != 0;
+}
+
 }  // namespace bundle::kernels::cpu::BUNDLE_ISA
