@@ -97,6 +97,28 @@ Result<std::string> cut_at_open_end(std::string prompt, const std::string& text)
   return spaced ? prompt : std::string(strip(prompt, false, true));
 }
 
+/// Gives messages without a content an empty one; says whether there were any.
+bool fill_contents(Json& context) {
+  bool filled = false;
+  for (Json& message : context.at("messages").get_array()) {
+    Json& content = message.get_object()["content"];
+    if (!content.is_null()) continue;
+    content = "";
+    filled = true;
+  }
+  return filled;
+}
+
+/// Templates that know tool calls ask whether the content beside them is none; others join it to
+/// text, which fails: they get an empty one.
+Result<std::string> render_messages(const ChatTemplate& chat_template, Json& context,
+                                    std::int64_t now, const RenderLimits& limits) {
+  auto text = chat_template.render(context, now, limits);
+  if (text.has_value() || !fill_contents(context)) return text;
+  auto filled = chat_template.render(context, now, limits);
+  return filled.has_value() ? filled : text;
+}
+
 }  // namespace
 
 TemplateVariables template_variables(const Json& tokenizer_config) {
@@ -142,9 +164,9 @@ Result<std::string> render_conversation(const ChatTemplate& chat_template, const
                                         const RenderLimits& limits) {
   BUNDLE_TRY(Json context, template_context(request, variables));
   BUNDLE_TRY(const auto open, open_field(request));
-  if (!open) return chat_template.render(context, now, limits);
+  if (!open) return render_messages(chat_template, context, now, limits);
   BUNDLE_TRY(const std::string text, mark_open_end(context, *open));
-  BUNDLE_TRY(std::string prompt, chat_template.render(context, now, limits));
+  BUNDLE_TRY(std::string prompt, render_messages(chat_template, context, now, limits));
   return cut_at_open_end(std::move(prompt), text);
 }
 

@@ -120,6 +120,17 @@ TEST(Conversation, ContinuesReasoning) {
             "ERROR");
 }
 
+TEST(Conversation, NoContentIsAnEmptyOneForTemplatesThatJoinIt) {
+  const std::string calls = R"({"messages": [{"role": "assistant", "content": null, "tool_calls": [
+      {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}]}]})";
+  const std::string absent = R"({"messages": [{"role": "assistant"}]})";
+  constexpr const char* kJoins = "{% for m in messages %}{{ '<' + m.content + '>' }}{% endfor %}";
+  EXPECT_EQ(prompt(kJoins, calls), "<>");
+  EXPECT_EQ(prompt(kJoins, absent), "<>");
+  EXPECT_EQ(prompt("{{ messages[0].content is none }}", calls), "True");
+  EXPECT_NE(prompt("{{ messages[0].content + 1 }}", calls).find("NoneType"), std::string::npos);
+}
+
 TEST(Conversation, ReadsSpecialTokens) {
   const auto variables = template_variables(
       json(R"({"bos_token": "<s>", "eos_token": {"content": "</s>"}, "pad_token": null})"));

@@ -102,8 +102,12 @@ class OpenAI(unittest.TestCase):
         self.assertEqual(set(forced.choices[0].token_ids), {token})
 
     def test_penalties(self):
-        plain = self.chat(max_tokens=30).choices[0].message.content
-        self.assertNotEqual(self.chat(max_tokens=30, frequency_penalty=2, presence_penalty=2).choices[0].message.content, plain)
+        def words(**fields):
+            answer = self.chat(messages=[{"role": "user", "content": "Write the word sun forty times."}], max_tokens=60,
+                               extra_body={"ignore_eos": True}, **fields)
+            return answer.choices[0].message.content.split()
+        plain, varied = words(), words(frequency_penalty=2, presence_penalty=2)
+        self.assertLess(len(set(plain)) / len(plain), len(set(varied)) / len(varied))
 
     def test_json_schema(self):
         text = self.chat(messages=[{"role": "user", "content": "Invent a person."}], max_tokens=200,
