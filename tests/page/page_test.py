@@ -2,7 +2,7 @@
 
     page_test.py SERVER [--shots DIR]
 
-SERVER is tests/fake_server, or bundle-server followed by its arguments (then the answers are a
+SERVER is tests/fake_server, or bundle-server or `bundle serve` with arguments (then the answers are a
 model's own). --shots writes screenshots into DIR.
 """
 
@@ -70,7 +70,7 @@ class PageTest(unittest.TestCase):
 
     def shot(self, name):
         if SHOTS:
-            self.page.screenshot(os.path.join(SHOTS, name + ".png"))
+            self.page.screenshot(os.path.join(SHOTS, f"page-{name}.png"))
 
     def test_chat_streams_an_answer(self):
         self.ask("What is the capital of France?")

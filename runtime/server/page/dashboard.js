@@ -25,7 +25,7 @@ const CHARTS = [
     ["waiting", (i) => i.value("vllm:num_requests_waiting")]] },
   { title: "KV cache in use", format: percent, most: 1, lines: [
     ["used", (i) => i.value("vllm:kv_cache_usage_perc")]] },
-  { title: "Prompt found in the prefix cache", format: percent, most: 1, lines: [
+  { title: "Prompts found in the cache", format: percent, most: 1, lines: [
     ["hits", (i) => i.share("vllm:prefix_cache_hits_total", "vllm:prefix_cache_queries_total")]] },
 ];
 
@@ -90,14 +90,14 @@ class Chart {
     this.label.textContent = `${this.plan.title}: ${parts.join(", ")}; the top is ${this.plan.format(most)}`;
   }
 
-  // Gaps stay gaps.
+  // Gaps stay gaps; a value between two of them is a dot.
   line(points, most) {
     let out = "";
     let pen = "M";
     points.forEach((value, i) => {
       if (value === null) { pen = "M"; return; }
       const x = 100 - (points.length - 1 - i) * (100 / (POINTS - 1));
-      out += `${pen}${x.toFixed(2)} ${(39.5 - 39 * Math.min(value / most, 1)).toFixed(2)}`;
+      out += `${pen}${x.toFixed(2)} ${(39.5 - 39 * Math.min(value / most, 1)).toFixed(2)}${pen === "M" ? "h0" : ""}`;
       pen = "L";
     });
     return out;
