@@ -1,0 +1,201 @@
+// The thin layer as ordinary C++ over the emulator. See lane.h.
+#pragma once
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <source_location>
+#include <type_traits>
+
+#include "runtime/kernels/cuda/emulator/block.h"
+#include "runtime/kernels/cuda/emulator/stream.h"
+#include "runtime/kernels/half.h"
+
+#define BUNDLE_DEVICE inline
+#define BUNDLE_KERNEL(threads, blocks) static void
+#define BUNDLE_UNROLL
+
+namespace bundle::kernels::cuda {
+
+using Where = std::source_location;
+
+inline int thread_index() { return static_cast<int>(emulator::machine().thread_index()); }
+inline int lane_index() { return thread_index() % kWarp; }
+inline int warp_index() { return thread_index() / kWarp; }
+inline int block_threads() { return static_cast<int>(emulator::machine().shape().threads); }
+inline int block_x() { return static_cast<int>(emulator::machine().block_index().x); }
+inline int block_y() { return static_cast<int>(emulator::machine().block_index().y); }
+inline int block_z() { return static_cast<int>(emulator::machine().block_index().z); }
+inline int grid_x() { return static_cast<int>(emulator::machine().shape().grid.x); }
+
+inline void sync_block(Where where = Where::current()) { emulator::machine().barrier(where); }
+inline void sync_warp(Where where = Where::current()) { emulator::machine().warp_barrier(where); }
+
+template <typename T>
+T shuffle_from(T value, int lane, Where where = Where::current()) {
+  const auto& slots = emulator::machine().exchange(&value, sizeof(T), where);
+  T other;
+  std::memcpy(&other, slots[static_cast<std::size_t>(lane)].data(), sizeof(T));
+  return other;
+}
+
+template <typename T>
+T shuffle_xor(T value, int mask, Where where = Where::current()) {
+  return shuffle_from(value, lane_index() ^ mask, where);
+}
+
+inline void wait_for_previous() { emulator::machine().wait_for_previous(); }
+inline void allow_next() {}
+
+/// An element's number, and where it was asked for: an operator has no room for that.
+struct Index {
+  std::int64_t value;
+  Where where;
+
+  Index(std::int64_t i, Where at = Where::current()) : value(i), where(at) {}
+};
+
+/// Device memory. Indices count elements.
+template <typename T>
+class Global {
+ public:
+  explicit Global(T* start) : start_(start) {}
+  explicit operator bool() const { return start_ != nullptr; }
+
+  std::remove_const_t<T> operator[](Index i) const { return get(i.value, i.where); }
+  std::remove_const_t<T> get(std::int64_t i, Where where = Where::current()) const {
+    emulator::machine().read_global(start_ + i, sizeof(T), where);
+    return start_[i];
+  }
+  void put(std::int64_t i, T value, Where where = Where::current()) const {
+    emulator::machine().write_global(start_ + i, sizeof(T), where);
+    start_[i] = value;
+  }
+  template <typename V>
+  V load(std::int64_t i, Where where = Where::current()) const {
+    emulator::machine().read_global(start_ + i, sizeof(V), where);
+    V value;
+    std::memcpy(&value, start_ + i, sizeof(V));
+    return value;
+  }
+  /// The same, of what is read once: keeps it out of the nearest cache.
+  template <typename V>
+  V stream(std::int64_t i, Where where = Where::current()) const {
+    return load<V>(i, where);
+  }
+  template <typename V>
+  void store(std::int64_t i, const V& value, Where where = Where::current()) const {
+    emulator::machine().write_global(start_ + i, sizeof(V), where);
+    std::memcpy(start_ + i, &value, sizeof(V));
+  }
+  T* at(std::int64_t i) const { return start_ + i; }
+
+ private:
+  T* start_;
+};
+
+/// The block's shared memory from byte `offset` on. Indices count elements.
+template <typename T>
+class Shared {
+ public:
+  explicit Shared(std::size_t offset) : offset_(offset) {}
+
+  T operator[](Index i) const { return load<T>(i.value, i.where); }
+  void put(std::int64_t i, T value, Where where = Where::current()) const {
+    store(i, value, where);
+  }
+  template <typename V>
+  V load(std::int64_t i, Where where = Where::current()) const {
+    V value;
+    std::memcpy(&value, emulator::machine().read_shared(at(i), sizeof(V), where), sizeof(V));
+    return value;
+  }
+  template <typename V>
+  void store(std::int64_t i, const V& value, Where where = Where::current()) const {
+    std::memcpy(emulator::machine().write_shared(at(i), sizeof(V), where), &value, sizeof(V));
+  }
+  std::size_t at(std::int64_t i) const { return offset_ + static_cast<std::size_t>(i) * sizeof(T); }
+
+ private:
+  std::size_t offset_;
+};
+
+/// 16 bytes from device memory to shared memory, defined once wait_copies() says so (and, for other
+/// threads, after a barrier).
+template <typename T, typename U>
+void copy_async(Shared<T> to, std::int64_t i, Global<const U> from, std::int64_t j,
+                Where where = Where::current()) {
+  emulator::machine().copy_later(to.at(i), from.at(j), where);
+}
+inline void commit_copies() { emulator::machine().commit_copies(); }
+/// Until at most `kPending` of this thread's committed groups are under way.
+template <int kPending>
+void wait_copies(Where where = Where::current()) {
+  emulator::machine().wait_copies(kPending, where);
+}
+
+template <typename To, typename From>
+To bits_as(From value) {
+  return std::bit_cast<To>(value);
+}
+
+inline float half_float(std::uint16_t bits) { return half_to_float(bits); }
+inline float bf16_float(std::uint16_t bits) { return bf16_to_float(bits); }
+inline std::uint16_t float_half(float value) { return float_to_half(value); }
+inline std::uint16_t float_bf16(float value) { return float_to_bf16(value); }
+inline Floats2 f8_pair(std::uint16_t bits) {
+  return {f8e4m3_to_float(static_cast<std::uint8_t>(bits)),
+          f8e4m3_to_float(static_cast<std::uint8_t>(bits >> 8))};
+}
+inline float exp_fast(float x) { return std::exp(x); }
+inline float log_fast(float x) { return std::log(x); }
+inline float rsqrt_fast(float x) { return 1.0f / std::sqrt(x); }
+inline float divide_fast(float a, float b) { return a / b; }
+inline float fused(float a, float b, float c) { return std::fma(a, b, c); }
+inline float round_even(float x) { return std::nearbyint(x); }
+inline float largest(float a, float b) { return a > b ? a : b; }
+inline float smallest(float a, float b) { return a < b ? a : b; }
+
+/// d (16, 8) += a (16, 16) · b (16, 8) in bfloat16, summed in float. Element pairs lie where PTX's
+/// mma.m16n8k16 has them: with g = lane / 4 and t = lane % 4, a holds rows g, g+8, g, g+8 of
+/// columns 2t, 2t, 2t+8, 2t+8; b holds rows 2t and 2t+8 of column g; d holds columns 2t of rows g,
+/// g+8.
+inline void mma_bf16(float (&d)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2],
+                     Where where = Where::current()) {
+  struct Mine {
+    std::uint32_t a[4], b[2];
+  } mine;
+  std::memcpy(mine.a, a, sizeof(a));
+  std::memcpy(mine.b, b, sizeof(b));
+  const auto& slots = emulator::machine().exchange(&mine, sizeof(mine), where);
+  const auto of = [&](int lane) -> const Mine& {
+    return *reinterpret_cast<const Mine*>(slots[static_cast<std::size_t>(lane)].data());
+  };
+  const auto part = [](std::uint32_t pair, int odd) {
+    return bf16_to_float(static_cast<std::uint16_t>(odd != 0 ? pair >> 16 : pair));
+  };
+  const int g = lane_index() / 4;
+  const int t = lane_index() % 4;
+  for (int i = 0; i < 4; ++i) {
+    const int below = i / 2;  // rows g + 8
+    const int column = 2 * t + i % 2;
+    float sum = d[i];
+    for (int k = 0; k < 16; ++k) {
+      const Mine& row = of(g * 4 + k % 8 / 2);
+      const Mine& col = of(column * 4 + k % 8 / 2);
+      sum += part(row.a[k / 8 * 2 + below], k % 2) * part(col.b[k / 8], k % 2);
+    }
+    d[i] = sum;
+  }
+}
+
+/// Queues one kernel. Failures show in the driver's status().
+template <typename Args>
+void launch(Stream stream, const char* name, void (*kernel)(Args), const LaunchGrid& grid,
+            const Args& args) {
+  static_cast<emulator::EmulatedStream*>(stream)->launch(
+      name, {{grid.x, grid.y, grid.z}, grid.threads, grid.shared_bytes, grid.overlap},
+      [kernel, args] { kernel(args); });
+}
+
+}  // namespace bundle::kernels::cuda

@@ -1,0 +1,199 @@
+// The thin layer as CUDA's own functions. See lane.h.
+#pragma once
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_fp8.h>
+#include <cuda_runtime.h>
+#include <type_traits>
+
+#define BUNDLE_DEVICE __device__ __forceinline__
+#define BUNDLE_KERNEL(threads, blocks) __global__ void __launch_bounds__(threads, blocks)
+#define BUNDLE_UNROLL _Pragma("unroll")
+
+namespace bundle::kernels::cuda {
+
+BUNDLE_DEVICE int thread_index() { return static_cast<int>(threadIdx.x); }
+BUNDLE_DEVICE int lane_index() { return thread_index() % kWarp; }
+BUNDLE_DEVICE int warp_index() { return thread_index() / kWarp; }
+BUNDLE_DEVICE int block_threads() { return static_cast<int>(blockDim.x); }
+BUNDLE_DEVICE int block_x() { return static_cast<int>(blockIdx.x); }
+BUNDLE_DEVICE int block_y() { return static_cast<int>(blockIdx.y); }
+BUNDLE_DEVICE int block_z() { return static_cast<int>(blockIdx.z); }
+BUNDLE_DEVICE int grid_x() { return static_cast<int>(gridDim.x); }
+
+BUNDLE_DEVICE void sync_block() { __syncthreads(); }
+BUNDLE_DEVICE void sync_warp() { __syncwarp(); }
+
+template <typename T>
+BUNDLE_DEVICE T shuffle_from(T value, int lane) {
+  return __shfl_sync(0xFFFFFFFFu, value, lane);
+}
+template <typename T>
+BUNDLE_DEVICE T shuffle_xor(T value, int mask) {
+  return __shfl_xor_sync(0xFFFFFFFFu, value, mask);
+}
+
+BUNDLE_DEVICE void wait_for_previous() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+BUNDLE_DEVICE void allow_next() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;");
+#endif
+}
+
+template <int kBytes>
+struct Word {
+  static_assert(kBytes == 16, "accesses are of 1, 2, 4, 8 or 16 bytes");
+  using Type = uint4;
+};
+template <>
+struct Word<8> {
+  using Type = uint2;
+};
+template <>
+struct Word<4> {
+  using Type = unsigned;
+};
+template <>
+struct Word<2> {
+  using Type = unsigned short;
+};
+template <>
+struct Word<1> {
+  using Type = unsigned char;
+};
+
+template <typename To, typename From>
+BUNDLE_DEVICE To bits_as(From value) {
+  static_assert(sizeof(To) == sizeof(From));
+  To to;
+  memcpy(&to, &value, sizeof(To));
+  return to;
+}
+
+template <typename T>
+class Global {
+ public:
+  BUNDLE_DEVICE explicit Global(T* start) : start_(start) {}
+  BUNDLE_DEVICE explicit operator bool() const { return start_ != nullptr; }
+
+  BUNDLE_DEVICE std::remove_const_t<T> operator[](std::int64_t i) const { return start_[i]; }
+  BUNDLE_DEVICE std::remove_const_t<T> get(std::int64_t i) const { return start_[i]; }
+  BUNDLE_DEVICE void put(std::int64_t i, T value) const { start_[i] = value; }
+  template <typename V>
+  BUNDLE_DEVICE V load(std::int64_t i) const {
+    using W = typename Word<sizeof(V)>::Type;
+    return bits_as<V>(*reinterpret_cast<const W*>(start_ + i));
+  }
+  template <typename V>
+  BUNDLE_DEVICE V stream(std::int64_t i) const {
+    using W = typename Word<sizeof(V)>::Type;
+    return bits_as<V>(__ldcs(reinterpret_cast<const W*>(start_ + i)));
+  }
+  template <typename V>
+  BUNDLE_DEVICE void store(std::int64_t i, const V& value) const {
+    using W = typename Word<sizeof(V)>::Type;
+    *reinterpret_cast<W*>(start_ + i) = bits_as<W>(value);
+  }
+  BUNDLE_DEVICE T* at(std::int64_t i) const { return start_ + i; }
+
+ private:
+  T* __restrict__ start_;
+};
+
+extern __shared__ __align__(16) unsigned char block_shared[];
+
+template <typename T>
+class Shared {
+ public:
+  BUNDLE_DEVICE explicit Shared(std::size_t offset)
+      : start_(reinterpret_cast<T*>(block_shared + offset)) {}
+
+  BUNDLE_DEVICE T operator[](std::int64_t i) const { return start_[i]; }
+  BUNDLE_DEVICE void put(std::int64_t i, T value) const { start_[i] = value; }
+  template <typename V>
+  BUNDLE_DEVICE V load(std::int64_t i) const {
+    using W = typename Word<sizeof(V)>::Type;
+    return bits_as<V>(*reinterpret_cast<const W*>(start_ + i));
+  }
+  template <typename V>
+  BUNDLE_DEVICE void store(std::int64_t i, const V& value) const {
+    using W = typename Word<sizeof(V)>::Type;
+    *reinterpret_cast<W*>(start_ + i) = bits_as<W>(value);
+  }
+  BUNDLE_DEVICE T* at(std::int64_t i) const { return start_ + i; }
+
+ private:
+  T* start_;
+};
+
+template <typename T, typename U>
+BUNDLE_DEVICE void copy_async(Shared<T> to, std::int64_t i, Global<const U> from, std::int64_t j) {
+  const auto target = static_cast<unsigned>(__cvta_generic_to_shared(to.at(i)));
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(target), "l"(from.at(j))
+               : "memory");
+}
+BUNDLE_DEVICE void commit_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+template <int kPending>
+BUNDLE_DEVICE void wait_copies() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
+}
+
+BUNDLE_DEVICE float half_float(std::uint16_t bits) { return __half2float(bits_as<__half>(bits)); }
+BUNDLE_DEVICE float bf16_float(std::uint16_t bits) {
+  return bits_as<float>(static_cast<std::uint32_t>(bits) << 16);
+}
+BUNDLE_DEVICE std::uint16_t float_half(float value) {
+  return bits_as<std::uint16_t>(__float2half_rn(value));
+}
+BUNDLE_DEVICE std::uint16_t float_bf16(float value) {
+  return bits_as<std::uint16_t>(__float2bfloat16_rn(value));
+}
+BUNDLE_DEVICE Floats2 f8_pair(std::uint16_t bits) {
+  const __half2 both = __nv_cvt_fp8x2_to_halfraw2(bits, __NV_E4M3);
+  return {__low2float(both), __high2float(both)};
+}
+BUNDLE_DEVICE float exp_fast(float x) { return __expf(x); }
+BUNDLE_DEVICE float log_fast(float x) { return __logf(x); }
+BUNDLE_DEVICE float rsqrt_fast(float x) { return rsqrtf(x); }
+BUNDLE_DEVICE float divide_fast(float a, float b) { return __fdividef(a, b); }
+BUNDLE_DEVICE float fused(float a, float b, float c) { return __fmaf_rn(a, b, c); }
+BUNDLE_DEVICE float round_even(float x) { return rintf(x); }
+BUNDLE_DEVICE float largest(float a, float b) { return a > b ? a : b; }
+BUNDLE_DEVICE float smallest(float a, float b) { return a < b ? a : b; }
+
+BUNDLE_DEVICE void mma_bf16(float (&d)[4], const std::uint32_t (&a)[4],
+                            const std::uint32_t (&b)[2]) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+      "{%0,%1,%2,%3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
+template <typename Args>
+void launch(Stream stream, const char*, void (*kernel)(Args), const LaunchGrid& grid,
+            const Args& args) {
+  // Above 48 KiB a kernel must be told once; telling it again costs a lookup.
+  if (grid.shared_bytes > 48 * 1024) {
+    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                         static_cast<int>(grid.shared_bytes));
+  }
+  cudaLaunchAttribute overlap{};
+  overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  overlap.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(grid.x, grid.y, grid.z);
+  config.blockDim = dim3(grid.threads);
+  config.dynamicSmemBytes = grid.shared_bytes;
+  config.stream = static_cast<cudaStream_t>(stream);
+  config.attrs = &overlap;
+  config.numAttrs = grid.overlap ? 1 : 0;
+  cudaLaunchKernelEx(&config, kernel, args);
+}
+
+}  // namespace bundle::kernels::cuda

@@ -1,0 +1,55 @@
+// The thin layer that kernels are written over: what one lane of one warp can name and do. Compiled
+// by nvcc it is the GPU's own instructions; compiled as ordinary C++ it calls the emulator, which
+// checks every access (emulator/block.h). Kernels include this header and no other of CUDA's.
+//
+//   thread_index, lane_index, warp_index, block_x, block_y, block_z, grid_x
+//   sync_block, sync_warp                    all threads must arrive
+//   shuffle_xor, shuffle_from                exchanges of all 32 lanes
+//   Global<T>, Shared<T>                     checked memory; load<Pack<…>> for 8 and 16 bytes
+//   copy_async, commit_copies, wait_copies   global to shared, 16 bytes a time
+//   f8_pair                                  two 8-bit floats, widened
+//   mma_bf16                                 tensor-core product of 16 x 8 x 16
+//   wait_for_previous, allow_next            programmatic dependent launch
+//   launch                                   from the host
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "runtime/kernels/cuda/lane/stream.h"
+
+namespace bundle::kernels::cuda {
+
+/// Lanes of a warp.
+inline constexpr int kWarp = 32;
+
+/// N values that move together in one access.
+template <typename T, int N>
+struct alignas(sizeof(T) * N) Pack {
+  T v[N];
+};
+
+using Floats2 = Pack<float, 2>;
+using Floats4 = Pack<float, 4>;
+using Words4 = Pack<std::uint32_t, 4>;
+using Words2 = Pack<std::uint32_t, 2>;
+
+/// How many threads run a kernel: grid blocks of `threads` (a multiple of 32), each with
+/// `shared_bytes`. With `overlap`, blocks start while the kernel before ends, and the kernel must
+/// call wait_for_previous() before it reads or writes anything but weights.
+struct LaunchGrid {
+  unsigned x = 1;
+  unsigned y = 1;
+  unsigned z = 1;
+  unsigned threads = 0;
+  std::size_t shared_bytes = 0;
+  bool overlap = true;
+};
+
+}  // namespace bundle::kernels::cuda
+
+#ifdef __CUDACC__
+#include "runtime/kernels/cuda/lane/gpu.h"
+#else
+#include "runtime/kernels/cuda/lane/emulated.h"
+#endif

@@ -1,0 +1,285 @@
+// Attention of single rows over the paged cache (decode), for groups of query heads that share keys
+// and values. A block of threads walks one span of positions for up to eight query heads, so that
+// keys and values are read once; each of its warps takes every fourth position, a few lanes a
+// position with eight elements each. The spans' results meet in a second kernel.
+#include "runtime/kernels/cuda/ops/cache.h"
+#include "runtime/kernels/cuda/ops/reduce.h"
+#include "runtime/kernels/cuda/ops/spans.h"
+
+namespace bundle::kernels::cuda {
+namespace {
+
+constexpr int kWarps = 4;
+constexpr int kUnroll = 4;  // positions that a lane has under way
+
+template <typename Element, int kLanes, int kHeads>
+struct Walk {
+  static constexpr int kTogether = kWarp / kLanes;  // positions a warp reads at once
+  static constexpr int kStep = kWarps * kTogether;
+
+  const AttentionArgs& a;
+  Sight sight;
+  std::int64_t row;
+  int kv_head;
+  int first_head;  // of up to kHeads query heads
+  int heads;       // that there are
+  float query[kHeads][kCacheColumns];
+  Running<kCacheColumns> running[kHeads];
+
+  BUNDLE_DEVICE int column() const { return lane_index() % kLanes * kCacheColumns; }
+
+  BUNDLE_DEVICE void load_query() {
+    const Global<const float> q(a.qkv + row * a.qkv_stride);
+    BUNDLE_UNROLL
+    for (int h = 0; h < kHeads; ++h) {
+      BUNDLE_UNROLL
+      for (int i = 0; i < kCacheColumns; ++i) {
+        const bool there = h < heads && column() + i < a.cache.head_dim;
+        query[h][i] =
+            there ? q[(first_head + h) * a.cache.head_dim + column() + i] * a.scale : 0.0f;
+      }
+    }
+  }
+
+  /// Positions from..to of the row's sequence, every kStep-th of them for these lanes.
+  BUNDLE_DEVICE void walk(int from, int to) {
+    const std::int64_t table = Global<const std::int32_t>(a.map.tables)[row];
+    const int mine = warp_index() * kTogether + lane_index() / kLanes;
+    const bool reads = column() < a.cache.stride;
+    for (int base = from + mine; base - mine < to; base += kUnroll * kStep) {
+      typename Element::Loaded keys[kUnroll] = {};
+      typename Element::Loaded values[kUnroll] = {};
+      BUNDLE_UNROLL
+      for (int u = 0; u < kUnroll; ++u) {
+        const int position = base + u * kStep;
+        if (position >= to || !reads) continue;
+        const std::int64_t key = cache_index(a.cache, a.map, table, position, kv_head, false);
+        const std::int64_t value =
+            key + std::int64_t{a.cache.kv_heads} * a.cache.block_tokens * a.cache.stride;
+        keys[u] = Element::load(a.cache, key + column());
+        values[u] = Element::load(a.cache, value + column());
+      }
+      BUNDLE_UNROLL
+      for (int u = 0; u < kUnroll; ++u) see(keys[u], values[u], base + u * kStep < to);
+    }
+  }
+
+  BUNDLE_DEVICE void see(const typename Element::Loaded& keys,
+                         const typename Element::Loaded& values, bool there) {
+    BUNDLE_UNROLL
+    for (int h = 0; h < kHeads; ++h) {
+      float score = 0.0f;
+      BUNDLE_UNROLL
+      for (int i = 0; i < kCacheColumns; ++i) {
+        score = fused(query[h][i], Element::widen(keys, i), score);
+      }
+      score = sum_lanes<kLanes>(score);
+      if (!there) continue;
+      Running<kCacheColumns>& r = running[h];
+      const float highest = largest(r.top, score);
+      const float keep = exp_fast(r.top - highest);
+      const float weight = exp_fast(score - highest);
+      r.top = highest;
+      r.sum = fused(r.sum, keep, weight);
+      BUNDLE_UNROLL
+      for (int i = 0; i < kCacheColumns; ++i) {
+        r.values[i] = fused(weight, Element::widen(values, i), r.values[i] * keep);
+      }
+    }
+  }
+
+  /// Brings the lanes that share columns together.
+  BUNDLE_DEVICE void merge_lanes() {
+    BUNDLE_UNROLL
+    for (int h = 0; h < kHeads; ++h) {
+      BUNDLE_UNROLL
+      for (int mask = kLanes; mask < kWarp; mask *= 2) {
+        float values[kCacheColumns];
+        const float top = shuffle_xor(running[h].top, mask);
+        const float sum = shuffle_xor(running[h].sum, mask);
+        BUNDLE_UNROLL
+        for (int i = 0; i < kCacheColumns; ++i) {
+          values[i] = shuffle_xor(running[h].values[i], mask);
+        }
+        running[h].merge(top, sum, values);
+      }
+    }
+  }
+
+  /// Brings the warps together; the first warp has the result.
+  BUNDLE_DEVICE void merge_warps() {
+    constexpr int kFloats = kHeads * (kCacheColumns + 2);
+    const Shared<float> room(0);  // (kWarps - 1, kFloats, kLanes)
+    const int lane = lane_index();
+    if (warp_index() > 0 && lane < kLanes) {
+      const int at = (warp_index() - 1) * kFloats * kLanes + lane;
+      BUNDLE_UNROLL
+      for (int h = 0; h < kHeads; ++h) {
+        const int of_head = at + h * (kCacheColumns + 2) * kLanes;
+        room.put(of_head, running[h].top);
+        room.put(of_head + kLanes, running[h].sum);
+        BUNDLE_UNROLL
+        for (int i = 0; i < kCacheColumns; ++i) {
+          room.put(of_head + (2 + i) * kLanes, running[h].values[i]);
+        }
+      }
+    }
+    sync_block();
+    if (warp_index() > 0 || lane >= kLanes) return;
+    for (int warp = 1; warp < kWarps; ++warp) {
+      const int at = (warp - 1) * kFloats * kLanes + lane;
+      BUNDLE_UNROLL
+      for (int h = 0; h < kHeads; ++h) {
+        const int of_head = at + h * (kCacheColumns + 2) * kLanes;
+        float values[kCacheColumns];
+        BUNDLE_UNROLL
+        for (int i = 0; i < kCacheColumns; ++i) values[i] = room[of_head + (2 + i) * kLanes];
+        running[h].merge(room[of_head], room[of_head + kLanes], values);
+      }
+    }
+  }
+
+  BUNDLE_DEVICE void write_output(int h) const {
+    const Global<float> out(a.out + (row * a.heads + first_head + h) * a.cache.head_dim);
+    BUNDLE_UNROLL
+    for (int i = 0; i < kCacheColumns; ++i) {
+      if (column() + i < a.cache.head_dim) {
+        out.put(column() + i, running[h].values[i] / running[h].sum);
+      }
+    }
+  }
+
+  BUNDLE_DEVICE void write_partial(int h, int span) const {
+    const Global<float> partial(a.partial + partial_at(row, a.heads, first_head + h, span,
+                                                       a.cache.stride, a.max_positions));
+    if (lane_index() == 0) {
+      partial.put(0, running[h].top);
+      partial.put(1, running[h].sum);
+    }
+    BUNDLE_UNROLL
+    for (int i = 0; i < kCacheColumns; ++i) {
+      if (column() + i < a.cache.stride) partial.put(2 + column() + i, running[h].values[i]);
+    }
+  }
+
+  BUNDLE_DEVICE void write(int span) const {
+    if (warp_index() > 0 || lane_index() >= kLanes) return;
+    BUNDLE_UNROLL
+    for (int h = 0; h < kHeads; ++h) {
+      if (h >= heads) continue;
+      if (sight.spans == 1) {
+        write_output(h);
+      } else {
+        write_partial(h, span);
+      }
+    }
+  }
+};
+
+template <typename Element, int kLanes, int kHeads>
+BUNDLE_KERNEL(kWarps* kWarp, 1)
+attend_span(const AttentionArgs a) {
+  wait_for_previous();
+  const int span = block_x();
+  const std::int64_t row = block_z();
+  const Sight sight = Sight::of(a.map, a.window, row);
+  if (sight.position < 0 || span >= sight.spans) return;
+  const int group = a.heads / a.cache.kv_heads;
+  const int tiles = (group + kHeads - 1) / kHeads;
+  const int kv_head = block_y() / tiles;
+  const int skipped = block_y() % tiles * kHeads;  // heads of the group in earlier tiles
+  Walk<Element, kLanes, kHeads> walk{
+      a, sight, row, kv_head, kv_head * group + skipped, group - skipped, {}, {}};
+  walk.load_query();
+  const int start = span * sight.span;
+  walk.walk(start > sight.first ? start : sight.first, sight.end(span));
+  walk.merge_lanes();
+  walk.merge_warps();
+  walk.write(span);
+}
+
+/// Brings the spans of one (row, head) together.
+BUNDLE_KERNEL(kWarp, 1)
+merge_spans(const AttentionArgs a) {
+  wait_for_previous();
+  const std::int64_t row = block_y();
+  const int head = block_x();
+  const Sight sight = Sight::of(a.map, a.window, row);
+  if (sight.position < 0 || sight.spans == 1) return;
+  const Global<float> out(a.out + (row * a.heads + head) * a.cache.head_dim);
+  const int floats = a.cache.stride + 2;
+  const Global<const float> partial(
+      a.partial + partial_at(row, a.heads, head, 0, a.cache.stride, a.max_positions));
+  float top = kNothing;
+  for (int s = 0; s < sight.spans; ++s) top = largest(top, partial[s * floats]);
+  float sum = 0.0f;
+  for (int s = 0; s < sight.spans; ++s) {
+    sum = fused(partial[s * floats + 1], exp_fast(partial[s * floats] - top), sum);
+  }
+  for (int c = lane_index(); c < a.cache.head_dim; c += kWarp) {
+    float value = 0.0f;
+    for (int s = 0; s < sight.spans; ++s) {
+      value = fused(partial[s * floats + 2 + c], exp_fast(partial[s * floats] - top), value);
+    }
+    out.put(c, value / sum);
+  }
+}
+
+template <typename Element, int kLanes, int kHeads>
+void launch_attention(Stream stream, const AttentionArgs& a) {
+  const std::int64_t group = a.heads / a.cache.kv_heads;
+  const std::int64_t tiles = (group + kHeads - 1) / kHeads;
+  LaunchGrid grid;
+  grid.x = static_cast<unsigned>(most_spans(a.max_positions));
+  grid.y = static_cast<unsigned>(a.cache.kv_heads * tiles);
+  grid.z = static_cast<unsigned>(a.rows);
+  grid.threads = kWarps * kWarp;
+  grid.shared_bytes = sizeof(float) * (kWarps - 1) * kHeads * (kCacheColumns + 2) * kLanes;
+  launch(stream, "attend_span", attend_span<Element, kLanes, kHeads>, grid, a);
+  if (grid.x > 1) merge_all_spans(stream, a);
+}
+
+template <typename Element, int kLanes>
+void choose_heads(Stream stream, const AttentionArgs& a) {
+  const int group = a.heads / a.cache.kv_heads;
+  if (group == 1) return launch_attention<Element, kLanes, 1>(stream, a);
+  if (group == 2) return launch_attention<Element, kLanes, 2>(stream, a);
+  if (group <= 4) return launch_attention<Element, kLanes, 4>(stream, a);
+  launch_attention<Element, kLanes, 8>(stream, a);
+}
+
+/// A grid has at most 65535 rows in y and z.
+constexpr std::int64_t kMostRows = 65535;
+
+AttentionArgs rows_from(const AttentionArgs& a, std::int64_t first) {
+  AttentionArgs part = a;
+  part.qkv += first * a.qkv_stride;
+  part.out += first * a.heads * a.cache.head_dim;
+  part.map.positions += first;
+  part.map.tables += first;
+  part.rows = a.rows - first < kMostRows ? a.rows - first : kMostRows;
+  return part;
+}
+
+}  // namespace
+
+void merge_all_spans(Stream stream, const AttentionArgs& args) {
+  const LaunchGrid grid{.x = static_cast<unsigned>(args.heads),
+                        .y = static_cast<unsigned>(args.rows),
+                        .threads = kWarp};
+  launch(stream, "merge_spans", merge_spans, grid, args);
+}
+
+void attention(Stream stream, const AttentionArgs& args) {
+  for (std::int64_t first = 0; first < args.rows; first += kMostRows) {
+    const AttentionArgs part = rows_from(args, first);
+    with_cache_type(args.cache.type, [&](auto element) {
+      using Element = decltype(element);
+      if (args.cache.stride <= 64) return choose_heads<Element, 8>(stream, part);
+      if (args.cache.stride <= 128) return choose_heads<Element, 16>(stream, part);
+      choose_heads<Element, 32>(stream, part);
+    });
+  }
+}
+
+}  // namespace bundle::kernels::cuda

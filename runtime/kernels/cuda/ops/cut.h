@@ -1,0 +1,24 @@
+// Floats as sums of two bfloat16 numbers, for tensor cores.
+#pragma once
+
+#include "runtime/kernels/cuda/lane/lane.h"
+
+namespace bundle::kernels::cuda {
+
+/// Two floats, the first in the lower half of each word: `high` is nearest, `low` what is missing,
+/// nearest again.
+struct Cut {
+  std::uint32_t high;
+  std::uint32_t low;
+};
+
+BUNDLE_DEVICE Cut cut(float a, float b) {
+  const std::uint16_t a_high = float_bf16(a);
+  const std::uint16_t b_high = float_bf16(b);
+  const std::uint16_t a_low = float_bf16(a - bf16_float(a_high));
+  const std::uint16_t b_low = float_bf16(b - bf16_float(b_high));
+  return {a_high | static_cast<std::uint32_t>(b_high) << 16,
+          a_low | static_cast<std::uint32_t>(b_low) << 16};
+}
+
+}  // namespace bundle::kernels::cuda

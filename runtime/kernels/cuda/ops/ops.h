@@ -1,0 +1,379 @@
+// Every kernel by what it computes: arguments in device memory, and the table of functions that
+// queue them. One table comes from libbundle_cuda.so, another from the same sources compiled for
+// the emulator. Activations are float, row-major; row counts may be 0.
+//
+// Sums of each operation run in an order that depends on one row's shape alone, so its results do
+// not depend on the batch.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "runtime/kernels/cuda/lane/stream.h"
+
+namespace bundle::kernels::cuda {
+
+enum class WeightKind : int {
+  kF32,
+  kF16,
+  kBF16,
+  kF8,      // e4m3, a float scale for 128 x 128 weights
+  kQuant4,  // packed_weights.h: codes of 4 bits
+  kQuant8,  // levels of 8 bits, signed
+};
+
+/// How the scales of a quantized matrix lie: value = d · scale · level − dmin · min.
+struct QuantScales {
+  const void* blocks = nullptr;  // d of a block (half); with has_min {d, dmin}
+  const void* groups = nullptr;  // scale of a group (int8); with has_min {scale, min (uint8)}
+  int block = 32;                // weights that share d
+  int group = 32;                // weights that share scale; null `groups`: every scale is 1
+  bool has_min = false;
+  bool table = false;  // 4-bit codes are entries of IQ4's table
+  int offset = 0;      // level = code − offset
+};
+
+/// A matrix (rows, cols) of one kind in device memory. Rows start at multiples of 16 bytes; columns
+/// past the end are zero.
+struct DeviceMatrix {
+  WeightKind kind = WeightKind::kF32;
+  std::int64_t rows = 0;
+  std::int64_t cols = 0;
+  std::int64_t stride = 0;  // elements (of 4-bit codes: columns) from row to row
+  const void* data = nullptr;
+  QuantScales quant;
+  const float* f8_scales = nullptr;  // (rows of blocks, ceil(cols / 128))
+  /// (rows): the row of f8_scales that holds a row's; null: row / 128.
+  const std::int32_t* f8_rows = nullptr;
+};
+
+struct EmbedArgs {
+  DeviceMatrix table;
+  std::int64_t first_row;   // that the table begins with: other ids are left alone
+  const std::int32_t* ids;  // (rows)
+  float* out;               // (rows, table.cols)
+  std::int64_t rows;
+};
+
+/// out = x / sqrt(mean(x²) + eps) · weight. out may be x.
+struct RmsNormArgs {
+  const float* x;       // (rows, cols)
+  const float* weight;  // (cols)
+  float* out;           // in rows of out_stride
+  std::int64_t rows;
+  std::int64_t cols;
+  float eps;
+  std::int64_t out_stride = 0;  // 0: cols
+};
+
+/// Slots of a mixture that go to one expert, together. A slot is one of a token's choices: slot
+/// token · top_k + k.
+struct ExpertTile {
+  std::int32_t expert;
+  std::int32_t first;  // of the slots in order
+  std::int32_t count;  // 0: no tile
+  std::int32_t spare;
+};
+
+/// A stack of matrices of equal shape behind each other in one. Each token goes through all of them
+/// (heads), or through one (experts).
+struct MatrixStack {
+  std::int64_t count = 1;
+  std::int64_t x_step = 0;  // heads: matrix i reads x from i · x_step on, and writes y from
+  std::int64_t y_step = 0;  // i · y_step on
+  /// Experts: tokens are slots then, and `share` neighbouring slots have one row of x. Either each
+  /// slot's expert is said, or slots are in `order` and cut into tiles of at most kRowsTile or
+  /// kTokensTile.
+  const std::int32_t* chosen = nullptr;  // (tokens)
+  const std::int32_t* order = nullptr;   // (tokens)
+  const ExpertTile* tiles = nullptr;     // (tile_count)
+  std::int64_t tile_count = 0;
+  std::int64_t share = 1;
+};
+
+/// y = norm(x) Wᵀ + bias, or y += …
+struct MatmulArgs {
+  DeviceMatrix w;
+  const float* x;     // (tokens, w.cols) in rows of x_stride
+  const float* norm;  // (w.cols): RMSNorm's weights; null: x as it is
+  float eps;          // of the norm
+  const float* bias;  // (w.rows), or null
+  float* y;           // (tokens, rows of a matrix) in rows of y_stride
+  std::int64_t y_stride;
+  std::int64_t tokens;
+  bool accumulate;
+  std::int64_t x_stride = 0;  // 0: w.cols
+  MatrixStack stack = {};
+};
+/// Up to here a product reads its weights so few times that tensor cores gain nothing.
+inline constexpr std::int64_t kFewTokens = 16;
+/// Most slots of a tile, for matmul and for matmul_tiles.
+inline constexpr int kRowsTile = 4;
+inline constexpr int kTokensTile = 64;
+
+/// What each row of a batch is, in device memory.
+struct RowMap {
+  const std::int32_t* positions;  // (rows): of the row in its sequence; -1: a row of nobody
+  const std::int32_t* tables;     // (rows): where the row's block table starts in `blocks`
+  const std::int32_t* blocks;     // block tables of all sequences
+};
+
+enum class CacheType : int { kF32, kF16, kBF16, kF8 };
+
+/// A layer of a paged cache: (blocks, vectors, kv_heads, block_tokens, stride), keys first and
+/// values second, or the latent alone. `stride` is head_dim rounded up to 8, padded with zeros.
+struct CacheLayer {
+  void* data;
+  CacheType type;
+  std::int64_t blocks;
+  int block_tokens;
+  int kv_heads;
+  int head_dim;
+  int stride;
+  int vectors = 2;
+};
+
+/// Normalizes (where norms are not null) and rotates the heads of q and k in place, and writes k
+/// and v to the cache.
+struct RopeStoreArgs {
+  float* qkv;  // (rows, (heads + 2 kv_heads) · head_dim)
+  std::int64_t rows;
+  int heads;
+  const float* q_norm;  // (head_dim)
+  const float* k_norm;
+  float eps;
+  const float* inv_freq;  // (rotary_dim / 2)
+  int rotary_dim;
+  float scale;
+  bool interleaved;
+  RowMap map;
+  CacheLayer cache;
+};
+
+/// Attention of each row to the cached positions up to its own. Positions are cut into spans of
+/// span_tokens(position); partial results of rows with more than one span go through `partial`.
+struct AttentionArgs {
+  const float* qkv;  // (rows, qkv_stride): q first
+  std::int64_t qkv_stride;
+  float* out;  // (rows, heads · head_dim)
+  std::int64_t rows;
+  int heads;
+  float scale;
+  std::int64_t window;  // a row sees that many last positions; 0: all
+  RowMap map;
+  CacheLayer cache;
+  std::int64_t max_positions;  // no row's position + 1 is larger
+  float* partial;              // attention_partial_floats(…) floats, or null when that is 0
+};
+
+/// A run of up to kAttentionTileRows consecutive rows of one sequence.
+struct AttentionTile {
+  std::int32_t first_row;  // in the batch
+  std::int32_t rows;
+  std::int32_t position;  // of the first row
+  std::int32_t table;     // where the sequence's block table starts in RowMap::blocks
+};
+inline constexpr int kAttentionTileRows = 64;
+
+/// The same for runs of rows, on tensor cores, for heads of up to 128 elements.
+struct AttentionTilesArgs {
+  const float* qkv;  // (rows, qkv_stride): q first
+  std::int64_t qkv_stride;
+  float* out;                  // (rows, heads · head_dim)
+  const AttentionTile* tiles;  // (count)
+  std::int64_t count;
+  int heads;
+  float scale;
+  std::int64_t window;
+  RowMap map;  // its blocks alone are read
+  CacheLayer cache;
+};
+
+/// Rotates the last rope_dim of each head of q in place; normalizes the latents, rotates their last
+/// rope_dim, and writes them to the cache.
+struct LatentStoreArgs {
+  float* q;  // (rows, heads · (nope_dim + rope_dim))
+  std::int64_t rows;
+  int heads;
+  int nope_dim;
+  int rope_dim;
+  const float* latent;  // (rows, rank + rope_dim)
+  int rank;
+  const float* norm;  // (rank)
+  float eps;
+  const float* inv_freq;  // (rope_dim / 2)
+  float scale;
+  bool interleaved;
+  RowMap map;
+  CacheLayer cache;
+};
+
+/// Attention of each row's heads to the cached latents up to its own: the query of a head is one
+/// for latents, and what comes out is a mix of latents. Cut into spans as AttentionArgs.
+struct LatentAttentionArgs {
+  const float* query;  // (rows, heads, rank)
+  const float* q;      // (rows, heads, nope_dim + rope_dim): the rotated part is read
+  float* out;          // (rows, heads, rank)
+  std::int64_t rows;
+  int heads;
+  int nope_dim;
+  int rope_dim;
+  int rank;
+  float scale;
+  RowMap map;
+  CacheLayer cache;
+  std::int64_t max_positions;
+  float* partial;  // latent_partial_floats(…) floats, or null when that is 0
+};
+/// What the kernel holds of a latent: rank and rope_dim even, their sum at most this.
+inline constexpr int kMostLatentDim = 576;
+
+/// The rule of RouterShape (device.h).
+struct RouteArgs {
+  const float* logits;   // (rows, experts)
+  const float* bias;     // (experts), or null
+  std::int32_t* chosen;  // (rows, top_k)
+  float* weights;        // (rows, top_k)
+  std::int64_t rows;
+  int experts;
+  int top_k;
+  int groups;
+  int top_groups;
+  int group_best;
+  bool sigmoid;
+  bool normalize;
+  float scale;
+};
+inline constexpr int kMostExperts = 1024;
+inline constexpr int kMostGroups = 64;
+inline constexpr int kMostChosen = 32;
+
+/// Sorts slots by expert, in their own order within one, and cuts them into tiles.
+struct ExpertPlanArgs {
+  const std::int32_t* chosen;  // (slots)
+  std::int64_t slots;
+  int experts;
+  int tile;              // most slots of one
+  std::int32_t* order;   // (slots)
+  std::int32_t* starts;  // (experts + 1): where an expert's slots begin in `order`
+  ExpertTile* tiles;     // (tile_count)
+  std::int64_t tile_count;
+};
+
+/// Tiles that suffice for any choice.
+constexpr std::int64_t most_expert_tiles(std::int64_t slots, std::int64_t experts,
+                                         std::int64_t tile) {
+  const std::int64_t some = experts + slots / tile;
+  return slots < some ? slots : some;
+}
+
+/// y (rows, cols) += Σ weights · of each row's top_k slots, in their order.
+struct CombineArgs {
+  const float* slots;    // (rows · top_k, cols)
+  const float* weights;  // (rows, top_k)
+  float* y;
+  std::int64_t rows;
+  std::int64_t cols;
+  int top_k;
+};
+
+/// Zeroes the first cols of the named rows of out.
+struct BlankArgs {
+  const std::int64_t* which;  // (rows)
+  float* out;
+  std::int64_t rows;
+  std::int64_t cols;
+  std::int64_t stride;
+};
+
+/// out (rows, cols) = silu(gate) · up of gate_up (rows, 2 cols), gate first.
+struct SiluMulArgs {
+  const float* gate_up;
+  float* out;
+  std::int64_t rows;
+  std::int64_t cols;
+};
+
+/// out (rows, cols) = the named rows of x.
+struct GatherArgs {
+  const float* x;
+  const std::int64_t* from;  // (rows)
+  float* out;
+  std::int64_t rows;
+  std::int64_t cols;
+};
+
+/// Cached positions that one block of threads walks for a row that sees `positions` of them: more
+/// for long sequences, so that the parts stay few, and a matter of that row alone.
+constexpr std::int64_t span_tokens(std::int64_t positions) {
+  std::int64_t span = 64;
+  while (span < 1024 && span * 32 < positions) span *= 2;
+  return span;
+}
+
+/// Parts that the longest row of a batch is cut into.
+constexpr std::int64_t span_count(std::int64_t positions) {
+  const std::int64_t span = span_tokens(positions);
+  return (positions + span - 1) / span;
+}
+
+/// The most parts any row with up to `positions` positions has: span_count falls where the span
+/// doubles.
+constexpr std::int64_t most_spans(std::int64_t positions) {
+  const std::int64_t own = span_count(positions);
+  return positions > 64 * 32 && own < 32 ? 32 : own;
+}
+
+/// Floats of AttentionArgs::partial: of each part, its largest score, its sum, and head_dim values.
+constexpr std::int64_t attention_partial_floats(std::int64_t rows, std::int64_t heads,
+                                                std::int64_t stride, std::int64_t max_positions) {
+  const std::int64_t spans = most_spans(max_positions);
+  return spans <= 1 ? 0 : rows * heads * spans * (stride + 2);
+}
+
+/// Of a latent's parts: largest score, sum, and rank values.
+constexpr std::int64_t latent_partial_floats(std::int64_t rows, std::int64_t heads,
+                                             std::int64_t rank, std::int64_t max_positions) {
+  return attention_partial_floats(rows, heads, rank, max_positions);
+}
+
+struct Ops {
+  void (*embed)(Stream, const EmbedArgs&);
+  void (*rms_norm)(Stream, const RmsNormArgs&);
+  void (*matmul)(Stream, const MatmulArgs&);        // for few tokens: reads weights once for 8
+  void (*matmul_tiles)(Stream, const MatmulArgs&);  // for many; takes no norm, error 2^-16
+  void (*rope_store)(Stream, const RopeStoreArgs&);
+  void (*attention)(Stream, const AttentionArgs&);
+  void (*attention_tiles)(Stream, const AttentionTilesArgs&);  // error 2^-16
+  void (*silu_mul)(Stream, const SiluMulArgs&);
+  void (*gather)(Stream, const GatherArgs&);
+  void (*blank)(Stream, const BlankArgs&);
+  void (*latent_store)(Stream, const LatentStoreArgs&);
+  void (*latent_attention)(Stream, const LatentAttentionArgs&);
+  void (*route)(Stream, const RouteArgs&);
+  void (*plan_experts)(Stream, const ExpertPlanArgs&);
+  void (*combine)(Stream, const CombineArgs&);
+};
+
+// One function a source file of ops/.
+void embed(Stream stream, const EmbedArgs& args);
+void rms_norm(Stream stream, const RmsNormArgs& args);
+void matmul(Stream stream, const MatmulArgs& args);
+void matmul_tiles(Stream stream, const MatmulArgs& args);
+void rope_store(Stream stream, const RopeStoreArgs& args);
+void attention(Stream stream, const AttentionArgs& args);
+void attention_tiles(Stream stream, const AttentionTilesArgs& args);
+void silu_mul(Stream stream, const SiluMulArgs& args);
+void gather(Stream stream, const GatherArgs& args);
+void blank(Stream stream, const BlankArgs& args);
+void latent_store(Stream stream, const LatentStoreArgs& args);
+void latent_attention(Stream stream, const LatentAttentionArgs& args);
+void route(Stream stream, const RouteArgs& args);
+void plan_experts(Stream stream, const ExpertPlanArgs& args);
+void combine(Stream stream, const CombineArgs& args);
+
+inline constexpr Ops kOps = {embed,        rms_norm,         matmul,   matmul_tiles, rope_store,
+                             attention,    attention_tiles,  silu_mul, gather,       blank,
+                             latent_store, latent_attention, route,    plan_experts, combine};
+
+}  // namespace bundle::kernels::cuda
