@@ -189,8 +189,12 @@ BUNDLE_DEVICE void add_scaled(Sums& sums, Sums& part, float scale) {
   }
 }
 
+/// Blocks that share a multiprocessor: one fewer where a thread holds float weights under way.
+template <typename R>
+constexpr int kBlocks = R::kColumns == 4 ? 2 : 3;
+
 template <typename R, Cutting kCutting>
-BUNDLE_KERNEL(kThreads, 3)
+BUNDLE_KERNEL(kThreads, kBlocks<R>)
 multiply_tiles(const MatmulArgs a) {
   constexpr bool kBothWeights = kCutting == Cutting::kParts;
   constexpr bool kScaled = kCutting == Cutting::kScaled;

@@ -20,27 +20,31 @@ BUNDLE_DEVICE float max_lanes(float value) {
   return value;
 }
 
+/// One step of sum_each and those after it. The recursion, where a loop would do, keeps indices
+/// constant: nvcc gives up on unrolling a loop in a loop of another length, and puts 16 sums into
+/// local memory.
+template <int kHalf, int kMask, int N>
+BUNDLE_DEVICE void sum_each_from(float (&values)[N]) {
+  if constexpr (kHalf == 0) {
+    values[0] += shuffle_xor(values[0], kMask);
+  } else {
+    const bool upper = (lane_index() & kMask) != 0;
+    BUNDLE_UNROLL
+    for (int i = 0; i < kHalf; ++i) {
+      const float kept = upper ? values[i + kHalf] : values[i];
+      const float given = upper ? values[i] : values[i + kHalf];
+      values[i] = kept + shuffle_xor(given, kMask);
+    }
+  }
+  if constexpr (kMask > 1) sum_each_from<kHalf / 2, kMask / 2>(values);
+}
+
 /// Sums of N values each over the warp, N a power of two: lane l gets that of value l / (32 / N). A
 /// lane gives away half of what it has at each step, so that N sums cost little more than one, and
 /// each is summed in the order of sum_lanes.
 template <int N>
 BUNDLE_DEVICE float sum_each(float (&values)[N]) {
-  BUNDLE_UNROLL
-  for (int step = 0; step < 5; ++step) {
-    const int mask = kWarp / 2 >> step;
-    const int half = N >> (step + 1);
-    if (half == 0) {
-      values[0] += shuffle_xor(values[0], mask);
-      continue;
-    }
-    const bool upper = (lane_index() & mask) != 0;
-    BUNDLE_UNROLL
-    for (int i = 0; i < half; ++i) {
-      const float kept = upper ? values[i + half] : values[i];
-      const float given = upper ? values[i] : values[i + half];
-      values[i] = kept + shuffle_xor(given, mask);
-    }
-  }
+  sum_each_from<N / 2, kWarp / 2>(values);
   return values[0];
 }
 
