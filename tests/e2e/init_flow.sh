@@ -9,6 +9,8 @@ BUNDLE_HOME=$(mktemp -d)
 export BUNDLE_HOME
 trap 'rm -rf "$BUNDLE_HOME"' EXIT
 fail() { echo "FAILED: $*" >&2; exit 1; }
+# Reads all of it: what writes into `grep -q` fails when that has seen enough.
+has() { grep "$@" >/dev/null; }
 
 # R1's template as it was first published: it leaves the tag to whoever serves it.
 template='{{ bos_token }}{% for m in messages %}{% set c = m.content %}{% if m.role == "user" %}<｜User｜>{{ c }}{% else %}{% if "</think>" in c %}{% set c = c.split("</think>")[-1] %}{% endif %}<｜Assistant｜>{{ c }}<｜end▁of▁sentence｜>{% endif %}{% endfor %}{% if add_generation_prompt %}<｜Assistant｜>{% endif %}'
@@ -30,7 +32,7 @@ question='{"messages": [{"role": "user", "content": "1+1?"}]}'
 for name in deepseek-r1-distill-qwen-1.5b deepseek-r1-distill-llama-8b; do
   prompt=$("$bundle" prompt $name <<<"$question" && echo .)
   [ "$prompt" = $'<｜User｜>1+1?<｜Assistant｜><think>\n.' ] || fail "the prompt of $name is '$prompt'"
-  "$bundle" inspect $name --output json | grep -q '"MIT AND ' || fail "$name lacks its licence"
+  "$bundle" inspect $name --output json | has '"MIT AND ' || fail "$name lacks its licence"
 done
 off='{"messages": [{"role": "user", "content": "1+1?"}], "reasoning_effort": "none"}'
 prompt=$("$bundle" prompt deepseek-r1-distill-llama-8b <<<"$off")

@@ -4,11 +4,14 @@
 # `verify --rebuild` then proves it from the source, and sees a source that is another.
 #   reproducible.sh BIN_FOLDER MAKE_GOLDEN_CHECKPOINT OTHER_DAY.so
 set -euo pipefail
-bundle=$1/bundle
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 chmod 755 "$folder"
 fail() { echo "FAILED: $*" >&2; exit 1; }
+# Where another user may read it: a checkout may lie in a home that is closed to others.
+mkdir "$folder/bin"
+cp "$1"/bundle "$1"/bundle-launcher "$1"/bundle-server "$folder/bin/"
+bundle=$folder/bin/bundle
 
 "$2" llama3_rope "$folder/model" >/dev/null
 printf '{"chat_template": "{{ messages }}"}' >"$folder/model/tokenizer_config.json"

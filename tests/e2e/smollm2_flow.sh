@@ -16,19 +16,21 @@ finish() {
 }
 trap finish EXIT
 fail() { echo "FAILED: $*" >&2; exit 1; }
+# Reads all of it: what writes into `grep -q` fails when that has seen enough.
+has() { grep "$@" >/dev/null; }
 field() { sed -n "s/.*\"$1\": *\"\\{0,1\\}\\([^\",]*\\).*/\\1/p" | head -1; }
 
 first=$("$bundle" build "$model" --name smollm2 --quiet | tail -1)
 second=$("$bundle" build "$model" --name smollm2 --quiet | tail -1)
 [ "$first" = "$second" ] || fail "two builds differ: $first $second"
 [[ $first =~ ^sha256:[0-9a-f]{64}$ ]] || fail "the last line is no digest: $first"
-"$bundle" list --output json | grep -q "$first" || fail "list lacks the bundle"
-"$bundle" inspect smollm2 --output json | grep -q LlamaForCausalLM || fail "inspect lacks the architecture"
+"$bundle" list --output json | has "$first" || fail "list lacks the bundle"
+"$bundle" inspect smollm2 --output json | has LlamaForCausalLM || fail "inspect lacks the architecture"
 
 "$bundle" deploy smollm2 --name e2e --target local --yes --quiet
 url=$("$bundle" status e2e --output json | field url)
 pid=$("$bundle" status e2e --output json | field pid)
-"$bundle" deploy smollm2 --name e2e --target local --yes | grep -q "nothing to change" || fail "a second deploy changed something"
+"$bundle" deploy smollm2 --name e2e --target local --yes | has "nothing to change" || fail "a second deploy changed something"
 [ "$("$bundle" status e2e --output json | field pid)" = "$pid" ] || fail "a second deploy restarted the server"
 
 answer=$("$bundle" chat e2e --temperature 0 --max-tokens 32 --message "What is the capital of France?")
@@ -37,11 +39,11 @@ again=$("$bundle" chat e2e --temperature 0 --max-tokens 32 --message "What is th
 [ "$answer" = "$again" ] || fail "the same question has two answers"
 alone=$("$bundle" chat smollm2 --temperature 0 --max-tokens 32 --message "What is the capital of France?")
 [ "$answer" = "$alone" ] || fail "a bundle's own answer differs from its deployment's: $alone"
-curl -sf "$url/v1/models" | grep -q '"smollm2"' || fail "/v1/models lacks the model"
-curl -sf "$url/metrics" | grep -q 'vllm:prefix_cache_hits_total' || fail "/metrics lacks the prefix cache"
+curl -sf "$url/v1/models" | has '"smollm2"' || fail "/v1/models lacks the model"
+curl -sf "$url/metrics" | has 'vllm:prefix_cache_hits_total' || fail "/metrics lacks the prefix cache"
 [ "$(curl -s -o /dev/null -w '%{http_code}' "$url/v1/models/nope")" = 404 ] || fail "an unknown model is not 404"
 [[ $("$2/examples/maths/ask" "$url" 64) == *"answer: "* ]] || fail "the example of mathematics gives no answer"
-"$bundle" logs e2e | grep -q "ready http://" || fail "the log lacks the ready line"
+"$bundle" logs e2e | has "ready http://" || fail "the log lacks the ready line"
 
 "$bundle" deploy smollm2 --name e2e --target local --set runtime.context_length=512 --yes --quiet
 [ "$("$bundle" status e2e --output json | field url)" = "$url" ] || fail "a change moved the port"

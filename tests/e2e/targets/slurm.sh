@@ -25,6 +25,8 @@ finish() {
 }
 trap finish EXIT
 fail() {
+# Reads all of it: what writes into `grep -q` fails when that has seen enough.
+has() { grep "$@" >/dev/null; }
   echo "FAILED: $*" >&2
   squeue >&2 || true
   tail -5 "$W"/shared/deployments/*/log-* >&2 2>/dev/null || true
@@ -117,16 +119,16 @@ ask() {
 step "the script passes sbatch --test-only"
 deploy --render "$W/render" >/dev/null
 bash -n "$W/render/bundle-prod-0.sh"
-sbatch --test-only "$W/render/bundle-prod-0.sh" 2>&1 | grep -q "to start at" || fail "the script is refused"
+sbatch --test-only "$W/render/bundle-prod-0.sh" 2>&1 | has "to start at" || fail "the script is refused"
 
 step "deploy"
-deploy --plan | grep -q "to start at" || fail "the plan lacks what the scheduler says"
+deploy --plan | has "to start at" || fail "the plan lacks what the scheduler says"
 deploy --yes >/dev/null
-ask | grep -q Paris || fail "it does not answer"
-deploy --yes | grep -q "nothing to change" || fail "a second deploy changed something"
+ask | has Paris || fail "it does not answer"
+deploy --yes | has "nothing to change" || fail "a second deploy changed something"
 job=$(squeue -h -o %i -n bundle-prod-0)
 server=$(pgrep -f "drain-seconds 30.*--port" | head -1)
-tr '\0' '\n' <"/proc/$server/environ" | grep -qxF "HOSTILE=a b'c\"d\$HOME %j \`x\` \$(touch $W/owned)" ||
+tr '\0' '\n' <"/proc/$server/environ" | has -xF "HOSTILE=a b'c\"d\$HOME %j \`x\` \$(touch $W/owned)" ||
   fail "HOSTILE did not arrive as it is"
 [ ! -e "$W/owned" ] || fail "a value was run"
 
@@ -139,9 +141,9 @@ deploy --yes --set resources.gpu=9 2>"$W/err" >/dev/null || code=$?
 step "update and rollback"
 "$bundle" update prod --set runtime.context_length=768 --yes --quiet >/dev/null
 [ "$(squeue -h -o %i -n bundle-prod-0)" != "$job" ] || fail "the update kept the old job"
-ask | grep -q Paris || fail "it does not answer after the update"
+ask | has Paris || fail "it does not answer after the update"
 "$bundle" rollback prod --quiet >/dev/null
-ask | grep -q Paris || fail "it does not answer after the rollback"
+ask | has Paris || fail "it does not answer after the rollback"
 
 step "scale to two machines and back"
 "$bundle" scale prod 2 --yes --quiet >/dev/null
@@ -153,7 +155,7 @@ step "asked by the scheduler to end, the job drains and queues itself again"
 job=$(squeue -h -o %i -n bundle-prod-0)
 scancel --signal=TERM --batch "$job"
 for _ in $(seq 60); do [ "$(scontrol show job "$job" | sed -n 's/.*Restarts=\([0-9]*\).*/\1/p')" = 1 ] && break; sleep 0.5; done
-scontrol show job "$job" | grep -q "Restarts=1" || fail "the job did not queue itself again"
+scontrol show job "$job" | has "Restarts=1" || fail "the job did not queue itself again"
 
 step "delete leaves nothing"
 "$bundle" delete prod --quiet >/dev/null

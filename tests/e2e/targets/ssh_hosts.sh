@@ -20,6 +20,8 @@ finish() {
 }
 trap finish EXIT
 fail() {
+# Reads all of it: what writes into `grep -q` fails when that has seen enough.
+has() { grep "$@" >/dev/null; }
   echo "FAILED: $*" >&2
   hosts_ssh 1 journalctl --no-pager -n 15 -u 'bundle-*' >&2 || true
   exit 1
@@ -47,16 +49,16 @@ YAML
 deploy() { "$bundle" deploy -f "$BUNDLE_HOME/d.yaml" --quiet "$@"; }
 
 step "plan and deploy"
-deploy --plan | grep -q "start bundle-prod-1.service on root@${HOST_IP[2]}" || fail "the plan lacks a replica"
+deploy --plan | has "start bundle-prod-1.service on root@${HOST_IP[2]}" || fail "the plan lacks a replica"
 deploy --yes
 [ "$("$bundle" status prod --output json | field state)" = running ] || fail "it does not run"
-deploy --yes | grep -q "nothing to change" || fail "a second deploy changed something"
+deploy --yes | has "nothing to change" || fail "a second deploy changed something"
 url=$("$bundle" status prod --output json | field url)
 ask() {
   curl -sf "$1/v1/chat/completions" -H 'Content-Type: application/json' -d '{"model":"smollm2",
     "temperature":0,"max_tokens":16,"messages":[{"role":"user","content":"What is the capital of France?"}]}'
 }
-for i in 1 2; do ask "http://${HOST_IP[$i]}:8000" | grep -q Paris || fail "host $i does not answer"; done
+for i in 1 2; do ask "http://${HOST_IP[$i]}:8000" | has Paris || fail "host $i does not answer"; done
 
 step "values arrive as they are"
 pid=$(hosts_ssh 1 systemctl show -p MainPID --value bundle-prod-0.service)
@@ -69,7 +71,7 @@ user=$(hosts_ssh 1 stat -c %U "/proc/$pid")
 step "a killed server comes back"
 hosts_ssh 2 systemctl kill -s KILL bundle-prod-1.service
 for _ in $(seq 60); do ask "http://${HOST_IP[2]}:8000" >/dev/null 2>&1 && break; sleep 0.5; done
-ask "http://${HOST_IP[2]}:8000" | grep -q Paris || fail "the killed server did not come back"
+ask "http://${HOST_IP[2]}:8000" | has Paris || fail "the killed server did not come back"
 
 step "update with streams open"
 streams=()
@@ -82,7 +84,7 @@ done
 sleep 1
 "$bundle" update prod --set runtime.context_length=768 --yes --quiet
 for s in "${streams[@]}"; do wait "$s" || fail "a stream broke off"; done
-for i in 1 2; do tail -c 40 "$BUNDLE_HOME/stream$i" | grep -q '\[DONE\]' || fail "stream $i was cut"; done
+for i in 1 2; do tail -c 40 "$BUNDLE_HOME/stream$i" | has '\[DONE\]' || fail "stream $i was cut"; done
 [ "$("$bundle" status prod --output json | field revision)" = 2 ] || fail "the update made no revision"
 
 step "a broken revision is undone"
@@ -90,11 +92,11 @@ if "$bundle" update prod --set runtime.kv_tokens=1 --set runtime.context_length=
   fail "a revision that cannot start was taken"
 fi
 grep -q "Revision 2 runs again" "$BUNDLE_HOME/err" || fail "nothing says what runs: $(cat "$BUNDLE_HOME/err")"
-ask "$url" | grep -q Paris || fail "the revision before does not run"
+ask "$url" | has Paris || fail "the revision before does not run"
 
 step "rollback and scale"
 "$bundle" rollback prod --quiet
-ask "$url" | grep -q Paris || fail "it does not answer after the rollback"
+ask "$url" | has Paris || fail "it does not answer after the rollback"
 "$bundle" scale prod 1 --yes --quiet
 hosts_ssh 2 test ! -e /etc/systemd/system/bundle-prod-1.service || fail "scaling down left a unit"
 
