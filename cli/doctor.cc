@@ -15,6 +15,7 @@
 #include "cli/server_command.h"
 #include "packager/store.h"
 #include "runtime/kernels/cpu_device.h"
+#include "runtime/kernels/cuda/load_backend.h"
 
 namespace bundle::cli {
 namespace {
@@ -92,16 +93,22 @@ Check check_server() {
 
 Check check_gpu() {
   const LocalGpus local = local_gpus();
+  const kernels::cuda::GpuReport usable = kernels::cuda::find_gpus();
   if (!local.problem.empty()) {
     return {"gpu", "warning", local.problem,
             "Is the driver's kernel module loaded? See nvidia-smi."};
   }
-  if (local.gpus.empty()) return {"gpu", "ok", "no NVIDIA GPU: models run on the CPU"};
+  if (local.gpus.empty()) {
+    return {"gpu", "ok", "no NVIDIA GPU: models run on the CPU", usable.problem.remedy};
+  }
   std::string finding;
   for (const LocalGpu& gpu : local.gpus) {
     finding += (finding.empty() ? "" : ", ") + gpu.name + " (" + human_bytes(gpu.memory) + ")";
   }
-  return {"gpu", "ok", finding + "; driver " + local.driver};
+  finding += "; driver " + local.driver;
+  if (usable.usable()) return {"gpu", "ok", finding};
+  return {"gpu", "warning", finding + ", but models run on the CPU: " + usable.problem.what,
+          usable.problem.remedy};
 }
 
 Result<Outcome> doctor() {

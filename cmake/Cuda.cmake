@@ -1,7 +1,7 @@
-# libbundle_cuda.so is built where it is asked for; nothing else needs CUDA. nvcc is called by rules of
-# our own: CMake's CUDA language would give every compile option of the C++ side to nvcc, and
+# libbundle_cuda.so is built where nvcc 13 is found; nothing else needs CUDA. nvcc is called by rules
+# of our own: CMake's CUDA language would give every compile option of the C++ side to nvcc, and
 # hides what ptxas says of registers and spills, which a test reads.
-set(BUNDLE_CUDA OFF CACHE STRING "Build the CUDA backend: OFF, ON (nvcc 13 must be there), or AUTO")
+set(BUNDLE_CUDA AUTO CACHE STRING "Build the CUDA backend: ON (nvcc 13 must be there), OFF, or AUTO")
 set(BUNDLE_CUDA_ARCHITECTURES "90a" CACHE STRING
     "GPU architectures of the CUDA backend: some of 80, 89, 90a, 100a, and 80-ptx for newer ones")
 set(BUNDLE_NVCC "")

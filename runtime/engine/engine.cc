@@ -531,6 +531,19 @@ std::string ModelEngine::audit() const {
   return blocks_.audit(tables);
 }
 
+/// A device's own memory is there for the weights and the cache: what the weights leave is the
+/// cache's, but for a tenth for activations.
+std::int64_t device_tokens(const KvNeeds& needs, const EngineOptions& options,
+                           std::uint64_t free_memory) {
+  const std::uint64_t fit =
+      free_memory / 10 * 9 / std::max<std::uint64_t>(1, needs.bytes_per_token);
+  const std::int64_t context = options.max_context > 0 ? options.max_context : needs.model_context;
+  const auto each = static_cast<std::uint64_t>(std::max<std::int64_t>(1, context));
+  const auto sequences =
+      static_cast<std::uint64_t>(std::max<std::int64_t>(1, options.max_sequences));
+  return static_cast<std::int64_t>(sequences <= fit / each ? sequences * each : fit);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<model::Model> model,
@@ -547,7 +560,11 @@ Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<model::Model> mod
                                                     options.max_sequences)};
   auto available = available_memory();
   if (available) *available /= static_cast<std::uint64_t>(std::max<std::int64_t>(1, options.ranks));
-  BUNDLE_TRY(const KvPlan plan, plan_kv(needs, options, available));
+  EngineOptions planned = options;
+  if (const auto own = device.free_memory(); own && options.kv_tokens == 0) {
+    planned.kv_tokens = device_tokens(needs, options, *own);
+  }
+  BUNDLE_TRY(const KvPlan plan, plan_kv(needs, planned, available));
   BUNDLE_TRY(auto cache, device.make_kv_cache(shape, plan.blocks));
   BUNDLE_CHECK(model->prepare(*cache));
   return std::unique_ptr<Engine>(

@@ -3,13 +3,18 @@
 // trust them.
 //
 // Results do not depend on what else is in a batch: row i of any output depends on row i of the
-// inputs (and its sequence's cache) alone, bit for bit, for any number of rows and threads.
+// inputs (and its sequence's cache) alone, bit for bit, for any number of rows and threads. (On a
+// GPU this is an option: without it a step of many rows may differ from one of few in the last
+// bits.)
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -168,7 +173,25 @@ struct Slice {
   bool expanded = false;                 // the form of latent attention; others ignore it
 };
 
-/// RMSNorm weights and biases are float32 on every device.
+/// Constant floats in a device's memory (norm weights, biases, rotation frequencies), made by
+/// Device::place(). Copies share the memory.
+class DeviceVector {
+ public:
+  DeviceVector() = default;
+  DeviceVector(std::shared_ptr<const float> data, std::int64_t size)
+      : data_(std::move(data)), size_(size) {}
+
+  /// In device memory; null when empty.
+  const float* data() const { return data_.get(); }
+  std::int64_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+
+ private:
+  std::shared_ptr<const float> data_;
+  std::int64_t size_ = 0;
+};
+
+/// RMSNorm weights and biases are float32 on every device, and in its memory.
 struct Vector {
   const float* data = nullptr;
   std::int64_t size = 0;
@@ -212,6 +235,15 @@ struct LatentWeights {
   const Matrix* key_absorb = nullptr;  // (heads · rank, nope_dim)
 };
 
+/// The host's arrays that the calls of one step name. They stay as they are until the step ends.
+struct StepInputs {
+  std::span<const std::int32_t> ids;
+  std::span<const Slice> slices;
+  std::span<const std::int64_t> kept_rows;
+  std::span<const Slice> kept_slices;
+  const KvCache* cache = nullptr;
+};
+
 /// Steps of one layer, in the order the model calls them. All calls of one Device come from one
 /// thread; the device may use its own threads inside a call.
 class Device {
@@ -227,9 +259,30 @@ class Device {
   /// All experts of a layer, which must not differ in shape, nor in type of the same matrix.
   /// kBadInput for a type that the device cannot multiply.
   virtual Result<std::unique_ptr<Experts>> pack_experts(std::span<const ExpertView> experts) = 0;
+  /// Copies constants to where the functions below can read them.
+  virtual Result<DeviceVector> place(std::span<const float> values) {
+    std::shared_ptr<float[]> copy(new float[values.size()]);
+    std::copy(values.begin(), values.end(), copy.get());
+    return DeviceVector(std::shared_ptr<const float>(copy, copy.get()),
+                        static_cast<std::int64_t>(values.size()));
+  }
   virtual std::unique_ptr<Arena> make_arena() = 0;
   virtual Result<std::unique_ptr<KvCache>> make_kv_cache(const KvShape& shape,
                                                          std::int64_t blocks) = 0;
+
+  /// Runs a step: `body` makes the calls below that belong to it, all but read(). A device with
+  /// memory of its own copies `inputs` there once, and may run a step of the same shape again
+  /// without calling `body`. Calls outside of a step work too, and cost more.
+  virtual void run_step(const StepInputs& inputs, const std::function<void()>& body) {
+    static_cast<void>(inputs);
+    body();
+  }
+
+  /// Memory of its own that a cache may still take; none on devices that use the host's.
+  virtual std::optional<std::uint64_t> free_memory() const { return std::nullopt; }
+
+  /// An error once the device can not go on: results since then mean nothing. Asked after read().
+  virtual Status status() const { return {}; }
 
   /// out (n, cols) = rows `ids` of the table.
   virtual void embed(const Matrix& table, std::span<const std::int32_t> ids, Tensor out) = 0;

@@ -3,22 +3,52 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "runtime/comm/shared_memory.h"
 #include "runtime/kernels/cpu_device.h"
+#include "runtime/kernels/cuda/load_backend.h"
 #include "runtime/launch/contract.h"
 #include "runtime/launch/engine_child.h"
 
 namespace bundle::launch {
 namespace {
 
-Result<std::unique_ptr<kernels::Device>> make_device(const RuntimeSettings& settings) {
-  if (settings.backend == "cpu-reference") return kernels::make_reference_device();
+Result<std::unique_ptr<kernels::Device>> make_cpu_device(const RuntimeSettings& settings) {
   const int ranks = static_cast<int>(settings.parallel.ranks());
   const int each = settings.threads == 0 ? 0 : std::max(1, settings.threads / ranks);
   auto device = kernels::make_cpu_device({.threads = each, .isa = {}, .sharers = ranks});
   if (device || settings.backend == "cpu") return device;
   log_warning("running on the slow reference device: " + device.error().message());
   return kernels::make_reference_device();
+}
+
+/// A pack without the CUDA backend, or a machine without a GPU, is no reason to complain.
+Result<std::unique_ptr<kernels::Device>> make_device(const RuntimeSettings& settings) {
+  if (settings.backend == "cpu-reference") return kernels::make_reference_device();
+  if (settings.backend == "cpu") return make_cpu_device(settings);
+  if (settings.parallel.ranks() > 1) {
+    if (settings.backend == "auto") return make_cpu_device(settings);
+    return bad_input("several ranks share CPUs alone so far", "runtime.backend",
+                     "Leave runtime.parallel out, or set runtime.backend=cpu.");
+  }
+  auto gpu =
+      kernels::cuda::make_cuda_device(settings.gpu, {.deterministic = settings.deterministic});
+  if (gpu || settings.backend == "cuda") return gpu;
+  if (gpu.error().code != ErrorCode::kNotFound) {
+    log_warning("running on the CPU: " + gpu.error().message());
+  }
+  return make_cpu_device(settings);
+}
+
+/// A message on memory names one allocation: this adds what all weights lack of a device's own.
+Error with_shortfall(Error error, std::uint64_t weights, std::optional<std::uint64_t> free_memory) {
+  if (!free_memory || weights <= *free_memory) return error;
+  error.what += "; all weights take " + human_bytes(weights) + ", " +
+                human_bytes(weights - *free_memory) + " more than were free";
+  error.remedy =
+      "`bundle size` names the GPUs that hold this model, and how many it takes; or use weights of "
+      "fewer bits (`bundle size --quantization`), or runtime.backend=cpu.";
+  return error;
 }
 
 }  // namespace
@@ -44,11 +74,17 @@ Result<EngineGround> make_shared_ground(const std::string& spec, int rank) {
   return ground;
 }
 
-Result<std::unique_ptr<model::Model>> load_part(const EngineGround& ground,
-                                                const Progress& progress) {
+Result<std::unique_ptr<model::Model>> load_part(EngineGround& ground, const Progress& progress) {
   model::LoadOptions options;
   options.draft = ground.settings.engine.speculation == engine::Speculation::kModel;
   options.team = ground.team.get();
+  const auto free_memory = ground.device->free_memory();
+  auto loaded = model::load_model(ground.checkpoint, *ground.device, progress, options);
+  if (loaded || !free_memory) return loaded;
+  Error error = with_shortfall(loaded.error(), ground.checkpoint.weight_bytes(), free_memory);
+  if (ground.settings.backend != "auto" || error.code == ErrorCode::kInterrupted) return error;
+  log_warning("running on the CPU: " + error.message());
+  BUNDLE_TRY(ground.device, make_cpu_device(ground.settings));
   return model::load_model(ground.checkpoint, *ground.device, progress, options);
 }
 

@@ -31,8 +31,8 @@ Result<EngineGround> make_ground(const std::string& spec);
 /// reaches those ranks too.
 Result<EngineGround> make_shared_ground(const std::string& spec, int rank);
 
-/// This rank's part of the model. The ground must outlive it.
-Result<std::unique_ptr<model::Model>> load_part(const EngineGround& ground,
-                                                const Progress& progress);
+/// This rank's part of the model. The ground must outlive it. With the backend left open, a model
+/// that the GPU has no kernels or no room for takes the CPU: the ground's device is another then.
+Result<std::unique_ptr<model::Model>> load_part(EngineGround& ground, const Progress& progress);
 
 }  // namespace bundle::launch

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <optional>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -41,8 +42,7 @@ void log_memory(const engine::Engine& engine, const engine::EngineOptions& optio
 }
 
 /// The whole model, or the first part of it, which leads the others.
-Result<std::unique_ptr<model::Model>> load_leader(const EngineGround& ground,
-                                                  const Progress& progress) {
+Result<std::unique_ptr<model::Model>> load_leader(EngineGround& ground, const Progress& progress) {
   auto model = load_part(ground, progress);
   if (ground.team == nullptr) return model;
   if (model) return model::lead(std::move(*model), *ground.team);

@@ -11,7 +11,7 @@ namespace {
 Status run(int parent, int rank) {
   BUNDLE_CHECK(settle_process(parent, "bundle-rank"));
   BUNDLE_TRY(const std::string spec, read_spec());
-  BUNDLE_TRY(const EngineGround ground, make_shared_ground(spec, rank));
+  BUNDLE_TRY(EngineGround ground, make_shared_ground(spec, rank));
   const auto model = load_part(ground, {});
   if (model) return model::follow(**model, *ground.device, *ground.team);
   ground.team->world().abort(model.error());

@@ -92,6 +92,9 @@ Result<RuntimeSettings> read_runtime_settings(const JsonObject& runtime, std::st
   set_number<std::int64_t>(runtime, "max_sequences", engine.max_sequences);
   set_number<std::int64_t>(runtime, "max_step_tokens", engine.max_step_tokens);
   set_number<int>(runtime, "threads", settings.threads);
+  set_number<int>(runtime, "gpu", settings.gpu);
+  if (const Json* value = present(runtime, "deterministic"))
+    settings.deterministic = value->get_bool();
   if (const Json* value = present(runtime, "prefix_cache")) engine.prefix_cache = value->get_bool();
   if (const Json* value = present(runtime, "kv_type"))
     engine.kv_type = kv_type_named(value->get_string()).value_or(engine.kv_type);

@@ -18,7 +18,9 @@ namespace bundle::launch {
 
 struct RuntimeSettings {
   engine::EngineOptions engine;
-  std::string backend = "auto";           // or "cpu", "cpu-reference"
+  std::string backend = "auto";           // or "cpu", "cpu-reference", "cuda"
+  int gpu = 0;                            // of those that the process sees
+  bool deterministic = false;             // on a GPU; the CPU always is
   int threads = 0;                        // of all ranks; 0: one a physical core
   model::Parallel parallel;               // of as many engine processes
   std::string chat_template;              // "": the model's own

@@ -15,9 +15,11 @@ using enum SettingType;
 
 // clang-format off
 constexpr SettingKey kKeys[] = {
-  {"backend", kChoice, 0, 0, "auto cpu cpu-reference"},
+  {"backend", kChoice, 0, 0, "auto cpu cpu-reference cuda"},
   {"chat_template", kText},
   {"context_length", kWhole, 1, 1e9},
+  {"deterministic", kBool},
+  {"gpu", kWhole, 0, 1023},
   {"kv_tokens", kWhole, 1, 1e12},
   {"kv_type", kChoice, 0, 0, "f16 bf16 f32 fp8 int8"},
   {"max_sequences", kWhole, 1, 65536},

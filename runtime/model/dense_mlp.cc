@@ -8,7 +8,7 @@ using kernels::Tensor;
 class DenseMlp final : public FeedForwardLayer {
  public:
   float eps = 0.0f;
-  std::vector<float> norm;
+  kernels::DeviceVector norm;
   Linear gate_up, down;  // without weights: other ranks have all of it
   Partners partners;
 
@@ -40,7 +40,7 @@ Result<std::unique_ptr<FeedForwardLayer>> load_dense_mlp(WeightLoader& weights,
   auto mlp = std::make_unique<DenseMlp>();
   mlp->eps = static_cast<float>(config.rms_norm_eps);
   BUNDLE_TRY(mlp->norm,
-             weights.vector(prefix + "post_attention_layernorm.weight", config.hidden_size));
+             weights.device_vector(prefix + "post_attention_layernorm.weight", config.hidden_size));
   mlp->partners = weights.stage();
   const std::string down = prefix + "mlp.down_proj";
   const std::int64_t width = config.intermediate_size;

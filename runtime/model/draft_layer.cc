@@ -5,9 +5,7 @@ namespace {
 
 using kernels::Tensor;
 
-kernels::Vector view(const std::vector<float>& values) {
-  return {values.data(), static_cast<std::int64_t>(values.size())};
-}
+kernels::Vector view(const kernels::DeviceVector& values) { return {values.data(), values.size()}; }
 
 /// A matrix of the layer's own; none where the main model's is the same.
 Result<Linear> load_unless_shared(WeightLoader& weights, const std::string& own,
@@ -29,9 +27,9 @@ Result<std::unique_ptr<DraftLayer>> DraftLayer::load(WeightLoader& weights,
   const std::int64_t hidden = config.hidden_size;
   draft->eps_ = static_cast<float>(config.rms_norm_eps);
   draft->decoder_ = std::move(decoder);
-  BUNDLE_TRY(draft->token_norm_, weights.vector(prefix + "enorm.weight", hidden));
-  BUNDLE_TRY(draft->hidden_norm_, weights.vector(prefix + "hnorm.weight", hidden));
-  BUNDLE_TRY(draft->head_norm_, weights.vector(prefix + "shared_head.norm.weight", hidden));
+  BUNDLE_TRY(draft->token_norm_, weights.device_vector(prefix + "enorm.weight", hidden));
+  BUNDLE_TRY(draft->hidden_norm_, weights.device_vector(prefix + "hnorm.weight", hidden));
+  BUNDLE_TRY(draft->head_norm_, weights.device_vector(prefix + "shared_head.norm.weight", hidden));
   BUNDLE_TRY(draft->join_, weights.linear({prefix + "eh_proj", hidden}, 2 * hidden));
   const std::string embedding = prefix + "embed_tokens", head = prefix + "shared_head.head";
   const std::string main_head = config.tied_embeddings ? "model.embed_tokens" : "lm_head";

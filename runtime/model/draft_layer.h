@@ -44,7 +44,7 @@ class DraftLayer {
 
  private:
   float eps_ = 0.0f;
-  std::vector<float> token_norm_, hidden_norm_, head_norm_;
+  kernels::DeviceVector token_norm_, hidden_norm_, head_norm_;
   Linear join_;
   Linear embedding_, head_;  // without weights: the main model's
   DecoderLayer decoder_;

@@ -11,7 +11,7 @@ class ExpertMlp final : public FeedForwardLayer {
  public:
   float eps = 0.0f;
   kernels::RouterShape shape;
-  std::vector<float> norm, bias;
+  kernels::DeviceVector norm, bias;
   Linear router;
   LoadedExperts experts;
   std::int64_t first_expert = 0;
@@ -25,7 +25,7 @@ class ExpertMlp final : public FeedForwardLayer {
     device.rms_norm(x, {norm.data(), x.cols}, eps, normed);
     device.matmul(*router.weight, normed, nullptr, false, logits);
     const kernels::Routing routing = take_routing(step.scratch, x.rows);
-    device.route(logits, shape, bias.empty() ? nullptr : bias.data(), routing);
+    device.route(logits, shape, bias.data(), routing);
     if (!partners.first()) device.clear(x);
     device.run_experts(*experts.experts, normed, routing, x);
     if (shared_down.weight) add_shared(step, normed, x);
@@ -141,12 +141,12 @@ Result<std::unique_ptr<FeedForwardLayer>> load_expert_mlp(WeightLoader& weights,
   mlp->eps = static_cast<float>(config.rms_norm_eps);
   mlp->shape = router_shape(moe);
   BUNDLE_TRY(mlp->norm,
-             weights.vector(prefix + "post_attention_layernorm.weight", config.hidden_size));
+             weights.device_vector(prefix + "post_attention_layernorm.weight", config.hidden_size));
   // In float32, as the reference does: a rounded score may choose another expert.
   BUNDLE_TRY(mlp->router, weights.wide_linear({names.router, moe.num_experts}, config.hidden_size));
   if (moe.topk_method == "noaux_tc") {
     BUNDLE_TRY(mlp->bias,
-               weights.vector(prefix + "mlp.gate.e_score_correction_bias", moe.num_experts));
+               weights.device_vector(prefix + "mlp.gate.e_score_correction_bias", moe.num_experts));
   }
   mlp->partners = weights.stage();
   BUNDLE_CHECK(load_routed(weights, config, names, *mlp));

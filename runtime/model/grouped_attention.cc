@@ -8,9 +8,7 @@ namespace {
 
 using kernels::Tensor;
 
-kernels::Vector view(const std::vector<float>& values) {
-  return {values.empty() ? nullptr : values.data(), static_cast<std::int64_t>(values.size())};
-}
+kernels::Vector view(const kernels::DeviceVector& values) { return {values.data(), values.size()}; }
 
 class GroupedAttention final : public AttentionLayer {
  public:
@@ -18,7 +16,7 @@ class GroupedAttention final : public AttentionLayer {
   const Rope* rope = nullptr;
   float eps = 0.0f;
   std::int64_t layer = 0;
-  std::vector<float> norm, q_norm, k_norm;
+  kernels::DeviceVector norm, q_norm, k_norm;
   Linear qkv, output;
   Partners partners;
 
@@ -77,11 +75,11 @@ Result<std::unique_ptr<AttentionLayer>> load_grouped_attention(WeightLoader& wei
   attention->eps = static_cast<float>(config.rms_norm_eps);
   attention->layer = place.cache_layer;
   BUNDLE_TRY(attention->norm,
-             weights.vector(prefix + "input_layernorm.weight", config.hidden_size));
+             weights.device_vector(prefix + "input_layernorm.weight", config.hidden_size));
   const std::string self = prefix + "self_attn.";
   if (config.qk_norm) {
-    BUNDLE_TRY(attention->q_norm, weights.vector(self + "q_norm.weight", config.head_dim));
-    BUNDLE_TRY(attention->k_norm, weights.vector(self + "k_norm.weight", config.head_dim));
+    BUNDLE_TRY(attention->q_norm, weights.device_vector(self + "q_norm.weight", config.head_dim));
+    BUNDLE_TRY(attention->k_norm, weights.device_vector(self + "k_norm.weight", config.head_dim));
   }
   const std::int64_t q_rows = config.num_heads * config.head_dim;
   const std::int64_t kv_rows = config.num_kv_heads * config.head_dim;

@@ -9,9 +9,7 @@ namespace {
 
 using kernels::Tensor;
 
-kernels::Vector view(const std::vector<float>& values) {
-  return {values.data(), static_cast<std::int64_t>(values.size())};
-}
+kernels::Vector view(const kernels::DeviceVector& values) { return {values.data(), values.size()}; }
 
 class LatentAttention final : public AttentionLayer {
  public:
@@ -19,7 +17,7 @@ class LatentAttention final : public AttentionLayer {
   const Rope* rope = nullptr;
   float eps = 0.0f;
   std::int64_t layer = 0;
-  std::vector<float> norm, query_norm, latent_norm;
+  kernels::DeviceVector norm, query_norm, latent_norm;
   Linear query_down;  // without a weight: the query has no low-rank step
   Linear query, latent, output;
   LatentHeads heads;
@@ -90,7 +88,7 @@ Status load_queries(WeightLoader& weights, const format::ModelConfig& config,
   }
   BUNDLE_TRY(attention.query_down,
              weights.linear({self + "q_a_proj", rank}, config.hidden_size, bias));
-  BUNDLE_TRY(attention.query_norm, weights.vector(self + "q_a_layernorm.weight", rank));
+  BUNDLE_TRY(attention.query_norm, weights.device_vector(self + "q_a_layernorm.weight", rank));
   BUNDLE_TRY(attention.query, weights.linear({self + "q_b_proj", rows, part}, rank));
   return {};
 }
@@ -113,11 +111,12 @@ Result<std::unique_ptr<AttentionLayer>> load_latent_attention(WeightLoader& weig
   const Bias bias = config.attention_bias ? Bias::kRequired : Bias::kNone;
   const kernels::LatentShape& shape = attention->shape;
   BUNDLE_TRY(attention->norm,
-             weights.vector(prefix + "input_layernorm.weight", config.hidden_size));
+             weights.device_vector(prefix + "input_layernorm.weight", config.hidden_size));
   BUNDLE_CHECK(load_queries(weights, config, self, bias, *attention));
   BUNDLE_TRY(attention->latent, weights.linear({self + "kv_a_proj_with_mqa", shape.latent_dim()},
                                                config.hidden_size, bias));
-  BUNDLE_TRY(attention->latent_norm, weights.vector(self + "kv_a_layernorm.weight", shape.rank));
+  BUNDLE_TRY(attention->latent_norm,
+             weights.device_vector(self + "kv_a_layernorm.weight", shape.rank));
   BUNDLE_TRY(attention->heads,
              LatentHeads::load(weights, shape, {own.first, config.num_heads}, self));
   BUNDLE_TRY(

@@ -15,11 +15,13 @@ namespace {
 
 using format::ModelConfig;
 
-Result<std::unique_ptr<Rope>> load_rope(WeightLoader& weights, const ModelConfig& config) {
+Result<std::unique_ptr<Rope>> load_rope(WeightLoader& weights, const ModelConfig& config,
+                                        kernels::Device& device) {
   const std::int64_t rotary_dim = config.mla ? config.mla->qk_rope_head_dim : config.head_dim;
   BUNDLE_TRY(const std::vector<float> divisors,
              weights.optional_vector("rope_freqs.weight", rotary_dim / 2));
   BUNDLE_TRY(Rope rope, Rope::make(config.rope, rotary_dim, divisors));
+  BUNDLE_CHECK(rope.place(device));
   return std::make_unique<Rope>(std::move(rope));
 }
 
@@ -71,7 +73,7 @@ Status load_ends(WeightLoader& weights, bool draft, TransformerParts& parts) {
     weights.leave_out_matrix("lm_head");
     return {};
   }
-  BUNDLE_TRY(parts.norm, weights.vector("model.norm.weight", config.hidden_size));
+  BUNDLE_TRY(parts.norm, weights.device_vector("model.norm.weight", config.hidden_size));
   if (config.tied_embeddings) return {};
   BUNDLE_TRY(parts.output, weights.linear({"lm_head", config.vocab_size, own}, config.hidden_size));
   return {};
@@ -104,7 +106,7 @@ Result<std::unique_ptr<Model>> load_model(const format::Checkpoint& checkpoint,
   const Part layers = placement.layers(config);
   parts.drafts = options.draft && has_draft(checkpoint, config);
   leave_out(weights, whole, layers, parts.drafts);
-  BUNDLE_TRY(parts.rope, load_rope(weights, config));
+  BUNDLE_TRY(parts.rope, load_rope(weights, config, device));
   BUNDLE_CHECK(load_ends(weights, parts.drafts, parts));
   for (std::int64_t i = 0; i < layers.count; ++i) {
     const LayerPlace place{layers.first + i, layer_prefix(layers.first + i), i};

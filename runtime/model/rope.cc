@@ -127,4 +127,9 @@ double latent_score_factor(const format::RopeConfig& config) {
   return mscale * mscale;
 }
 
+Status Rope::place(kernels::Device& device) {
+  BUNDLE_TRY(placed_, device.place(inv_freq_));
+  return {};
+}
+
 }  // namespace bundle::model

@@ -20,14 +20,18 @@ class Rope {
   static Result<Rope> make(const format::RopeConfig& config, std::int64_t rotary_dim,
                            std::span<const float> divisors = {});
 
+  /// Copies the frequencies to a device; table() is for that one from then on.
+  Status place(kernels::Device& device);
+
   kernels::RopeTable table() const {
-    return {inv_freq_.data(), static_cast<std::int64_t>(2 * inv_freq_.size()), scale_,
-            interleaved_};
+    return {placed_.empty() ? inv_freq_.data() : placed_.data(),
+            static_cast<std::int64_t>(2 * inv_freq_.size()), scale_, interleaved_};
   }
 
  private:
   std::vector<float> inv_freq_;  // radians a position
-  float scale_ = 1.0f;           // YaRN's attention factor
+  kernels::DeviceVector placed_;
+  float scale_ = 1.0f;  // YaRN's attention factor
   bool interleaved_ = false;
 };
 

@@ -35,6 +35,7 @@ comm::Communicator* Transformer::groups() const {
 }
 
 Status Transformer::health() const {
+  BUNDLE_CHECK(device_.status());
   if (parts_.team == nullptr) return {};
   return parts_.team->world().health();
 }
@@ -65,9 +66,7 @@ Tensor Transformer::run_layers(kernels::KvCache& cache) {
   return x;
 }
 
-kernels::Vector Transformer::norm() const {
-  return {parts_.norm.data(), static_cast<std::int64_t>(parts_.norm.size())};
-}
+kernels::Vector Transformer::norm() const { return {parts_.norm.data(), parts_.norm.size()}; }
 
 const kernels::Matrix& Transformer::output() const {
   return parts_.output.weight ? *parts_.output.weight : *parts_.embedding.weight;
@@ -93,12 +92,20 @@ Tensor Transformer::take_states(Tensor x) {
   return gather(x, logit_rows_);
 }
 
-/// Keeps what drafts start from; gives the rows that are kept.
-Tensor Transformer::keep_hidden(Tensor x) {
+/// Room for what drafts start from.
+void Transformer::make_hidden(std::int64_t rows) {
   kept_->reset();
-  hidden_ = take(*kept_, x.rows, x.cols);
+  hidden_ = take(*kept_, rows, parts_.config.hidden_size);
+}
+
+/// Keeps what drafts start from; gives the rows that are kept.
+Tensor Transformer::keep_hidden(Tensor x, std::span<const std::int64_t> kept) {
   device_.rms_norm(x, norm(), eps(), hidden_);
-  return gather(x, rows_.kept());
+  return gather(x, kept);
+}
+
+void Transformer::score(Tensor x, Tensor scores) {
+  device_.norm_matmul(x, norm(), eps(), output(), parts_.output.bias_data(), scores);
 }
 
 /// Hands the hidden states on to the next stage, or scores them: this rank's columns of the logits.
@@ -108,11 +115,30 @@ Tensor Transformer::finish(Tensor x) {
     (void)parts_.team->world().send(bytes_of(x), static_cast<int>(next));
     return {};
   }
-  if (drafting_) x = keep_hidden(x);
+  if (drafting_) {
+    make_hidden(x.rows);
+    x = keep_hidden(x, rows_.kept());
+  }
   x = take_states(x);
   if (x.rows == 0) return {};
   const Tensor scores = take(*scratch_, x.rows, output().rows());
-  device_.norm_matmul(x, norm(), eps(), output(), parts_.output.bias_data(), scores);
+  score(x, scores);
+  return scores;
+}
+
+/// The scores of a step that one rank makes alone. The device may replay it without calling the
+/// body: what lies where is the same in every step of one shape.
+Tensor Transformer::run_whole(kernels::KvCache& cache) {
+  const KeptRows kept = rows_.own_kept();
+  const auto count = static_cast<std::int64_t>(kept.rows.size());
+  if (drafting_) make_hidden(rows_.size());
+  const Tensor scores = take(*lasting_, count, output().rows());
+  device_.run_step({rows_.ids(), rows_.slices(), kept.rows, kept.slices, &cache}, [&] {
+    Tensor x = run_layers(cache);
+    if (drafting_) x = keep_hidden(x, kept.rows);
+    if (count > 0) score(x, scores);
+    scratch_->reset();
+  });
   return scores;
 }
 
@@ -130,7 +156,10 @@ void Transformer::forward(std::span<const SequenceChunk> chunks, kernels::KvCach
   }
   rows_.finish();
   Tensor scores;
-  if (rows_.size() > 0) scores = finish(run_layers(cache));
+  if (rows_.size() > 0) {
+    const bool whole = parts_.team == nullptr && state_rows_.empty();
+    scores = whole ? run_whole(cache) : finish(run_layers(cache));
+  }
   const auto scored = static_cast<std::int64_t>(logit_rows_.size());
   vocabulary_.collect(device_, scores, scored, logits);
   scratch_->reset();

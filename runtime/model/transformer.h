@@ -22,7 +22,7 @@ struct TransformerParts {
   std::unique_ptr<Rope> rope;  // layers refer to it
   Linear embedding;            // of the first stage, and of others that need it
   std::vector<DecoderLayer> layers;
-  std::vector<float> norm;            // of the last stage, as all below
+  kernels::DeviceVector norm;         // of the last stage, as all below
   Linear output;                      // without a weight: tied to the embedding
   std::unique_ptr<DraftLayer> draft;  // null: there is none, or not here
   bool drafts = false;                // the last stage has one
@@ -58,7 +58,10 @@ class Transformer final : public Model {
   kernels::Tensor gather(kernels::Tensor x, std::span<const std::int64_t> rows);
   kernels::Tensor take_states(kernels::Tensor x);
   kernels::Tensor finish(kernels::Tensor x);
-  kernels::Tensor keep_hidden(kernels::Tensor x);
+  void make_hidden(std::int64_t rows);
+  kernels::Tensor keep_hidden(kernels::Tensor x, std::span<const std::int64_t> kept);
+  void score(kernels::Tensor x, kernels::Tensor scores);
+  kernels::Tensor run_whole(kernels::KvCache& cache);
   kernels::Tensor draft_scores(std::span<const std::int64_t> rows,
                                std::span<const std::int64_t> blank, kernels::KvCache& cache);
   comm::Communicator* groups() const;

@@ -112,6 +112,12 @@ Result<std::vector<float>> WeightLoader::optional_vector(std::string_view name, 
   return vector(name, size);
 }
 
+Result<kernels::DeviceVector> WeightLoader::device_vector(std::string_view name,
+                                                          std::int64_t size) {
+  BUNDLE_TRY(const std::vector<float> values, vector(name, size));
+  return device_.place(values);
+}
+
 Result<std::vector<float>> WeightLoader::bias_of(std::span<const LinearPart> parts, Bias bias) {
   std::vector<float> all;
   bool any = false;
@@ -254,7 +260,10 @@ Result<Linear> WeightLoader::linear(std::span<const LinearPart> parts, std::int6
     published.push_back(std::move(one));
   }
   Linear linear;
-  BUNDLE_TRY(linear.bias, bias_of(parts, bias));
+  BUNDLE_TRY(const std::vector<float> biases, bias_of(parts, bias));
+  if (!biases.empty()) {
+    BUNDLE_TRY(linear.bias, device_.place(biases));
+  }
   BUNDLE_TRY(linear.weight, pack(views, published.front().tensor->name));
   for (PublishedMatrix& one : published) {
     BUNDLE_CHECK(loaded(one, linear.weight->uses_source()));

@@ -25,11 +25,11 @@ struct CutColumns {
 /// A packed matrix with its bias (empty: none).
 struct Linear {
   std::unique_ptr<kernels::Matrix> weight;
-  std::vector<float> bias;
+  kernels::DeviceVector bias;
   std::vector<float> source;        // what `weight` refers to, where that is not the checkpoint
   std::vector<CutColumns> columns;  // the same, where it was cut
 
-  const float* bias_data() const { return bias.empty() ? nullptr : bias.data(); }
+  const float* bias_data() const { return bias.data(); }
 };
 
 /// One published matrix of a Linear: `name` without ".weight", the rows it must have, and those
@@ -90,6 +90,9 @@ class WeightLoader {
   Result<std::vector<float>> vector(std::string_view name, std::int64_t size);
   /// The same; empty when it is not published.
   Result<std::vector<float>> optional_vector(std::string_view name, std::int64_t size);
+
+  /// The published vector in the device's memory.
+  Result<kernels::DeviceVector> device_vector(std::string_view name, std::int64_t size);
 
   /// The parts stacked by rows into one matrix of `cols` columns. Source pages that the matrix
   /// does not use are dropped. With kIfPublished, parts without a bias count as zeros beside

@@ -5,8 +5,9 @@ set -euo pipefail
 source=$1 binary=$2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mkdir -p "$work"/{bin,scripts,build/gpu-suite}
+mkdir -p "$work"/{bin,scripts,tests,build/gpu-suite/golden}
 cp "$source/scripts/gpu-suite" "$work/scripts/"
+ln -s "$source/tests/golden" "$work/tests/golden"
 suite=$work/build/gpu-suite
 
 # Nothing is built yet: it says what to do.
@@ -24,13 +25,20 @@ while [ "${1#--}" != "$1" ]; do shift 2; done
 exec "$@"
 EOF
 chmod +x "$suite/gpu_suite" "$work/bin/compute-sanitizer"
+cp "$binary/tests/golden_on_gpu" "$suite/golden/"
+for library in $(ldd "$binary/tests/golden_on_gpu" | grep -o '/[^ ]*'); do
+  cp -L "$library" "$suite/golden/"
+done
+cp "$binary/tests/libbundle_cuda_emulated.so" "$suite/libbundle_cuda.so"
 
 run() {
-  NVCC='' PATH=$work/bin:$PATH "$work/scripts/gpu-suite" "$@"
+  NVCC='' PATH=$work/bin:$PATH BUNDLE_CUDA_DRIVER_DIR=$binary/tests/emulated_driver \
+    BUNDLE_GOLDEN_MOST_TOKENS=1 GTEST_FILTER='*llama_tied_gpu' "$work/scripts/gpu-suite" "$@"
 }
 run --out "$work/out" >"$work/said" || { cat "$work/said"; exit 1; }
 grep -q 'passed, results' "$work/said"
 grep -q '0 failed' "$work/out/table.txt"
+grep -q 'PASSED' "$work/out/golden.log"
 python3 -c 'import json, sys; assert json.load(open(sys.argv[1]))["failures"] == 0' "$work/out/result.json"
 for tool in memcheck racecheck initcheck synccheck; do grep -q '0 failed' "$work/out/$tool.log"; done
 

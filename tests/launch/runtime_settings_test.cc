@@ -38,7 +38,7 @@ TEST(RuntimeSettings, NothingSetGivesDefaults) {
 TEST(RuntimeSettings, EveryKeyArrives) {
   const RuntimeSettings s = *read(R"({"context_length": 4096, "kv_type": "bf16",
       "kv_tokens": 100000, "max_sequences": 8, "max_step_tokens": 256, "prefix_cache": false,
-      "threads": 3, "chat_template": "{{ x }}", "backend": "cpu-reference",
+      "threads": 3, "gpu": 2, "deterministic": true, "chat_template": "{{ x }}", "backend": "cpu-reference",
       "sampling": {"temperature": 0, "top_p": 0.5, "top_k": 7, "min_p": 0.25,
                    "repetition_penalty": 1.5, "max_tokens": 99},
       "server": {"max_queued_requests": 7, "max_connections": 8, "max_body_bytes": 4096,
@@ -54,6 +54,8 @@ TEST(RuntimeSettings, EveryKeyArrives) {
   EXPECT_EQ(s.engine.max_step_tokens, 256);
   EXPECT_FALSE(s.engine.prefix_cache);
   EXPECT_EQ(s.threads, 3);
+  EXPECT_EQ(s.gpu, 2);
+  EXPECT_TRUE(s.deterministic);
   EXPECT_EQ(s.chat_template, "{{ x }}");
   EXPECT_EQ(s.backend, "cpu-reference");
   EXPECT_EQ(s.sampling.temperature, 0.0);

@@ -8,12 +8,23 @@
 
 #include "runtime/comm/shared_memory.h"
 #include "runtime/kernels/cpu_device.h"
+#include "runtime/kernels/cuda/cuda_device.h"
+#include "runtime/kernels/cuda/emulator/emulated_driver.h"
+#include "runtime/kernels/cuda/load_backend.h"
 #include "runtime/model/leader.h"
 
 namespace bundle::model {
 
 std::unique_ptr<kernels::Device> TestDevice::make(int threads) const {
   if (name == "reference") return kernels::make_reference_device();
+  if (name == kEmulatedCuda || name == kEmulatedTensorCores) {
+    return kernels::cuda::make_device(kernels::cuda::make_emulated_driver(), kernels::cuda::kOps,
+                                      {.deterministic = name == kEmulatedCuda})
+        .value();
+  }
+  if (name == kGpu || name == kGpuDeterministic) {
+    return kernels::cuda::make_cuda_device(0, {.deterministic = name == kGpuDeterministic}).value();
+  }
   return kernels::make_cpu_device({.threads = threads, .isa = name}).value();
 }
 
@@ -26,6 +37,9 @@ std::vector<TestDevice> test_devices() {
   }
   return devices;
 }
+
+TestDevice emulated_cuda() { return {kEmulatedCuda, 1e-4f, 5e-4f, 40, 8}; }
+TestDevice emulated_tensor_cores() { return {kEmulatedTensorCores, 1e-3f, 5e-4f, 40, 2}; }
 
 namespace {
 

@@ -18,13 +18,17 @@ namespace bundle::model {
 
 /// A device under test and how far it may lie from float32 arithmetic.
 struct TestDevice {
-  std::string name;  // "reference", or an ISA of make_cpu_device
+  std::string name;  // "reference", one of those below, or an ISA of make_cpu_device
   /// With weights in floating point: the difference of any logit of a golden model (they reach 6).
   /// 6e-2 where activations are rounded to bfloat16 before they are multiplied.
   float tolerance = 0.0f;
   /// With block-quantized weights: the same, as a part of the logits' range. Activations are then
   /// rounded to 15 bits in blocks.
   float quantized_tolerance = 0.0f;
+  /// What of a golden model a slow device is asked: prompts of at most that many tokens (0: all),
+  /// and that many steps after each.
+  std::size_t most_tokens = 0;
+  std::size_t most_steps = 1000;
 
   std::unique_ptr<kernels::Device> make(int threads = 2) const;
 };
@@ -33,6 +37,17 @@ void PrintTo(const TestDevice& device, std::ostream* out);
 
 /// The reference, and every ISA of this machine.
 std::vector<TestDevice> test_devices();
+
+/// The CUDA backend's host code and kernels, on the emulator.
+inline constexpr const char* kEmulatedCuda = "cuda_emulated";
+TestDevice emulated_cuda();
+/// The same, with products of many rows on tensor cores.
+inline constexpr const char* kEmulatedTensorCores = "cuda_tensor_cores_emulated";
+TestDevice emulated_tensor_cores();
+
+/// The machine's first GPU, through libbundle_cuda.so: as it serves, and deterministic.
+inline constexpr const char* kGpu = "gpu";
+inline constexpr const char* kGpuDeterministic = "gpu_deterministic";
 
 /// One checkpoint opened on one device. Throws BadResult when it cannot be: a test's failure.
 class ModelRunner {

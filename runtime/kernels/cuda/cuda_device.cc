@@ -25,7 +25,7 @@ constexpr std::int64_t kMostTiledHeadDim = 128;
 const CudaMatrix& cuda(const Matrix& matrix) { return static_cast<const CudaMatrix&>(matrix); }
 const CudaCache& cuda(const KvCache& cache) { return static_cast<const CudaCache&>(cache); }
 
-class CudaDevice final : public GpuDevice {
+class CudaDevice final : public Device {
  public:
   CudaDevice(std::unique_ptr<Driver> driver, const Ops& ops, const DeviceOptions& options)
       : driver_(std::move(driver)),
@@ -68,7 +68,7 @@ class CudaDevice final : public GpuDevice {
   }
 
   void run_step(const StepInputs& inputs, const std::function<void()>& body) override;
-  std::uint64_t free_memory() const override { return driver_->facts().free_bytes; }
+  std::optional<std::uint64_t> free_memory() const override { return driver_->facts().free_bytes; }
   Status status() const override { return problem_ ? driver_status(*driver_) : problem_; }
 
   void embed(const Matrix& table, std::span<const std::int32_t> ids, Tensor out) override;
@@ -433,10 +433,10 @@ void CudaDevice::read(Tensor x, float* out) {
 
 }  // namespace
 
-Result<std::unique_ptr<GpuDevice>> make_device(std::unique_ptr<Driver> driver, const Ops& ops,
-                                               const DeviceOptions& options) {
+Result<std::unique_ptr<Device>> make_device(std::unique_ptr<Driver> driver, const Ops& ops,
+                                            const DeviceOptions& options) {
   BUNDLE_CHECK(driver_status(*driver));
-  return std::unique_ptr<GpuDevice>(std::make_unique<CudaDevice>(std::move(driver), ops, options));
+  return std::unique_ptr<Device>(std::make_unique<CudaDevice>(std::move(driver), ops, options));
 }
 
 }  // namespace bundle::kernels::cuda

@@ -5,8 +5,8 @@
 
 #include "base/result.h"
 #include "runtime/kernels/cuda/driver/driver.h"
-#include "runtime/kernels/cuda/gpu_device.h"
 #include "runtime/kernels/cuda/ops/ops.h"
+#include "runtime/kernels/device.h"
 
 namespace bundle::kernels::cuda {
 
@@ -19,7 +19,7 @@ struct DeviceOptions {
 };
 
 /// A device over any driver and the operations that go with it.
-Result<std::unique_ptr<GpuDevice>> make_device(std::unique_ptr<Driver> driver, const Ops& ops,
-                                               const DeviceOptions& options = {});
+Result<std::unique_ptr<Device>> make_device(std::unique_ptr<Driver> driver, const Ops& ops,
+                                            const DeviceOptions& options = {});
 
 }  // namespace bundle::kernels::cuda

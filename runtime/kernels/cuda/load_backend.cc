@@ -173,8 +173,8 @@ GpuReport find_gpus(const BackendPaths& paths) {
   return report;
 }
 
-Result<std::unique_ptr<GpuDevice>> make_cuda_device(int gpu, const DeviceOptions& options,
-                                                    const BackendPaths& paths) {
+Result<std::unique_ptr<Device>> make_cuda_device(int gpu, const DeviceOptions& options,
+                                                 const BackendPaths& paths) {
   const Loaded loaded = load(paths);
   if (loaded.backend == nullptr) return loaded.problem;
   char problem[256] = "";

@@ -46,7 +46,7 @@ GpuReport find_gpus(const BackendPaths& paths = {});
 
 /// The GPU's device table. kNotFound without driver, GPU or backend, kFailed when the driver is too
 /// old (with both versions) or the GPU can not be opened.
-Result<std::unique_ptr<GpuDevice>> make_cuda_device(int gpu, const DeviceOptions& options = {},
-                                                    const BackendPaths& paths = {});
+Result<std::unique_ptr<Device>> make_cuda_device(int gpu, const DeviceOptions& options = {},
+                                                 const BackendPaths& paths = {});
 
 }  // namespace bundle::kernels::cuda

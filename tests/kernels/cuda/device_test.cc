@@ -37,7 +37,7 @@ class Decoder {
     cache_ = std::move(device_->make_kv_cache({1, 2, 16, 16, DType::kF16}, 20)).value();
   }
 
-  GpuDevice& device() { return *device_; }
+  Device& device() { return *device_; }
   Driver& driver() { return *driver_; }
   int bodies() const { return bodies_; }
 
@@ -74,7 +74,7 @@ class Decoder {
   }
 
   Driver* driver_ = nullptr;
-  std::unique_ptr<GpuDevice> device_;
+  std::unique_ptr<Device> device_;
   std::unique_ptr<Matrix> table_, qkv_;
   DeviceVector norm_, freq_;
   std::unique_ptr<Arena> arena_;
