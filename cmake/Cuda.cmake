@@ -56,11 +56,13 @@ function(bundle_cuda_library NAME)
       VERBATIM)
     list(APPEND objects ${object})
   endforeach()
+  # The toolkit as PyPI has it keeps its libraries where its own nvcc does not look.
+  get_filename_component(toolkit ${BUNDLE_NVCC} DIRECTORY)
   set(library ${PROJECT_BINARY_DIR}/lib/lib${NAME}.so)
   add_custom_command(
     OUTPUT ${library}
     COMMAND ${CMAKE_COMMAND} -E make_directory ${PROJECT_BINARY_DIR}/lib
-    COMMAND ${BUNDLE_NVCC} -shared ${targets} ${objects} -o ${library}
+    COMMAND ${BUNDLE_NVCC} -shared ${targets} -L${toolkit}/../lib ${objects} -o ${library}
             -Xlinker=--exclude-libs=ALL,-z,defs,-soname,lib${NAME}.so -lpthread -ldl -lrt
     DEPENDS ${objects}
     VERBATIM)

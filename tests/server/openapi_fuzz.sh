@@ -16,4 +16,4 @@ venv=schemathesis-venv
 # Generated answers shall be short.
 "$venv/bin/schemathesis" run "$url/openapi.json" --url "$url" --max-examples "${2:-50}" \
   --checks not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance \
-  --phases fuzzing --generation-deterministic --header "X-Request-Timeout-Ms: 500"
+  --phases fuzzing --generation-deterministic --header "X-Request-Timeout-Ms: 3000"
