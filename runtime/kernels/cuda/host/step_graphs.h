@@ -18,7 +18,7 @@ struct StepShape {
   std::int64_t sequences = 0;
   std::int64_t max_positions = 0;
 
-  auto operator<=>(const StepShape&) const = default;
+  auto operator<=>(const StepShape&) const = default;  // NOLINT(modernize-use-nullptr): its zero
 };
 
 /// Not thread-safe.
