@@ -32,6 +32,8 @@ exclude:
 runtime:
   backend: cpu
   context_length: 4096
+  deterministic: true
+  gpu: 0
   kv_type: bf16
   kv_tokens: 100000
   max_sequences: 8
