@@ -19,6 +19,7 @@ Result<Outcome> remove(const std::string& name, const PlaceArguments& place,
   if (canary) BUNDLE_CHECK(provider->remove(canary->name, session.progress()));
   BUNDLE_CHECK(provider->remove(name, session.progress()));
   forget_place(name);
+  if (canary) forget_place(canary->name);
   return Outcome{JsonObject{{"deleted", name}}, "deleted " + name + "\n"};
 }
 
@@ -26,11 +27,12 @@ Result<Outcome> remove(const std::string& name, const PlaceArguments& place,
 
 void add_delete(CLI::App& app, Session& session) {
   auto name = std::make_shared<std::string>();
-  CLI::App* command = add_command(
-      app, "delete", "End a deployment and forget it; its bundle stays in the store",
-      "Running requests are finished first, as long as the deployment's drain limit allows. A canary\n"
-      "goes with its deployment.\n\n"
-      "Example:\n  bundle delete prod");
+  CLI::App* command =
+      add_command(app, "delete", "End a deployment and forget it; its bundle stays in the store",
+                  "Running requests are finished first, as long as the deployment's drain limit "
+                  "allows. A canary\n"
+                  "goes with its deployment.\n\n"
+                  "Example:\n  bundle delete prod");
   command->add_option("DEPLOYMENT", *name, "The deployment")->required();
   auto place = std::make_shared<PlaceArguments>();
   add_place_options(*command, *place);

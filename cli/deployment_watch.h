@@ -1,5 +1,5 @@
-// A gateway's eye on a deployment: which replicas there are and how much traffic each revision gets,
-// asked of the target again and again.
+// A gateway's eye on a deployment: which replicas there are and how much traffic each revision
+// gets, asked of the target again and again.
 #pragma once
 
 #include <chrono>

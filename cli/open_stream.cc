@@ -72,12 +72,12 @@ void OpenStream::run() {
   const auto response = http_stream(
       http_of(request_), [&](std::string_view piece) { return parser.push(piece, on_event); });
   if (!report_.whole) {
-    report_.error = interrupted()                ? "stopped"
-                    : !taken                     ? taken.error().message()
-                    : !response                  ? response.error().message()
-                    : response->status != 200    ? "HTTP " + std::to_string(response->status) + ": " +
-                                                       response->body.substr(0, 200)
-                                                 : "it ended without its end mark";
+    report_.error = interrupted()             ? "stopped"
+                    : !taken                  ? taken.error().message()
+                    : !response               ? response.error().message()
+                    : response->status != 200 ? "HTTP " + std::to_string(response->status) + ": " +
+                                                    response->body.substr(0, 200)
+                                              : "it ended without its end mark";
   }
   report_.ended = std::chrono::steady_clock::now();
   over_ = true;

@@ -28,6 +28,7 @@ Result<Outcome> promote(const PromoteArguments& arguments, const Session& sessio
   const cloud::CanaryPace pace{watch_settle(place.target)};
   BUNDLE_TRY(const auto release,
              cloud::promote(*provider, arguments.name, pace, session.progress()));
+  forget_place(cloud::canary_name(arguments.name));
   return release_outcome(release, true);
 }
 

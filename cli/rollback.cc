@@ -29,6 +29,7 @@ Result<Outcome> end_canary(const RollbackArguments& arguments, const cloud::Plac
   const cloud::CanaryPace pace{watch_settle(place.target)};
   BUNDLE_TRY(const auto release,
              cloud::end_canary(provider, arguments.name, pace, session.progress()));
+  forget_place(cloud::canary_name(arguments.name));
   Outcome outcome = release_outcome(release, true);
   outcome.text.insert(0, "the canary of " + arguments.name + " has ended\n");
   return outcome;
@@ -38,7 +39,8 @@ Result<Outcome> end_canary(const RollbackArguments& arguments, const cloud::Plac
 Result<std::int64_t> wanted_revision(const cloud::DeploymentStatus& now, std::int64_t asked) {
   if (asked != 0) return asked;
   if (now.revisions.size() >= 2) return now.revisions[now.revisions.size() - 2];
-  return not_found("there is no earlier revision", now.name, "'bundle status' lists the revisions.");
+  return not_found("there is no earlier revision", now.name,
+                   "'bundle status' lists the revisions.");
 }
 
 Result<Outcome> plan_rollback(const RollbackArguments& arguments, const cloud::Provider& provider) {

@@ -58,22 +58,26 @@ Result<cloud::DeploymentSpec> canary_of(const UpdateArguments& arguments, int pe
   return cloud::canary_spec(changed, percent);
 }
 
-Result<Outcome> update_canary(const UpdateArguments& arguments, const cloud::Place& place,
-                              cloud::Provider& provider, const Session& session) {
-  BUNDLE_TRY(const int percent, percent_of(arguments.canary));
+Result<Outcome> update_canary(const UpdateArguments& arguments, int percent,
+                              const cloud::Place& place, cloud::Provider& provider,
+                              const Session& session) {
   BUNDLE_TRY(const auto canary, canary_of(arguments, percent, provider));
   BUNDLE_TRY(const auto plan, cloud::plan_canary(provider, canary));
   if (arguments.apply.plan) return Outcome{cloud::to_json(plan), plan_text(plan)};
   if (plan.changes) BUNDLE_CHECK(confirm(plan, place, arguments.apply));
+  BUNDLE_CHECK(remember_place(arguments.name, place));
+  BUNDLE_CHECK(remember_place(canary.name, place));
   BUNDLE_TRY(const auto release, cloud::start_canary(provider, canary, session.progress()));
   return release_outcome(release, plan.changes);
 }
 
 Result<Outcome> update(const UpdateArguments& arguments, const Session& session) {
+  BUNDLE_TRY(const int percent, percent_of(arguments.canary.empty() ? "0" : arguments.canary));
   BUNDLE_TRY(const cloud::Place place, find_place(arguments.name, arguments.place));
   BUNDLE_TRY(const auto provider, open_provider(place));
   BUNDLE_CHECK(cloud::refuse_canary_name(*provider, arguments.name));
-  if (!arguments.canary.empty()) return update_canary(arguments, place, *provider, session);
+  if (!arguments.canary.empty())
+    return update_canary(arguments, percent, place, *provider, session);
   BUNDLE_TRY(const auto present, provider->specification(arguments.name, 0));
   BUNDLE_TRY(const auto spec, with_bundle(present, arguments.reference, arguments.settings));
   return apply(*provider, place, spec, arguments.apply, session);
@@ -94,7 +98,8 @@ void add_update(CLI::App& app, Session& session) {
   auto arguments = std::make_shared<UpdateArguments>();
   CLI::App* command = add_command(
       app, "update", "Move a deployment to another bundle, or to what its tag names now",
-      "Everything else of the deployment stays as it is. With --canary the new revision runs beside\n"
+      "Everything else of the deployment stays as it is. With --canary the new revision runs "
+      "beside\n"
       "the old one and 'bundle gateway --deployment' sends it that part of the requests, until\n"
       "'bundle promote' or 'bundle rollback' ends it.\n\n"
       "Examples:\n"

@@ -1,5 +1,5 @@
-// bundle verify: every byte of a bundle or folder against what was signed; or a deployment's streams
-// against a roll of its servers.
+// bundle verify: every byte of a bundle or folder against what was signed; or a deployment's
+// streams against a roll of its servers.
 #include <algorithm>
 #include <cstdlib>
 #include <memory>
@@ -113,9 +113,13 @@ Result<Outcome> verify_rebuild(const std::string& source, const packager::Stored
 /// A deployment is meant where it is said so, or where the name is a deployment's and no bundle's.
 bool means_deployment(const VerifyArguments& arguments) {
   if (arguments.deployment) return true;
-  if (names_a_path(arguments.reference)) return false;
+  const bool of_bytes = names_a_path(arguments.reference) || !arguments.signature.empty() ||
+                        !arguments.rebuild.empty() || !arguments.trust->keys.empty();
+  if (of_bytes) return false;
   const auto store = packager::Store::open();
-  if (store && store->resolve(arguments.reference)) return false;
+  if (!store) return false;
+  const auto bundle = store->resolve(arguments.reference);
+  if (bundle || bundle.error().code != ErrorCode::kNotFound) return false;
   const auto provider = find_provider(arguments.reference, arguments.roll.place);
   return provider && (*provider)->specification(arguments.reference, 0);
 }

@@ -105,10 +105,8 @@ Status open_streams(const std::vector<std::string>& urls, const RollArguments& a
                     const std::string& key, const Progress& progress, Verdict& verdict) {
   for (int i = 0; i < arguments.streams; ++i) {
     const std::string& url = urls[static_cast<std::size_t>(i) % urls.size()];
-    verdict.streams.push_back(
-        {url,
-         std::make_unique<OpenStream>(
-             StreamRequest{url, question(arguments, i), key, arguments.tokens})});
+    verdict.streams.push_back({url, std::make_unique<OpenStream>(StreamRequest{
+                                        url, question(arguments, i), key, arguments.tokens})});
   }
   const auto until = Clock::now() + kBeginLimit;
   for (;;) {
@@ -192,12 +190,12 @@ std::string text_of(const std::string& name, std::int64_t revision, const RollAr
           : verdict.same_after   ? "the endpoint answers as before the roll\n"
                                  : "the endpoint answers, otherwise than before the roll\n";
   const std::string number = std::to_string(revision);
-  return text + (verdict.good() ? "verified: " + name + " rolled revision " + number +
-                                      " under " + std::to_string(verdict.open()) +
-                                      " open streams, none was cut\n"
-                                : "FAILED: " + std::to_string(verdict.cut()) + " of " +
-                                      std::to_string(verdict.streams.size()) +
-                                      " streams were cut\n");
+  return text + (verdict.good()
+                     ? "verified: " + name + " rolled revision " + number + " under " +
+                           std::to_string(verdict.open()) + " open streams, none was cut\n"
+                     : "FAILED: " + std::to_string(verdict.cut()) + " of " +
+                           std::to_string(verdict.streams.size()) + " streams were cut, " +
+                           std::to_string(verdict.lost.size()) + " requests were lost\n");
 }
 
 cloud::DeploymentPlan plan_of(const cloud::DeploymentStatus& now, const RollArguments& arguments) {
@@ -211,8 +209,9 @@ cloud::DeploymentPlan plan_of(const cloud::DeploymentStatus& now, const RollArgu
                 "drain and start again each replica of revision " + std::to_string(now.revision),
                 "wait for the streams' ends, and ask once more"};
   if (arguments.through.empty()) {
-    plan.notes.emplace_back("new requests find a replica away while it is replaced; with --through "
-                            "a gateway it is shown that they are answered too");
+    plan.notes.emplace_back(
+        "new requests find a replica away while it is replaced; with --through "
+        "a gateway it is shown that they are answered too");
   }
   return plan;
 }

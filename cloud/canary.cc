@@ -46,8 +46,9 @@ Result<std::optional<DeploymentSpec>> known_spec(const Provider& provider,
 Result<DeploymentSpec> present_canary(const Provider& provider, std::string_view deployment) {
   BUNDLE_CHECK(provider.check_canary());
   BUNDLE_TRY(auto found, find_canary(provider, deployment));
-  if (!found) return no_canary(deployment);
-  return *std::move(found);
+  if (found) return *std::move(found);
+  BUNDLE_CHECK(provider.specification(deployment, 0));  // there may be no such deployment at all
+  return no_canary(deployment);
 }
 
 /// Lets time pass, in pieces that Ctrl-C can end.
@@ -69,8 +70,11 @@ Status wait_idle(const std::vector<std::string>& urls, milliseconds limit,
     std::int64_t running = 0;
     for (const std::string& url : urls) running += requests_under_way(url).value_or(0);
     if (running == 0 || Clock::now() >= until) return {};
-    BUNDLE_CHECK(pause(4 * kPoll, "waiting for " + std::to_string(running) + " requests of the old "
-                                      "revision", progress));
+    BUNDLE_CHECK(pause(4 * kPoll,
+                       "waiting for " + std::to_string(running) +
+                           " requests of the old "
+                           "revision",
+                       progress));
   }
 }
 
@@ -140,10 +144,10 @@ class Promotion {
 
   Status check_ready(const Release& now) const {
     if (now.canary && now.canary->ready) return {};
-    return failed("the canary of " + in_quotes(name_) + " is not ready",
-                  now.canary ? now.canary->message : "",
-                  "See 'bundle logs " + canary_name(name_) + "'; " + rollback_command(name_) +
-                      " ends it.");
+    return failed(
+        "the canary of " + in_quotes(name_) + " is not ready",
+        now.canary ? now.canary->message : "",
+        "See 'bundle logs " + canary_name(name_) + "'; " + rollback_command(name_) + " ends it.");
   }
 
   /// The deployment becomes `wanted` while the canary answers everything.
@@ -193,10 +197,17 @@ Status end_steps(Provider& provider, const DeploymentSpec& canary, const Release
   return retire(provider, canary, now.canary->ready, pace, progress);
 }
 
-/// kUsage when the canary's name is that of a deployment that is none.
+/// kUsage when the canary's name is that of a deployment that is none, and while the canary that is
+/// there is on its way to be the deployment or to its end.
 Status check_free(const Provider& provider, const DeploymentSpec& canary) {
   BUNDLE_TRY(const auto there, known_spec(provider, canary.name));
-  if (!there || there->canary.of == canary.canary.of) return {};
+  if (!there) return {};
+  if (there->canary.of == canary.canary.of) {
+    if (there->canary.phase.empty()) return {};
+    Release now;
+    now.role = there->canary;
+    return Error{ErrorCode::kUsage, now.unfinished(), "", ""};
+  }
   return Error{ErrorCode::kUsage,
                "a deployment " + in_quotes(canary.name) + " is there, and is no canary of " +
                    in_quotes(canary.canary.of),
@@ -205,9 +216,9 @@ Status check_free(const Provider& provider, const DeploymentSpec& canary) {
 
 void note_costs(const DeploymentSpec& stable, const DeploymentSpec& canary, DeploymentPlan& plan) {
   plan.notes.push_back(in_quotes(stable.name) + " goes on as it is");
-  plan.notes.push_back("both revisions hold their weights meanwhile: " +
-                       human_bytes(stable.weight_bytes) + " and " +
-                       human_bytes(canary.weight_bytes));
+  plan.notes.push_back(
+      "both revisions hold their weights meanwhile: " + human_bytes(stable.weight_bytes) + " and " +
+      human_bytes(canary.weight_bytes));
   if (canary.resources.gpu > 0) {
     plan.notes.push_back("the canary needs " + std::to_string(canary.resources.gpu) +
                          " free GPUs beside those that run");
@@ -223,9 +234,9 @@ DeploymentPlan plan_part(const DeploymentSpec& before, const DeploymentSpec& aft
   plan.changes = !(before == after);
   plan.revision = revision + (plan.changes ? 1 : 0);
   const std::string part = percent_text(after.canary.percent) + " of the requests";
-  plan.steps = {plan.changes ? "send it " + part + " instead of " +
-                                   percent_text(before.canary.share())
-                             : "nothing: it runs and gets " + part};
+  plan.steps = {plan.changes
+                    ? "send it " + part + " instead of " + percent_text(before.canary.share())
+                    : "nothing: it runs and gets " + part};
   return plan;
 }
 
@@ -263,8 +274,8 @@ Result<DeploymentSpec> canary_spec(DeploymentSpec spec, int percent) {
   spec.name = canary_name(spec.name);
   if (!is_valid_deployment_name(spec.name)) {
     return Error{ErrorCode::kUsage,
-                 "the canary's name " + in_quotes(replace_invalid_utf8(spec.name)) + " is too long", "",
-                 "A deployment with canaries has a name of at most 56 bytes."};
+                 "the canary's name " + in_quotes(replace_invalid_utf8(spec.name)) + " is too long",
+                 "", "A deployment with canaries has a name of at most 56 bytes."};
   }
   // Ports and files that the deployment has are not free.
   spec.port = 0;
@@ -301,7 +312,8 @@ Status refuse_canary_name(const Provider& provider, std::string_view deployment)
   BUNDLE_TRY(const auto spec, known_spec(provider, deployment));
   if (!spec || !spec->canary.is_on()) return {};
   const CanaryRole& role = spec->canary;
-  return Error{ErrorCode::kUsage, in_quotes(deployment) + " is the canary of " + in_quotes(role.of), "",
+  return Error{ErrorCode::kUsage, in_quotes(deployment) + " is the canary of " + in_quotes(role.of),
+               "",
                update_command(role) + " changes it, " + promote_command(role.of) +
                    " makes it the deployment, " + rollback_command(role.of) + " ends it."};
 }
@@ -372,7 +384,8 @@ Result<DeploymentPlan> plan_canary(const Provider& provider, const DeploymentSpe
   }
   plan.differences = differences(stable.to_json(), promoted_spec(stable, canary).to_json());
   if (plan.changes) note_costs(stable, canary, plan);
-  if (plan.differences.empty()) plan.notes.push_back("it is what " + in_quotes(of) + " runs already");
+  if (plan.differences.empty())
+    plan.notes.push_back("it is what " + in_quotes(of) + " runs already");
   return plan;
 }
 
@@ -444,8 +457,9 @@ Result<Release> end_canary(Provider& provider, std::string_view deployment, cons
 }
 
 std::optional<std::int64_t> requests_under_way(const std::string& url) {
-  const auto response = http_request(
-      {.url = url + "/metrics", .connect_timeout = milliseconds(500), .timeout = milliseconds(2000)});
+  const auto response = http_request({.url = url + "/metrics",
+                                      .connect_timeout = milliseconds(500),
+                                      .timeout = milliseconds(2000)});
   if (!response || response->status != 200) return std::nullopt;
   std::optional<std::int64_t> sum;
   for (const char* name : {"\nvllm:num_requests_running", "\nvllm:num_requests_waiting{"}) {

@@ -1,9 +1,9 @@
 // Canaries: a second revision of a deployment beside the first, and what becomes of it.
 //
 // A canary is a deployment of its own, NAME-canary, whose specification says beside which one it
-// runs and what part of the requests it gets (CanaryRole). So it has revisions, logs and status like
-// any other, lies on the target, and everything here is said in the terms of a Provider. Gateways
-// read the parts from there and follow each change; nothing else is told.
+// runs and what part of the requests it gets (CanaryRole). So it has revisions, logs and status
+// like any other, lies on the target, and everything here is said in the terms of a Provider.
+// Gateways read the parts from there and follow each change; nothing else is told.
 //
 //   update --canary   the canary is applied; the deployment is not touched
 //   promote           all requests go to the canary, the deployment is replaced, all requests go

@@ -43,8 +43,8 @@ JsonArray strings(const std::vector<std::string>& values) {
 /// What stands in for a canary where a target has none of ours.
 std::string instead_of_canary(std::string_view target) {
   if (target == "kubernetes") {
-    return "Deploy the new revision under another name, and let an HTTPRoute of your own name both "
-           "Services with weights, or put 'bundle gateway' before them.";
+    return "Deploy the new revision under another name, and let the HTTPRoute split the traffic: "
+           "kubernetes: {gateway: GATEWAY, canary: THAT_NAME, canary_percent: 10}.";
   }
   if (target == "slurm") {
     return "Deploy the new revision under another name, and split the traffic: bundle gateway "
@@ -100,13 +100,13 @@ Json to_json(const DeploymentStatus& status) {
                                   {"message", replica.message}});
   }
   JsonObject document{{"name", status.name},         {"target", status.target},
-                    {"state", status.state},       {"ready", status.ready},
-                    {"url", status.url},           {"bundle", status.bundle},
-                    {"digest", status.digest},     {"model", status.model},
-                    {"revision", status.revision}, {"revisions", std::move(revisions)},
-                    {"pid", status.pid},           {"uptime_seconds", status.uptime_seconds},
-                    {"message", status.message},   {"replicas", std::move(replicas)},
-                    {"weight", status.weight}};
+                      {"state", status.state},       {"ready", status.ready},
+                      {"url", status.url},           {"bundle", status.bundle},
+                      {"digest", status.digest},     {"model", status.model},
+                      {"revision", status.revision}, {"revisions", std::move(revisions)},
+                      {"pid", status.pid},           {"uptime_seconds", status.uptime_seconds},
+                      {"message", status.message},   {"replicas", std::move(replicas)},
+                      {"weight", status.weight}};
   if (!status.canary_of.empty()) document["canary_of"] = status.canary_of;
   return document;
 }

@@ -57,14 +57,10 @@ std::string release_text(const cloud::Release& release) {
   std::string text = status_text(release.stable);
   if (!release.canary) return text;
   const auto row = [](const char* revision, const cloud::DeploymentStatus& status) {
-    return std::vector<std::string>{revision,
-                                    std::to_string(status.weight) + " %",
-                                    status.state,
-                                    status.ready ? "yes" : "no",
-                                    status.bundle,
-                                    std::to_string(status.revision),
-                                    status.url,
-                                    status.message};
+    return std::vector<std::string>{revision,      std::to_string(status.weight) + " %",
+                                    status.state,  status.ready ? "yes" : "no",
+                                    status.bundle, std::to_string(status.revision),
+                                    status.url,    status.message};
   };
   text += table({"", "TRAFFIC", "STATE", "READY", "BUNDLE", "REVISION", "URL", "MESSAGE"},
                 {row("stable", release.stable), row("canary", *release.canary)});
@@ -79,9 +75,8 @@ Outcome release_outcome(const cloud::Release& release, bool changed) {
 }
 
 std::string statuses_text(const std::vector<cloud::DeploymentStatus>& statuses) {
-  const bool canaries = std::any_of(statuses.begin(), statuses.end(), [](const auto& status) {
-    return !status.canary_of.empty();
-  });
+  const bool canaries = std::any_of(statuses.begin(), statuses.end(),
+                                    [](const auto& status) { return !status.canary_of.empty(); });
   std::vector<std::string> head = {"DEPLOYMENT", "TARGET",   "STATE", "URL",
                                    "BUNDLE",     "REVISION", "UPTIME"};
   if (canaries) head.emplace_back("TRAFFIC");

@@ -114,10 +114,9 @@ std::string Pool::choose_class(const std::vector<Backend*>& list) {
     total += share;
     credits_[name] += share;
   }
-  const auto chosen =
-      std::max_element(shares.begin(), shares.end(), [this](const auto& a, const auto& b) {
-        return credits_[a.first] < credits_[b.first];
-      });
+  const auto chosen = std::max_element(
+      shares.begin(), shares.end(),
+      [this](const auto& a, const auto& b) { return credits_[a.first] < credits_[b.first]; });
   credits_[chosen->first] -= total;
   return chosen->first;
 }

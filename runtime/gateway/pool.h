@@ -25,8 +25,8 @@ struct Backend {
   bool listed = true;  // still named by the configuration
   std::int64_t in_flight = 0;
   std::int64_t answers = 0;  // passed on from it, or begun to be
-  bool checking = false;  // a probe is under way
-  std::string progress;   // what it says of itself while it is not ready
+  bool checking = false;     // a probe is under way
+  std::string progress;      // what it says of itself while it is not ready
 
   std::string name() const { return host + ":" + std::to_string(port); }
 };

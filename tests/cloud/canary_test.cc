@@ -214,6 +214,9 @@ TEST_F(CanaryTest, APromotionThatIsCutOffIsMarkedAndGoesOn) {
   EXPECT_EQ(release().stable.weight, 0);
   EXPECT_NE(release().unfinished().find("'bundle promote prod'"), std::string::npos);
   EXPECT_EQ(release().stable.bundle, "old");
+  EXPECT_EQ(start_canary(*provider_, canary("new", 20), {}).error().code, ErrorCode::kUsage);
+  EXPECT_EQ(plan_canary(*provider_, canary("new", 20)).error().code, ErrorCode::kUsage);
+  EXPECT_EQ(release().role.phase, "promoting");
 
   const auto later = promote(*provider_, "prod", pace, until("sending every request to 'prod'"));
   ASSERT_TRUE(later.has_error());
@@ -271,11 +274,11 @@ TEST_F(CanaryTest, RequestsOfTheOldRevisionAreWaitedForWithinTheDrainsLimit) {
   EXPECT_EQ(requests_under_way(status->url), 3);
   ASSERT_TRUE(start_canary(*provider_, canary("new", 10), {}));
   int waited = 0;
-  const auto done = promote(*provider_, "prod", {},
-                            [&](std::string_view stage, std::uint64_t, std::uint64_t) {
-                              waited += stage == "waiting for 3 requests of the old revision";
-                              return true;
-                            });
+  const auto done =
+      promote(*provider_, "prod", {}, [&](std::string_view stage, std::uint64_t, std::uint64_t) {
+        waited += stage == "waiting for 3 requests of the old revision";
+        return true;
+      });
   ASSERT_TRUE(done) << done.error().message();
   EXPECT_GT(waited, 0);
   EXPECT_EQ(done->stable.bundle, "new");

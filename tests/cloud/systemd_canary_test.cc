@@ -54,9 +54,9 @@ class SystemdCanary : public testing::Test {
     spec.target = "systemd";
     spec.bundle = bundle;
     spec.server = {root() + "/runtime/aa/server"};
-    spec.launch = JsonObject{
-        {"name", bundle},
-        {"model", JsonArray{JsonObject{{"path", root() + "/blobs/sha256/" + bundle}}}}};
+    spec.launch =
+        JsonObject{{"name", bundle},
+                   {"model", JsonArray{JsonObject{{"path", root() + "/blobs/sha256/" + bundle}}}}};
     spec.scaling.min_replicas = 2;
     spec.scaling.max_replicas = 2;
     return spec;
