@@ -121,8 +121,7 @@ class BundleReader {
     BUNDLE_CHECK(check_size(layer.stored.blob, descriptor.size));
     // The small layer says what to believe of the others, so it is checked byte by byte.
     if (role == LayerRole::kConfig) {
-      BUNDLE_TRY(const std::string text,
-                 read_checked_blob(paths_, descriptor, kMostConfigLayerBytes));
+      BUNDLE_CHECK(read_checked_blob(paths_, descriptor, kMostConfigLayerBytes));
     }
     BUNDLE_TRY(layer.members, read_layer(layer.stored.blob));
     for (const TarMember& member : layer.members) layer.stored.files.push_back(member.path);

@@ -150,11 +150,12 @@ Trace multiplied(const Trace& trace, double times, std::uint64_t seed) {
   std::uniform_real_distribution<double> within(0, 1);
   Trace more;
   for (const TraceRequest& request : trace) {
-    double left = times;
-    for (bool first = true; left > 0; left -= 1, first = false) {
-      if (left < 1 && within(random) >= left) break;
+    const auto whole = static_cast<std::size_t>(times);
+    const double rest = times - static_cast<double>(whole);
+    const std::size_t copies = whole + (rest > 0 && within(random) < rest ? 1 : 0);
+    for (std::size_t i = 0; i < copies; ++i) {
       TraceRequest copy = request;
-      if (!first) copy.arrival += within(random);
+      if (i > 0) copy.arrival += within(random);
       more.push_back(copy);
     }
   }

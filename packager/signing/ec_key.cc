@@ -1,6 +1,5 @@
 #include "packager/signing/ec_key.h"
 
-#include <cstring>
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -66,8 +65,7 @@ const EVP_MD* digest_for(const EVP_PKEY* key, SignatureHash hash) {
 int give_password(char* buffer, int size, int, void* context) {
   const auto& password = *static_cast<const std::string*>(context);
   if (static_cast<std::size_t>(size) < password.size()) return -1;
-  std::memcpy(buffer, password.data(), password.size());
-  return static_cast<int>(password.size());
+  return static_cast<int>(password.copy(buffer, password.size()));
 }
 
 const char* group_of(Curve curve) {

@@ -195,7 +195,7 @@ class ArchiveReader::Scanner {
     if (key != "size" || pax_size_ || !size || *size <= kMostOctalSize) {
       return refuse("a PAX record that an image layout does not need");
     }
-    pax_size_ = *size;
+    pax_size_ = size;
     return {};
   }
 

@@ -6,6 +6,7 @@
 #include <exception>
 #include <optional>
 
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -77,10 +78,8 @@ Awaitable<int> send_and_read(Stream& stream, const Document& request) {
   parser.body_limit(kMostAnswer);
   co_await http::async_read_header(stream, buffer, parser, use_awaitable);
   const int status = parser.get().result_int();
-  try {
-    co_await http::async_read(stream, buffer, parser, use_awaitable);
-  } catch (const system_error&) {  // the status has been given; what follows is of no use
-  }
+  // The status has been given; whether all of the rest arrives is of no matter.
+  co_await http::async_read(stream, buffer, parser, asio::as_tuple(use_awaitable));
   co_return status;
 }
 

@@ -262,7 +262,7 @@ class Search {
   /// The fewest copies that meet everything but the budget, then machines for them.
   void spread(Plan plan, const Replica& replica) {
     if (copies_that_hold_load(plan) > kMostCopies) {
-      const auto most = static_cast<double>(kMostCopies * (plan.kv_tokens / objectives_.context));
+      const auto most = static_cast<double>(kMostCopies * contexts_held(plan));
       const std::string by = plan_text(*plan.gpu, plan.layout, kMostCopies);
       nearest_.note("concurrency", objectives_.load.concurrency, most, false, by);
       refuse({Refusal::Kind::kObjective, plan.gpu, plan.layout, plan.format, 0,
@@ -287,10 +287,15 @@ class Search {
                         plan.served.tpot * 1e3, plan.served.ttft * 1e3, plan.tokens_s)});
   }
 
+  /// Whole contexts that the cache of one copy holds.
+  std::int64_t contexts_held(const Plan& plan) const {
+    return plan.kv_tokens / objectives_.context;
+  }
+
   /// Each copy's cache must hold the whole contexts of its users.
   std::int64_t copies_that_hold_load(const Plan& plan) const {
     const double users = std::max(1.0, objectives_.load.concurrency);
-    const auto each = static_cast<double>(plan.kv_tokens / objectives_.context);
+    const auto each = static_cast<double>(contexts_held(plan));
     return static_cast<std::int64_t>(std::ceil(users / std::max(1.0, each)));
   }
 

@@ -22,8 +22,9 @@ std::uint64_t share(const WeightPart& part, const ModelShape& shape, const Layou
       // Whole experts go to the ranks, the first ones may get one more.
       const std::int64_t experts = shape.config.moe ? shape.config.moe->num_experts : 1;
       const std::int64_t most = experts / layout.ep + (experts % layout.ep != 0 ? 1 : 0);
+      const std::int64_t ranks_of_each = layout.tp / layout.ep;
       const double part_of_all =
-          static_cast<double>(most) / static_cast<double>(experts * (layout.tp / layout.ep));
+          static_cast<double>(most) / static_cast<double>(experts * ranks_of_each);
       return static_cast<std::uint64_t>(static_cast<double>(part.bytes) * part_of_all);
     }
     default:

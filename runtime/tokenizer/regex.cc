@@ -294,7 +294,7 @@ std::optional<RegexMatch> RegexScanner::next() {
       continue;
     }
     at_ = *end;
-    last_end_ = *end;
+    last_end_ = end;
     return RegexMatch{begin, *end};
   }
   return std::nullopt;

@@ -74,7 +74,7 @@ void Fiber::start(const std::function<void()>& body) {
   // function the stack pointer is 8 below a multiple of 16.
   auto* top = reinterpret_cast<void**>(stack_ + kGuardBytes + kStackBytes) - 2;
   *top = reinterpret_cast<void*>(+[] { enter(entering); });
-  own_ = top - 6;
+  own_ = static_cast<void*>(top - 6);
 }
 
 void Fiber::enter(Fiber* self) {

@@ -36,10 +36,10 @@ class Fiber {
   void* caller_ = nullptr;  // stack pointer of resume() while the body runs
   bool ended_ = true;
   // AddressSanitizer's bookkeeping.
-  void* own_fake_ = nullptr;
-  void* caller_fake_ = nullptr;
-  const void* caller_bottom_ = nullptr;
-  std::size_t caller_size_ = 0;
+  [[maybe_unused]] void* own_fake_ = nullptr;
+  [[maybe_unused]] void* caller_fake_ = nullptr;
+  [[maybe_unused]] const void* caller_bottom_ = nullptr;
+  [[maybe_unused]] std::size_t caller_size_ = 0;
 };
 
 }  // namespace bundle::kernels::cuda::emulator
