@@ -35,8 +35,12 @@ def leave(server, rng):
             connection.sendall(request)
             if kind < 0.7:
                 time.sleep(rng.random() * 0.05)
-            else:
-                connection.recv(rng.randrange(1, 2000))
+            else:  # in the middle of the output, or tired of waiting for it
+                connection.settimeout(rng.random())
+                try:
+                    connection.recv(rng.randrange(1, 2000))
+                except TimeoutError:
+                    pass
         if rng.random() < 0.5:  # a reset instead of an end
             connection.setsockopt(1, 13, b"\x01\x00\x00\x00\x00\x00\x00\x00")
         connection.close()
@@ -84,8 +88,10 @@ def main():
 
         def disloyal(number, share):
             rng = random.Random(options.seed * 31 + number)
-            for _ in range(share):
+            for done in range(share):
                 leave(server, rng)
+                if number == 0 and done % 100 == 99:
+                    print(f"{8 * (done + 1)} of {8 * share} clients have left", file=sys.stderr, flush=True)
 
         def wave(count):
             threads = [threading.Thread(target=disloyal, args=(n, count // 8)) for n in range(8)]
