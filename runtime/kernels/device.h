@@ -253,6 +253,10 @@ class Device {
   /// "cpu-reference", "cpu-avx2", "cpu-avx512vnni", "cuda-sm90", …
   virtual std::string_view name() const = 0;
 
+  /// Products with floating-point weights no longer round activations to fewer bits for speed, as
+  /// they may for a dense model: in a mixture a rounding chooses another expert. Called by whoever
+  /// loads such a model, before its first matrix.
+  virtual void keep_activations() {}
   /// One matrix from parts stacked by rows (q, k and v; gate and up), which may differ in type but
   /// not in cols. kBadInput for a type that the device cannot multiply.
   virtual Result<std::unique_ptr<Matrix>> pack(std::span<const WeightView> parts) = 0;

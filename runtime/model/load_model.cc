@@ -100,6 +100,7 @@ Result<std::unique_ptr<Model>> load_model(const format::Checkpoint& checkpoint,
   if (options.layers > 0) parts.config.num_layers = std::min(whole.num_layers, options.layers);
   parts.team = options.team;
   const ModelConfig& config = parts.config;
+  if (config.moe) device.keep_activations();
   WeightLoader weights(checkpoint, device, progress, options.team);
   const Placement& placement = weights.placement();
   BUNDLE_CHECK(check_parallel(config, placement.parallel));

@@ -75,11 +75,18 @@ class CpuDevice : public Device {
       : name_(isa.device_name),
         table_(table),
         pool_(threads),
-        attention_(table, pool_),
-        latent_(table, pool_, attention_),
-        experts_(table, pool_) {}
+        attention_(table_, pool_),
+        latent_(table_, pool_, attention_),
+        experts_(table_, pool_) {}
 
   std::string_view name() const override { return name_; }
+
+  void keep_activations() override {
+    if (!table_.bf16_dot) return;
+    table_.bf16_dot = false;
+    constexpr auto kType = static_cast<std::size_t>(DType::kBF16);
+    table_.gemm[kType] = avx512::kernel_table().gemm[kType];
+  }
 
   Result<std::unique_ptr<Matrix>> pack(std::span<const WeightView> parts) override {
     BUNDLE_TRY(std::unique_ptr<Matrix> matrix, PackedMatrix::pack(parts, weights_, pool_));
@@ -202,7 +209,7 @@ class CpuDevice : public Device {
                       const AttentionShape& shape, CpuKvCache& cache, std::int64_t layer) const;
 
   std::string name_;
-  const KernelTable& table_;
+  KernelTable table_;
   ThreadPool pool_;
   HugeAllocator weights_;
   AttentionRunner attention_;
