@@ -23,6 +23,7 @@ struct BuildArguments {
   std::string source = ".";
   std::string name;
   std::string server;
+  std::string shell;
   std::string quantize;
   bool no_report = false;
   bool no_runtime = false;
@@ -99,6 +100,7 @@ Result<Outcome> build(const BuildArguments& arguments, const Session& session) {
   packager::BuildOptions options;
   options.name = arguments.name;
   options.server = arguments.server;
+  options.shell = arguments.shell;
   options.with_runtime = !arguments.no_runtime;
   options.quantize = arguments.quantize;
   if (!arguments.no_report) {
@@ -149,8 +151,13 @@ void add_build(CLI::App& app, Session& session) {
       ->type_name("NAME[:TAG]");
   command->add_option("--server", arguments->server, "Runtime to pack, instead of this program's")
       ->type_name("FILE");
+  command
+      ->add_option("--shell", arguments->shell,
+                   "A static busybox to pack, for images that KServe mounts as modelcars")
+      ->type_name("BUSYBOX")
+      ->check(CLI::ExistingFile);
   command->add_option("--quantize", arguments->quantize, "Type of the bundle's weights")
-      ->check(CLI::IsMember({"q8_0", "q4_0", "q4_k", "fp8"}));
+      ->check(CLI::IsMember({"q8_0", "q4_0", "q4_k", "fp8", "int8"}));
   command->add_flag("--no-report", arguments->no_report, "Do not measure quantized weights");
   command->add_flag("--no-runtime", arguments->no_runtime, "Pack weights and configuration alone");
   command->add_flag("--keep-download", arguments->keep_download,

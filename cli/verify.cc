@@ -10,6 +10,7 @@
 #include "cli/open_model.h"
 #include "cli/trust_options.h"
 #include "packager/build.h"
+#include "packager/modelcar_shell.h"
 #include "packager/signing/sign_bundle.h"
 #include "packager/signing/trust.h"
 #include "packager/store_files.h"
@@ -87,6 +88,9 @@ Result<Outcome> verify_rebuild(const std::string& source, const packager::Stored
     packager::BuildOptions options;
     options.name = "rebuild";
     options.with_runtime = has_runtime(bundle);
+    const Path busybox = Path(folder) / "busybox";
+    BUNDLE_TRY(const bool has_shell, packager::extract_busybox(bundle, busybox));
+    if (has_shell) options.shell = busybox;
     BUNDLE_TRY(options.quantize, get_string_or(bundle.bundle, "quantize", "", bundle.digest));
     return packager::build(source, scratch, options, session.progress());
   }();

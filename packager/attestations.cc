@@ -4,6 +4,7 @@
 #include <boost/json/object.hpp>
 
 #include "base/sha256.h"
+#include "packager/modelcar_shell.h"
 #include "packager/oci.h"
 #include "packager/referrers.h"
 #include "packager/stored_bundle.h"
@@ -40,6 +41,7 @@ constexpr KnownLibrary kLibraries[] = {
     {"libzstd", "zstd", "BSD-3-Clause"},
     {"libyaml-cpp", "yaml-cpp", "MIT"},
     {"libcurl", "curl", "curl"},
+    {"busybox", "busybox", "GPL-2.0-only"},
 };
 
 JsonArray sha256_hash(const std::string& hex) {
@@ -70,7 +72,7 @@ Json model_component(const StoredBundle& bundle, const std::string& license) {
 Json library_component(const TarMember& member, const std::string& sha256) {
   const std::string file = member.path.substr(member.path.rfind('/') + 1);
   JsonObject component{
-      {"type", member.path.starts_with("runtime/bin/") ? "application" : "library"},
+      {"type", member.path.starts_with("runtime/lib/") ? "library" : "application"},
       {"bom-ref", member.path},
       {"name", file},
       {"hashes", sha256_hash(sha256)}};
@@ -83,12 +85,18 @@ Json library_component(const TarMember& member, const std::string& sha256) {
   return component;
 }
 
-Status add_runtime(const StoredBundle& bundle, JsonArray& components) {
+bool holds_programs(const StoredLayer& layer) {
+  return layer.role == LayerRole::kRuntime || layer.role == LayerRole::kShell;
+}
+
+/// The server with its libraries, and the shell; its scripts are no component.
+Status add_programs(const StoredBundle& bundle, JsonArray& components) {
   for (const StoredLayer& layer : bundle.layers) {
-    if (layer.role != LayerRole::kRuntime) continue;
+    if (!holds_programs(layer)) continue;
     BUNDLE_TRY(const auto members, read_layer(layer.blob));
     BUNDLE_TRY(const MappedFile map, MappedFile::open(layer.blob));
     for (const TarMember& member : members) {
+      if (layer.role == LayerRole::kShell && member.path != kBusyboxPath) continue;
       const std::string sha256 = sha256_hex(map.bytes().subspan(member.offset, member.size));
       components.push_back(library_component(member, sha256));
     }
@@ -102,7 +110,7 @@ Result<Json> sbom_document(const StoredBundle& bundle) {
   BUNDLE_TRY(const std::string license, get_string_or(bundle.bundle, "license", "", bundle.digest));
   BUNDLE_TRY(const std::string version, get_string_or(bundle.bundle, "version", "", bundle.digest));
   JsonArray components{model_component(bundle, license)};
-  BUNDLE_CHECK(add_runtime(bundle, components));
+  BUNDLE_CHECK(add_programs(bundle, components));
   JsonObject subject{{"type", "container"}, {"bom-ref", "bundle"}, {"name", bundle.name}};
   if (!version.empty()) subject["version"] = version;
   subject["hashes"] = sha256_hash(bundle.digest.substr(7));

@@ -12,6 +12,7 @@
 #include "packager/hash_cache.h"
 #include "packager/layer_writer.h"
 #include "packager/model_facts.h"
+#include "packager/modelcar_shell.h"
 #include "packager/oci.h"
 #include "packager/quantize/quantized_source.h"
 #include "packager/required_tensors.h"
@@ -39,6 +40,7 @@ struct Plan {
   ModelFacts facts;
   BundleName name;
   std::vector<PackFile> runtime;
+  std::optional<LayerPlan> shell;
   std::optional<quantize::Quantization> quantization;
   std::optional<format::Checkpoint> published;  // what is to be quantized
 };
@@ -114,6 +116,9 @@ Result<Plan> make_plan(const Path& path, const BuildOptions& options) {
     plan.published = std::move(checkpoint);
   }
   BUNDLE_TRY(plan.name, choose_name(plan.source, plan.facts, options.name));
+  if (!options.shell.empty()) {
+    BUNDLE_TRY(plan.shell, shell_plan(options.shell));
+  }
   if (options.with_runtime) {
     Path server = options.server;
     if (server.empty()) {
@@ -168,6 +173,7 @@ class Builder {
     BUNDLE_TRY(const auto runtime, write_runtime());
     note_small_files(small);
     BUNDLE_CHECK(write_config(std::move(small)));
+    BUNDLE_CHECK(write_shell());
     // On top, so that a new server replaces the last layer and no container stacks weights anew.
     if (runtime) note_layer(*runtime, LayerRole::kRuntime, image_paths(plan_.runtime));
     BUNDLE_TRY(const Descriptor index, write_documents());
@@ -209,10 +215,20 @@ class Builder {
     return {};
   }
 
+  static bool silent(std::string_view, std::uint64_t) { return true; }
+
+  Status write_shell() {
+    if (!plan_.shell) return {};
+    BUNDLE_TRY(const WrittenLayer layer, write_layer(*plan_.shell, session_, cache_, silent));
+    std::vector<std::string> paths;
+    for (const LayerMember& member : plan_.shell->members) paths.push_back(member.path);
+    note_layer(layer, LayerRole::kShell, std::move(paths));
+    return {};
+  }
+
   Result<std::optional<WrittenLayer>> write_runtime() {
     if (plan_.runtime.empty()) return std::optional<WrittenLayer>();
     BUNDLE_TRY(const LayerPlan plan, runtime_plan(plan_.runtime));
-    const ByteMeter silent = [](std::string_view, std::uint64_t) { return true; };
     BUNDLE_TRY(WrittenLayer layer, write_layer(plan, session_, cache_, silent));
     parts_.runtime_layers.push_back(layer.descriptor);
     parts_.start = runtime_start("");

@@ -23,6 +23,7 @@ using CheckServable =
 struct BuildOptions {
   std::string name;             // "NAME[:TAG]"; "" takes bundle.yaml's, else the source's own
   Path server;                  // the runtime to pack; "" takes bundle-server beside this program
+  Path shell = {};              // a static busybox for KServe's modelcars; "": no shell
   bool with_runtime = true;     // false: weights and config alone, served by an installed server
   FetchSource fetch = {};       // for a model that is not on this host; empty refuses such
   std::string quantize;         // as bundle.yaml's `quantize`, which it replaces; "" leaves that
@@ -34,7 +35,7 @@ struct BuiltLayer {
   std::string digest;
   std::uint64_t size = 0;
   std::string media_type;
-  std::string role;                // "weights", "config", "runtime"
+  std::string role;                // "weights", "config", "shell", "runtime"
   std::vector<std::string> files;  // paths in the image
   bool reused = false;             // the store had it already
 };

@@ -74,7 +74,9 @@ JsonArray diff_ids(const std::vector<StoredLayer>& layers) {
   return ids;
 }
 
-bool is_model_layer(const StoredLayer& layer) { return layer.role != LayerRole::kRuntime; }
+bool is_model_layer(const StoredLayer& layer) {
+  return layer.role == LayerRole::kWeights || layer.role == LayerRole::kConfig;
+}
 
 std::vector<StoredLayer> model_layers(const std::vector<StoredLayer>& layers) {
   std::vector<StoredLayer> kept;

@@ -41,7 +41,9 @@ std::uint64_t bytes_of(const StoredBundle& bundle, LayerRole role) {
 
 Json sizes_document(const StoredBundle& bundle) {
   JsonObject sizes{{"total", static_cast<std::int64_t>(bundle.size)}};
-  for (const LayerRole role : {LayerRole::kWeights, LayerRole::kConfig, LayerRole::kRuntime}) {
+  for (const LayerRole role :
+       {LayerRole::kWeights, LayerRole::kConfig, LayerRole::kShell, LayerRole::kRuntime}) {
+    if (role == LayerRole::kShell && bytes_of(bundle, role) == 0) continue;
     sizes[role_name(role)] = static_cast<std::int64_t>(bytes_of(bundle, role));
   }
   return sizes;

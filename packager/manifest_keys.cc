@@ -29,8 +29,9 @@ constexpr ManifestKey kKeys[] = {
    "."},
   {"quantize", kChoice,
    "What the weights become in the bundle, from BF16, F16 or F32. q8_0, q4_0 and q4_k make a GGUF "
-   "of them, fp8 keeps the model's form with 8-bit floats in blocks of 128x128.",
-   "weights as published", 0, 0, "q8_0 q4_0 q4_k fp8"},
+   "of them, fp8 and int8 keep the model's form with 8-bit floats in blocks of 128x128 or bytes by "
+   "row.",
+   "weights as published", 0, 0, "q8_0 q4_0 q4_k fp8 int8"},
   {"description", kText, "One sentence for people.", ""},
   {"license", kText, "License of the model, as an SPDX expression.", ""},
   {"include", kTexts, "Globs over the model's file names; only files that match one are packed.",

@@ -7,7 +7,7 @@ namespace {
 
 /// Tensors that come with the weights but are computed from them, or from the configuration.
 bool is_derived(std::string_view name) {
-  return name.ends_with("_scale_inv") || name.starts_with("rope_") ||
+  return name.ends_with("_scale_inv") || name.ends_with("_scale") || name.starts_with("rope_") ||
          name.ends_with("rotary_emb.inv_freq");
 }
 

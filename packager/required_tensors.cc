@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "runtime/format/weight_scales.h"
+
 namespace bundle::packager {
 namespace {
 
@@ -102,12 +104,13 @@ class TensorCheck {
     return check_mlp("mlp.shared_experts.", moe.num_shared_experts * moe.intermediate_size);
   }
 
-  /// An 8-bit matrix needs a scale for each block of 128x128 that it has part of.
+  /// An 8-bit matrix needs its scales.
   Status need_matrix(const std::string& name, std::int64_t rows, std::int64_t cols) {
     const std::string full = prefix_ + name + ".weight";
     BUNDLE_CHECK(need(full, {rows, cols}));
-    if ((*format::find_tensor(checkpoint_, full))->type != DType::kF8E4M3) return {};
-    return need(full + "_scale_inv", {(rows + 127) / 128, (cols + 127) / 128});
+    BUNDLE_TRY(const format::TensorView* matrix, format::find_tensor(checkpoint_, full));
+    BUNDLE_CHECK(format::weight_scales(checkpoint_, *matrix));
+    return {};
   }
 
   Status need_in_layer(std::string_view name, const Shape& shape) {

@@ -112,6 +112,8 @@ const char* role_name(LayerRole role) {
       return "weights";
     case LayerRole::kConfig:
       return "config";
+    case LayerRole::kShell:
+      return "shell";
     case LayerRole::kRuntime:
       return "runtime";
   }

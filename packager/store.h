@@ -30,8 +30,8 @@ struct Descriptor {
 };
 
 /// What a layer is for.
-enum class LayerRole { kWeights, kConfig, kRuntime };
-const char* role_name(LayerRole role);  // "weights", "config", "runtime"
+enum class LayerRole { kWeights, kConfig, kShell, kRuntime };
+const char* role_name(LayerRole role);  // "weights", "config", "shell", "runtime"
 
 /// One layer of a stored bundle: an uncompressed tar.
 struct StoredLayer {

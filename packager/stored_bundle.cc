@@ -40,7 +40,8 @@ Status check_size(const Path& path, std::uint64_t size) {
 
 Result<LayerRole> read_role(const Json& layer, const std::string& where) {
   const std::string role = oci::annotation(layer, oci::kRole);
-  for (const LayerRole known : {LayerRole::kWeights, LayerRole::kConfig, LayerRole::kRuntime}) {
+  for (const LayerRole known :
+       {LayerRole::kWeights, LayerRole::kConfig, LayerRole::kShell, LayerRole::kRuntime}) {
     if (role == role_name(known)) return known;
   }
   return bad_input("a layer has no role: this image is no bundle", where);

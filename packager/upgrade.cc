@@ -63,12 +63,13 @@ class Upgrader {
 
   Result<UpgradeReport> run(const std::vector<PackFile>& runtime) {
     BUNDLE_CHECK(take_parts());
-    BUNDLE_CHECK(keep_weights());
+    keep(LayerRole::kWeights);
     BUNDLE_TRY(const LayerPlan plan, runtime_plan(runtime));
     BUNDLE_TRY(const WrittenLayer server, write(plan));
     parts_.runtime_layers.push_back(server.descriptor);
     parts_.start = runtime_start("");
     BUNDLE_CHECK(write_config());
+    keep(LayerRole::kShell);
     std::vector<std::string> paths;
     for (const PackFile& file : runtime) paths.push_back(file.image);
     layers_.push_back({server.descriptor, LayerRole::kRuntime, {}, std::move(paths)});
@@ -94,11 +95,10 @@ class Upgrader {
     return {};
   }
 
-  Status keep_weights() {
+  void keep(LayerRole role) {
     for (const StoredLayer& layer : bundle_.layers) {
-      if (layer.role == LayerRole::kWeights) layers_.push_back(layer);
+      if (layer.role == role) layers_.push_back(layer);
     }
-    return {};
   }
 
   Result<WrittenLayer> write(const LayerPlan& plan) {

@@ -75,7 +75,8 @@ class Worker {
       return bad_input("the tensor '" + piece.tensor->name + "' holds a number that is not finite",
                        "", "The checkpoint is damaged: fetch it again.");
     }
-    return type == DType::kF8E4M3 ? write_f8(piece) : write_rows(piece);
+    if (type == DType::kF8E4M3) return write_f8(piece);
+    return type == DType::kI8 ? write_int8(piece) : write_rows(piece);
   }
 
  private:
@@ -129,6 +130,19 @@ class Worker {
     const std::int64_t at = piece.first_row / kScaleBlock * stride + piece.first_col / kScaleBlock;
     return write_at(fd_, scales.data(), scales.size() * sizeof(float),
                     tensor.scales_offset + static_cast<std::uint64_t>(at) * sizeof(float));
+  }
+
+  Status write_int8(const Piece& piece) {
+    const PlannedTensor& tensor = *piece.tensor;
+    bytes_.resize(values_.size());
+    std::vector<float> scales(static_cast<std::size_t>(piece.rows));
+    bundle::quantize::encode_int8_rows(values_.data(), piece.rows, piece.cols, bytes_.data(),
+                                       scales.data());
+    const auto row = static_cast<std::uint64_t>(piece.first_row);
+    BUNDLE_CHECK(write_at(fd_, bytes_.data(), bytes_.size(),
+                          tensor.offset + row * static_cast<std::uint64_t>(tensor.cols())));
+    return write_at(fd_, scales.data(), scales.size() * sizeof(float),
+                    tensor.scales_offset + row * sizeof(float));
   }
 
   int fd_;

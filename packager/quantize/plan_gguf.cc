@@ -9,6 +9,7 @@
 #include "packager/quantize/gguf_fields.h"
 #include "runtime/format/gguf_split.h"
 #include "runtime/format/tensor_names.h"
+#include "runtime/format/weight_scales.h"
 #include "runtime/quantize/quantize.h"
 
 namespace bundle::packager::quantize {
@@ -20,7 +21,6 @@ using Planned = std::map<std::string, PlannedTensor>;
 
 constexpr std::int64_t kBlock = 32;
 constexpr std::int64_t kSuperBlock = 256;
-using bundle::quantize::kScaleBlock;
 constexpr const char* kRopeFactors = "rope_freqs.weight";
 
 /// llama.cpp's numbers of what a file mostly holds (llama_ftype).
@@ -96,7 +96,8 @@ StackPlace place_of(const std::string& name) {
 
 /// Tensors of Hugging Face's form that are computed from the configuration, or belong to another.
 bool is_left_out(std::string_view name, const format::ModelConfig& config) {
-  return name.ends_with("_scale_inv") || name.ends_with("rotary_emb.inv_freq") ||
+  return name.ends_with("_scale_inv") || name.ends_with("_scale") ||
+         name.ends_with("rotary_emb.inv_freq") ||
          (config.tied_embeddings && name == "lm_head.weight");
 }
 
@@ -147,13 +148,10 @@ class HuggingFacePlan {
 
   /// The scales of an FP8 matrix, checked: one for each block of 128x128.
   Result<const TensorView*> scales_of(const TensorView& tensor) const {
-    const auto blocks = [](std::int64_t size) { return (size - 1) / kScaleBlock + 1; };
-    const TensorView* scales = checkpoint_.find(tensor.name + "_scale_inv");
-    if (tensor.shape.size() == 2 && scales != nullptr && scales->type == DType::kF32 &&
-        scales->shape == std::vector{blocks(tensor.shape[0]), blocks(tensor.shape[1])}) {
-      return scales;
-    }
-    return bad_input("'" + tensor.name + "' is FP8 without a float for each block of 128x128");
+    BUNDLE_TRY(const format::WeightScales scales, format::weight_scales(checkpoint_, tensor));
+    if (scales.form == format::ScaleForm::kBlocks) return scales.tensor;
+    return bad_input("'" + tensor.name + "' has scales other than of 128x128 elements", "",
+                     "Quantize the model in BF16, F16 or F32.");
   }
 
   static Error differs(const TensorView& tensor) {

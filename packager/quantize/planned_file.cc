@@ -7,8 +7,9 @@ Result<Quantization> parse_quantization(std::string_view name) {
   if (name == "q4_0") return Quantization::kQ4_0;
   if (name == "q4_k") return Quantization::kQ4K;
   if (name == "fp8") return Quantization::kF8;
+  if (name == "int8") return Quantization::kInt8;
   return Error{ErrorCode::kUsage, "there is no quantization '" + std::string(name) + "'", "",
-               "Known are q8_0, q4_0, q4_k and fp8."};
+               "Known are q8_0, q4_0, q4_k, fp8 and int8."};
 }
 
 std::int64_t PlannedTensor::cols() const {

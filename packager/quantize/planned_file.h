@@ -12,9 +12,9 @@
 namespace bundle::packager::quantize {
 
 /// What `--quantize` and bundle.yaml's `quantize` name.
-enum class Quantization { kQ8_0, kQ4_0, kQ4K, kF8 };
+enum class Quantization { kQ8_0, kQ4_0, kQ4K, kF8, kInt8 };
 
-/// "q8_0", "q4_0", "q4_k", "fp8". kUsage for another text.
+/// "q8_0", "q4_0", "q4_k", "fp8", "int8". kUsage for another text.
 Result<Quantization> parse_quantization(std::string_view name);
 
 /// Matrices of one shape and type, stacked: one, or a layer's experts. They stay mapped elsewhere.
@@ -33,7 +33,7 @@ struct PlannedTensor {
   /// Rows of a head whose halves are to be interleaved, as GGUF stores what is rotated: row i of
   /// each half goes to 2i and 2i + 1. 0: rows stay.
   std::int64_t interleaved_head = 0;
-  /// Of type kF8E4M3: where the scales go, counted as `offset` is.
+  /// Of types kF8E4M3 and kI8: where the scales go, counted as `offset` is.
   std::uint64_t scales_offset = 0;
   std::uint64_t offset = 0;  // of the data in the file
 

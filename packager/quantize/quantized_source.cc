@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "packager/quantize/file_maker.h"
-#include "packager/quantize/plan_f8.h"
 #include "packager/quantize/plan_gguf.h"
+#include "packager/quantize/plan_safetensors.h"
 
 namespace bundle::packager::quantize {
 namespace {
@@ -21,15 +21,15 @@ struct Plan {
 Result<Plan> make_plan(const format::Checkpoint& checkpoint, const format::ModelConfig& config,
                        Quantization quantization) {
   Plan plan;
-  if (quantization != Quantization::kF8) {
+  if (quantization != Quantization::kF8 && quantization != Quantization::kInt8) {
     BUNDLE_TRY(PlannedFile file, plan_gguf(checkpoint, config, quantization));
     plan.weights.push_back(std::move(file));
     return plan;
   }
-  BUNDLE_TRY(F8Plan f8, plan_f8(checkpoint));
-  plan.weights = std::move(f8.files);
-  plan.texts.emplace_back(kConfig, std::move(f8.config));
-  if (!f8.index.empty()) plan.texts.emplace_back(kIndex, std::move(f8.index));
+  BUNDLE_TRY(SafetensorsPlan made, plan_safetensors(checkpoint, quantization));
+  plan.weights = std::move(made.files);
+  plan.texts.emplace_back(kConfig, std::move(made.config));
+  if (!made.index.empty()) plan.texts.emplace_back(kIndex, std::move(made.index));
   return plan;
 }
 

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "runtime/format/families.h"
+#include "runtime/format/hf_quantization.h"
 #include "runtime/format/model_limits.h"
 
 namespace bundle::format {
@@ -146,16 +147,8 @@ class Reader {
 
   Status read_quantization() {
     if (!is_given(json_, "quantization_config")) return {};
-    const Json& quantization = *find(json_, "quantization_config");
-    BUNDLE_TRY(const std::string method, get_string_or(quantization, "quant_method", "?", kWhere));
-    const Json* block = find(quantization, "weight_block_size");
-    if (method == "fp8" && block != nullptr && *block == Json{128, 128}) {
-      config_.fp8_blocks = true;
-      return {};
-    }
-    return bad_input(
-        "the quantization '" + method + "' is not supported, only fp8 in blocks of " + "128x128",
-        kWhere, "Use the unquantized model, or a GGUF file of it.");
+    BUNDLE_TRY(config_.fp8_blocks, format::read_quantization(*find(json_, "quantization_config")));
+    return {};
   }
 
   Status read_experts() {

@@ -26,14 +26,15 @@
 
 namespace bundle::kernels {
 
-/// Rows and columns of a matrix that share one scale of an 8-bit float matrix.
+/// Columns of an 8-bit matrix that share a scale, and rows too in DeepSeek-V3's form.
 inline constexpr std::int64_t kScaleBlock = 128;
 
 /// A published weight matrix: (rows, cols) row-major in `type`; y = W x has `rows` outputs.
 ///
-/// F8_E4M3 comes with a float for each 128x128 block, as DeepSeek-V3 is published: element (r, c)
-/// counts times block_scales[(scale_row + r) / 128 · scale_stride + c / 128]. `scale_row` is not 0
-/// where the view begins inside a published matrix.
+/// F8_E4M3 and I8 come with a float for each block of scale_rows x 128: element (r, c) counts times
+/// block_scales[(scale_row + r) / scale_rows · scale_stride + c / 128]. DeepSeek-V3 is published
+/// with blocks of 128x128; where each row has one scale, scale_rows is 1 and the row's is repeated.
+/// `scale_row` is not 0 where the view begins inside a published matrix.
 struct WeightView {
   DType type = DType::kF32;
   Bytes data;
@@ -42,12 +43,16 @@ struct WeightView {
   const float* block_scales = nullptr;
   std::int64_t scale_stride = 0;
   std::int64_t scale_row = 0;
+  std::int64_t scale_rows = kScaleBlock;
 
   /// Scales of row r, one for each 128 columns.
   const float* scales_of(std::int64_t r) const {
-    return block_scales + (scale_row + r) / kScaleBlock * scale_stride;
+    return block_scales + (scale_row + r) / scale_rows * scale_stride;
   }
 };
+
+/// Whether weights of the type are numbers only together with their view's block_scales.
+inline bool needs_scales(DType type) { return type == DType::kF8E4M3 || type == DType::kI8; }
 
 /// A weight matrix in the layout a device prefers. May refer to the published bytes instead of
 /// copying them: `uses_source()` then says that those must stay mapped.

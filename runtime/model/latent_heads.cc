@@ -7,8 +7,8 @@ using kernels::WeightView;
 
 /// A tensor (heads, rows, cols) as one matrix a head, of the heads of `own`.
 Result<std::vector<WeightView>> split_heads(const format::TensorView& tensor, const Part& own) {
-  if (tensor.type == DType::kF8E4M3) {
-    return bad_input("tensor '" + tensor.name + "' is of 8-bit floats without scales");
+  if (kernels::needs_scales(tensor.type)) {
+    return bad_input("tensor '" + tensor.name + "' has 8-bit elements without scales");
   }
   const WeightView all{tensor.type, tensor.data, tensor.shape[0] * tensor.shape[1],
                        tensor.shape[2]};
@@ -45,7 +45,7 @@ Status LatentHeads::load_joint(WeightLoader& weights, const kernels::LatentShape
                                const Published& published, const std::string& self) {
   const std::int64_t each = shape.nope_dim + shape.value_dim;
   const Part own{published.first, shape.heads};
-  BUNDLE_TRY(const PublishedMatrix joint,
+  BUNDLE_TRY(PublishedMatrix joint,
              weights.matrix(self + "kv_b_proj.weight", published.heads * each, shape.rank,
                             own.times(each)));
   std::vector<WeightView> keys, values;
@@ -56,6 +56,8 @@ Status LatentHeads::load_joint(WeightLoader& weights, const kernels::LatentShape
   const std::string& name = joint.tensor->name;
   BUNDLE_CHECK(pack_both(weights, keys, name, key_up_, key_absorb_));
   BUNDLE_TRY(value_up_, weights.pack(values, name));
+  // Moved or not, the scales lie where they did.
+  if (key_up_->uses_source()) scales_ = std::move(joint.made.scales);
   return weights.loaded(joint, key_up_->uses_source());
 }
 

@@ -46,6 +46,7 @@ class LatentHeads {
   std::unique_ptr<kernels::Matrix> value_up_;
   std::unique_ptr<kernels::Matrix> key_absorb_;
   std::vector<Transposed> sources_;  // what a matrix may refer to
+  std::vector<float> scales_;        // the same
 };
 
 }  // namespace bundle::model

@@ -24,7 +24,9 @@ std::vector<std::byte> turn(const std::byte* from, std::int64_t rows, std::int64
 }
 
 bool keeps_type(const WeightView& matrix) {
-  if (matrix.type == DType::kF8E4M3) return matrix.scale_row % kScaleBlock == 0;
+  if (matrix.type == DType::kF8E4M3) {
+    return matrix.scale_rows == kScaleBlock && matrix.scale_row % kScaleBlock == 0;
+  }
   return matrix.type == DType::kF32 || matrix.type == DType::kF16 || matrix.type == DType::kBF16;
 }
 

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "runtime/format/model_config.h"
+#include "runtime/format/weight_scales.h"
 #include "runtime/kernels/dequantize.h"
 
 namespace bundle::model {
@@ -18,9 +19,15 @@ Status check_shape(const TensorView& tensor, const std::vector<std::int64_t>& wa
                    "", "Check that weights and configuration belong to the same model.");
 }
 
-/// Types whose elements are numbers by themselves: 8-bit floats need scales.
+/// Types whose elements are numbers by themselves: 8-bit ones need scales.
 bool is_real(DType type) {
   return type == DType::kF32 || type == DType::kF16 || type == DType::kBF16 || is_quantized(type);
+}
+
+/// Columns where an 8-bit matrix can be parted: between blocks that share a scale; else, where all
+/// of a row do, between what kernels of integers take at a time.
+std::int64_t scaled_unit(format::ScaleForm form) {
+  return form == format::ScaleForm::kBlocks ? kernels::kScaleBlock : 32;
 }
 
 Error missing(Error error) {
@@ -68,7 +75,7 @@ void WeightLoader::leave_out(std::string_view layer) {
 }
 
 void WeightLoader::leave_out_matrix(const std::string& name) {
-  for (const char* kind : {".weight", ".weight_scale_inv"}) {
+  for (const char* kind : {".weight", ".weight_scale_inv", ".weight_scale"}) {
     const TensorView* tensor = format::find_optional_tensor(checkpoint_, name + kind);
     if (tensor != nullptr) total_ -= std::min<std::uint64_t>(total_, tensor->data.size());
   }
@@ -77,7 +84,9 @@ void WeightLoader::leave_out_matrix(const std::string& name) {
 std::int64_t WeightLoader::column_unit(const std::string& name) const {
   const TensorView* tensor = format::find_optional_tensor(checkpoint_, name + ".weight");
   if (tensor == nullptr) return 1;
-  return tensor->type == DType::kF8E4M3 ? kernels::kScaleBlock : dtype_info(tensor->type).block;
+  if (!kernels::needs_scales(tensor->type)) return dtype_info(tensor->type).block;
+  const auto scales = format::weight_scales(checkpoint_, *tensor);
+  return scales ? scaled_unit(scales->form) : kernels::kScaleBlock;
 }
 
 Status WeightLoader::tell(std::uint64_t bytes) {
@@ -165,17 +174,31 @@ Result<const TensorView*> WeightLoader::tensor(std::string_view name,
   return tensor;
 }
 
-/// The scales of an 8-bit matrix, one for each block that it has part of.
-Result<const TensorView*> WeightLoader::scales_of(const TensorView& tensor,
-                                                  const std::string& name) {
-  const auto blocks = [](std::int64_t size) {
-    return size / kernels::kScaleBlock + (size % kernels::kScaleBlock != 0);
-  };
-  BUNDLE_TRY(const TensorView* scales,
-             this->tensor(name + "_scale_inv", {blocks(tensor.shape[0]), blocks(tensor.shape[1])}));
-  if (scales->type == DType::kF32) return scales;
-  return bad_input("tensor '" + scales->name + "' has type " +
-                   std::string(dtype_info(scales->type).name) + ", scales are F32");
+/// Scales of rows, or of the whole matrix, are spread over blocks of 128 columns: 3 % of the
+/// matrix, while it is being packed.
+Status WeightLoader::add_scales(PublishedMatrix& published) const {
+  BUNDLE_TRY(const format::WeightScales scales,
+             format::weight_scales(checkpoint_, *published.tensor));
+  kernels::WeightView& view = published.view;
+  published.scales = scales.tensor;
+  view.scale_stride = (view.cols - 1) / kernels::kScaleBlock + 1;
+  if (scales.form == format::ScaleForm::kBlocks) {
+    view.block_scales = reinterpret_cast<const float*>(scales.tensor->data.data());
+    return {};
+  }
+  std::vector<float> each(static_cast<std::size_t>(scales.tensor->elements()));
+  kernels::dequantize_row(scales.tensor->type, scales.tensor->data.data(),
+                          scales.tensor->elements(), each.data());
+  const bool of_rows = scales.form == format::ScaleForm::kRows;
+  view.scale_rows = of_rows ? 1 : kernels::kScaleBlock;
+  const std::int64_t blocks = (view.rows - 1) / view.scale_rows + 1;
+  for (std::int64_t b = 0; b < blocks; ++b) {
+    published.made.scales.insert(published.made.scales.end(),
+                                 static_cast<std::size_t>(view.scale_stride),
+                                 each[of_rows ? static_cast<std::size_t>(b) : 0]);
+  }
+  view.block_scales = published.made.scales.data();
+  return {};
 }
 
 Result<PublishedMatrix> WeightLoader::matrix(const std::string& name, std::int64_t rows,
@@ -184,11 +207,7 @@ Result<PublishedMatrix> WeightLoader::matrix(const std::string& name, std::int64
   PublishedMatrix published;
   BUNDLE_TRY(published.tensor, tensor(name, {rows, cols}));
   published.view = {published.tensor->type, published.tensor->data, rows, cols};
-  if (published.tensor->type == DType::kF8E4M3) {
-    BUNDLE_TRY(published.scales, scales_of(*published.tensor, name));
-    published.view.block_scales = reinterpret_cast<const float*>(published.scales->data.data());
-    published.view.scale_stride = published.scales->shape[1];
-  }
+  if (kernels::needs_scales(published.tensor->type)) BUNDLE_CHECK(add_scales(published));
   if (!row_part.all_of(rows)) published.view = rows_of(published.view, row_part);
   published.rows = published.view.data;
   if (!column_part.all_of(cols)) BUNDLE_CHECK(cut_columns(published, column_part));
@@ -199,7 +218,9 @@ Result<PublishedMatrix> WeightLoader::matrix(const std::string& name, std::int64
 Status WeightLoader::cut_columns(PublishedMatrix& published, const Part& part) const {
   kernels::WeightView& view = published.view;
   const DTypeInfo& info = dtype_info(view.type);
-  const std::int64_t unit = view.type == DType::kF8E4M3 ? kernels::kScaleBlock : info.block;
+  const bool spread = !published.made.scales.empty();
+  const auto form = spread ? format::ScaleForm::kRows : format::ScaleForm::kBlocks;
+  const std::int64_t unit = kernels::needs_scales(view.type) ? scaled_unit(form) : info.block;
   const std::int64_t end = part.first + part.count;
   if (part.first % unit != 0 || (end % unit != 0 && end != view.cols)) {
     return Error{ErrorCode::kUsage,
@@ -214,23 +235,26 @@ Status WeightLoader::cut_columns(PublishedMatrix& published, const Part& part) c
   const std::size_t row_bytes = bytes(view.cols), first = bytes(part.first);
   const std::size_t count = bytes(part.count);
   const std::size_t size = count * static_cast<std::size_t>(view.rows);
-  published.columns = {std::make_unique<std::byte[]>(size), size};
+  published.made.columns = std::make_unique<std::byte[]>(size);
+  published.made.columns_size = size;
   for (std::size_t r = 0; r < static_cast<std::size_t>(view.rows); ++r) {
-    std::memcpy(published.columns.data.get() + r * count, view.data.data() + r * row_bytes + first,
+    std::memcpy(published.made.columns.get() + r * count, view.data.data() + r * row_bytes + first,
                 count);
   }
-  view.data = {published.columns.data.get(), size};
+  view.data = {published.made.columns.get(), size};
   view.cols = part.count;
-  if (view.block_scales != nullptr) view.block_scales += part.first / kernels::kScaleBlock;
+  // A row's spread scales are all alike.
+  if (view.block_scales != nullptr && !spread)
+    view.block_scales += part.first / kernels::kScaleBlock;
   return {};
 }
 
 Status WeightLoader::loaded(const PublishedMatrix& matrix, bool uses_source) {
   TensorView read = *matrix.tensor;
   if (!matrix.rows.empty()) read.data = matrix.rows;
-  const std::size_t cut = matrix.columns.size;
+  const std::size_t cut = matrix.made.columns_size;
   if (!uses_source || cut > 0) checkpoint_.drop(read);
-  if (uses_source) resident_ += cut;
+  if (uses_source) resident_ += cut + matrix.made.scales.size() * sizeof(float);
   read_ += cut > 0 ? cut : read.data.size();
   read_ += matrix.scales == nullptr ? 0 : matrix.scales->data.size();
   return tell(matrix.tensor->data.size() +
@@ -267,7 +291,7 @@ Result<Linear> WeightLoader::linear(std::span<const LinearPart> parts, std::int6
   BUNDLE_TRY(linear.weight, pack(views, published.front().tensor->name));
   for (PublishedMatrix& one : published) {
     BUNDLE_CHECK(loaded(one, linear.weight->uses_source()));
-    if (linear.weight->uses_source()) linear.columns.push_back(std::move(one.columns));
+    if (linear.weight->uses_source()) linear.made.push_back(std::move(one.made));
   }
   return linear;
 }
@@ -314,7 +338,7 @@ Result<LoadedExperts> WeightLoader::experts(std::span<const ExpertNames> names, 
   resident_ += loaded_experts.experts->resident_bytes();
   for (PublishedMatrix& one : published) {
     BUNDLE_CHECK(loaded(one, uses_source));
-    if (uses_source) loaded_experts.columns.push_back(std::move(one.columns));
+    if (uses_source) loaded_experts.made.push_back(std::move(one.made));
   }
   return loaded_experts;
 }

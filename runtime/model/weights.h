@@ -16,18 +16,19 @@
 
 namespace bundle::model {
 
-/// Columns that were cut out of a published matrix, whole rows one after the other.
-struct CutColumns {
-  std::unique_ptr<std::byte[]> data;
-  std::size_t size = 0;
+/// What was made of a published matrix, and its view refers to instead.
+struct MadeOf {
+  std::unique_ptr<std::byte[]> columns;  // cut out of it, whole rows one after the other; or null
+  std::size_t columns_size = 0;
+  std::vector<float> scales;  // of rows or of the matrix, spread over 128 columns each; or empty
 };
 
 /// A packed matrix with its bias (empty: none).
 struct Linear {
   std::unique_ptr<kernels::Matrix> weight;
   kernels::DeviceVector bias;
-  std::vector<float> source;        // what `weight` refers to, where that is not the checkpoint
-  std::vector<CutColumns> columns;  // the same, where it was cut
+  std::vector<float> source;  // what `weight` refers to, where that is not the checkpoint
+  std::vector<MadeOf> made;   // the same, where it was cut or its scales spread
 
   const float* bias_data() const { return bias.data(); }
 };
@@ -52,19 +53,19 @@ struct ExpertNames {
 /// Rows first … first + count - 1 of a matrix.
 kernels::WeightView rows_of(const kernels::WeightView& matrix, const Part& part);
 
-/// Experts of a layer, with columns cut out of published matrices that they refer to.
+/// Experts of a layer, with what was made of published matrices and they refer to.
 struct LoadedExperts {
   std::unique_ptr<kernels::Experts> experts;
-  std::vector<CutColumns> columns;
+  std::vector<MadeOf> made;
 };
 
 /// A published matrix whose shape was checked, or a part of one, with the tensors it is made of.
 struct PublishedMatrix {
   const format::TensorView* tensor = nullptr;
-  const format::TensorView* scales = nullptr;  // of 128x128 blocks; null for other types
+  const format::TensorView* scales = nullptr;  // of 8-bit elements; null for other types
   kernels::WeightView view;
-  Bytes rows;          // of the tensor: what was read
-  CutColumns columns;  // what `view` refers to, where it was cut
+  Bytes rows;   // of the tensor: what was read
+  MadeOf made;  // what `view` refers to, where that is not the checkpoint
 };
 
 /// Reads and packs the weights of one model, and tells of progress. Not thread-safe.
@@ -115,7 +116,7 @@ class WeightLoader {
                                 std::int64_t width, const Part& taken = {});
 
   /// The published matrix `name` (with ".weight"), or a part of its rows and columns, as it lies in
-  /// the checkpoint. An 8-bit matrix needs its scales, `name`_scale_inv. kBadInput as above.
+  /// the checkpoint. An 8-bit matrix needs its scales (format/weight_scales.h). kBadInput as above.
   Result<PublishedMatrix> matrix(const std::string& name, std::int64_t rows, std::int64_t cols,
                                  const Part& row_part = {}, const Part& column_part = {});
   /// Whether the checkpoint has a tensor of this name.
@@ -141,8 +142,7 @@ class WeightLoader {
   Result<std::vector<float>> widen(const format::TensorView& tensor);
   Result<std::vector<float>> bias_of(std::span<const LinearPart> parts, Bias bias);
   Status cut_columns(PublishedMatrix& published, const Part& part) const;
-  Result<const format::TensorView*> scales_of(const format::TensorView& tensor,
-                                              const std::string& name);
+  Status add_scales(PublishedMatrix& published) const;
   Status tell(std::uint64_t bytes);
 
   const format::Checkpoint& checkpoint_;

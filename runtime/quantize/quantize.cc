@@ -1,7 +1,9 @@
 #include "runtime/quantize/quantize.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
+#include <limits>
 
 #include "runtime/kernels/dequantize.h"
 #include "runtime/kernels/half.h"
@@ -11,6 +13,10 @@ namespace bundle::quantize {
 namespace {
 
 constexpr float kLargestF8 = 448.0f;  // of e4m3
+constexpr float kLargestInt8 = 127.0f;
+/// 1.5 · 2^23: a float of small magnitude added to it is rounded to an integer, halves to even,
+/// which the sum's last bits then hold.
+constexpr float kRounder = 12582912.0f;
 
 /// The scale of one block of at most 128 columns.
 float f8_scale(const float* values, std::int64_t rows, std::int64_t cols, std::int64_t stride) {
@@ -82,6 +88,19 @@ void encode_f8_strip(const float* values, std::int64_t rows, std::int64_t cols, 
     scales[c / kScaleBlock] = scale;
     for (std::int64_t r = 0; r < rows; ++r) {
       block_encoder().f8(values + r * stride + c, width, scale, out + r * stride + c);
+    }
+  }
+}
+
+void encode_int8_rows(const float* values, std::int64_t rows, std::int64_t cols, std::byte* out,
+                      float* scales) {
+  for (std::int64_t r = 0; r < rows; ++r, values += cols, out += cols) {
+    const float largest = largest_magnitude(values, cols);
+    const float exact = largest / kLargestInt8;
+    const float scale = exact < std::numeric_limits<float>::min() ? 1.0f : exact;
+    scales[r] = scale;
+    for (std::int64_t c = 0; c < cols; ++c) {
+      out[c] = static_cast<std::byte>(std::bit_cast<std::uint32_t>(values[c] / scale + kRounder));
     }
   }
 }

@@ -1,4 +1,4 @@
-// Floats into the block-quantized types of ggml and into 8-bit floats with block scales: the way
+// Floats into the block-quantized types of ggml and into bytes with scales beside them: the way
 // back from what runtime/kernels/dequantize.h reads. The bytes are the same on every machine.
 #pragma once
 
@@ -44,5 +44,11 @@ void encode_row(DType type, const float* row, std::int64_t n, std::byte* out);
 /// 1 for a block of zeros.
 void encode_f8_strip(const float* values, std::int64_t rows, std::int64_t cols, std::int64_t stride,
                      std::byte* out, float* scales);
+
+/// Writes `rows` consecutive rows of `cols` floats, finite, as signed bytes, and a scale for each
+/// to `scales`: value = byte · scale. The scale is the row's largest magnitude / 127, and 1 for a
+/// row of nothing larger than subnormals; halves go to the even byte.
+void encode_int8_rows(const float* values, std::int64_t rows, std::int64_t cols, std::byte* out,
+                      float* scales);
 
 }  // namespace bundle::quantize

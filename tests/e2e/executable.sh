@@ -52,7 +52,8 @@ echo "from an empty folder with an empty environment: passed"
 
 # The image's file system, with nothing else in it.
 if [ "$(id -u)" = 0 ] && chroot / /bin/true 2>/dev/null; then
-  "$bundle" build "$model" --name smollm2 --quiet >/dev/null
+  "$bundle" build "$model" --name smollm2 --shell /bin/busybox --quiet >/dev/null
+  "$bundle" verify smollm2 --rebuild "$model" --quiet >/dev/null || fail "the shell is not rebuilt"
   mkdir "$folder/root"
   for layer in $("$bundle" inspect smollm2 --output json |
     grep -o '"digest": *"sha256:[0-9a-f]*"' | grep -o '[0-9a-f]\{64\}' | sort -u); do
@@ -65,6 +66,10 @@ if [ "$(id -u)" = 0 ] && chroot / /bin/true 2>/dev/null; then
     /runtime/bin/bundle-server --launch /bundle/launch.json --host 127.0.0.1 --port 0 2>"$folder/log") &
   server=$!
   ask "$(sed -n 's/.*"name": *"\([^"]*\)".*/\1/p' "$folder/root/bundle/launch.json" | head -1)"
+  # As KServe starts a modelcar: in its own shell, which shows the weights to the other container.
+  env -i "$(command -v chroot)" "$folder/root" sh -c \
+    'ln -sf /proc/$$/root/models /tmp/models && sleep 0 && ls /tmp/models/ >/tmp/seen'
+  grep -q 'gguf$' "$folder/root/tmp/seen" || fail "a modelcar's shell does not see the weights"
   umount "$folder/root/proc" 2>/dev/null || true
   echo "from a file system that holds the image alone: passed"
 else

@@ -178,11 +178,60 @@ TEST(ModelConfig, RefusesSettingsThatNothingImplements) {
                  "partial_rotary_factor");
   expect_refused(parse_model_config(llama(R"({"quantization_config":{"quant_method":"awq"}})")),
                  "'awq'");
-  expect_refused(parse_model_config(llama(R"({"quantization_config":{"quant_method":"fp8"}})")),
-                 "128x128");
-  EXPECT_TRUE(parsed(llama(R"({"quantization_config":
-      {"quant_method":"fp8","weight_block_size":[128,128]}})"))
-                  .fp8_blocks);
+}
+
+std::string quantized(std::string_view config) {
+  return llama("{\"quantization_config\":" + std::string(config) + "}");
+}
+
+std::string compressed(std::string_view weights) {
+  return quantized(
+      R"({"quant_method":"compressed-tensors","config_groups":{"group_0":{"weights":)" +
+      std::string(weights) + "}}}");
+}
+
+TEST(ModelConfig, TakesEightBitWeightsWithScales) {
+  EXPECT_TRUE(
+      parsed(quantized(R"({"quant_method":"fp8","weight_block_size":[128,128]})")).fp8_blocks);
+  for (const char* config :
+       {R"({"quant_method":"fp8","activation_scheme":"static"})",
+        R"({"quant_method":"fbgemm_fp8"})", R"({"quant_method":"modelopt","quant_algo":"FP8"})"}) {
+    EXPECT_FALSE(parsed(quantized(config)).fp8_blocks) << config;
+  }
+  for (const char* weights : {R"({"num_bits":8,"type":"int","strategy":"channel"})",
+                              R"({"num_bits":8,"type":"int","strategy":"tensor","symmetric":true})",
+                              R"({"num_bits":8,"type":"float","strategy":"channel"})",
+                              R"({"num_bits":8,"type":"float","strategy":"tensor"})"}) {
+    EXPECT_FALSE(parsed(compressed(weights)).fp8_blocks) << weights;
+  }
+  EXPECT_TRUE(
+      parsed(compressed(
+                 R"({"num_bits":8,"type":"float","strategy":"block","block_structure":[128,128]})"))
+          .fp8_blocks);
+}
+
+TEST(ModelConfig, RefusesOtherQuantizationsByName) {
+  expect_refused(
+      parse_model_config(quantized(R"({"quant_method":"fp8","weight_block_size":[64,64]})")),
+      "blocks other than 128x128");
+  expect_refused(
+      parse_model_config(quantized(R"({"quant_method":"modelopt","quant_algo":"NVFP4"})")),
+      "'NVFP4'");
+  expect_refused(parse_model_config(quantized(R"({"quant_method":"compressed-tensors"})")),
+                 "config_groups");
+  expect_refused(
+      parse_model_config(quantized(
+          R"({"quant_method":"compressed-tensors","sparsity_config":{"format":"sparse-24"},
+                         "config_groups":{}})")),
+      "'sparse-24'");
+  expect_refused(
+      parse_model_config(compressed(R"({"num_bits":4,"type":"int","strategy":"group"})")),
+      "4-bit int by group");
+  expect_refused(parse_model_config(compressed(
+                     R"({"num_bits":8,"type":"int","strategy":"channel","symmetric":false})")),
+                 "zero points");
+  expect_refused(parse_model_config(compressed("null")), "activations alone");
+  expect_refused(parse_model_config(compressed("7")), "config.json");
 }
 
 RopeConfig rope(std::string_view changes) { return parsed(llama(changes)).rope; }

@@ -28,7 +28,7 @@ Tensor tensor(std::vector<float>& values, std::int64_t cols) {
 enum class Conversion { kInt15, kBf16, kNone };
 
 Conversion conversion(DType type, const std::string& isa) {
-  if (is_quantized(type)) return Conversion::kInt15;
+  if (is_quantized(type) || type == DType::kI8) return Conversion::kInt15;
   return type == DType::kBF16 && isa == "avx512bf16" ? Conversion::kBf16 : Conversion::kNone;
 }
 
@@ -97,9 +97,12 @@ std::vector<Case> all_cases() {
 class Matmul : public testing::TestWithParam<Case> {
  protected:
   void check(std::int64_t rows, std::int64_t cols, std::int64_t tokens, float scale = 0.1f) {
+    check(random_weights(GetParam().type, rows, cols, 11, scale), tokens);
+  }
+  void check(const RandomWeights& w, std::int64_t tokens) {
+    const std::int64_t rows = w.rows, cols = w.cols;
     SCOPED_TRACE(testing::Message() << rows << " x " << cols << ", " << tokens << " tokens");
     const auto& [type, isa] = GetParam();
-    const RandomWeights w = random_weights(type, rows, cols, 11, scale);
     std::vector<float> x = random_floats(tokens * cols, 5);
     std::vector<float> y(static_cast<std::size_t>(tokens * rows), -1.0f);
     auto device = make_device(isa, 2);
@@ -124,6 +127,16 @@ TEST_P(Matmul, OfManyShapes) {
 TEST_P(Matmul, WithTinyAndLargeScales) {
   check(17, 256, 3, 1e-5f);  // subnormal block scales
   check(17, 256, 3, 1e3f);
+}
+
+TEST_P(Matmul, WithScalesOfRowsAndOfBlocks) {
+  const DType type = GetParam().type;
+  if (!needs_scales(type)) return;
+  for (const std::int64_t scale_rows : {std::int64_t{1}, kScaleBlock}) {
+    for (const std::int64_t cols : {32, 96, 160, 512})
+      check(with_scales(random_weights(type, 150, cols, 12), scale_rows, 13), 5);
+    check(with_scales(random_weights(type, 150, 160, 12), scale_rows, 13), 33);
+  }
 }
 
 TEST_P(Matmul, AddsBiasAndAccumulates) {

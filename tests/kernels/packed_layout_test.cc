@@ -64,9 +64,10 @@ TEST(PackedRows, FloatsOfOddWidth) {
   }
 }
 
-TEST(PackedRows, IntegersHaveNoPackedForm) {
+TEST(PackedRows, WideIntegersHaveNoPackedForm) {
   EXPECT_FALSE(can_pack(DType::kI32));
   EXPECT_FALSE(can_pack(DType::kF64));
+  EXPECT_TRUE(can_pack(DType::kI8));
   EXPECT_TRUE(can_pack(DType::kF8E4M3));
   EXPECT_TRUE(can_pack(DType::kIQ4XS));
 }

@@ -70,15 +70,13 @@ void fill_blocks(RandomWeights& weights, std::mt19937& random, float scale) {
 }
 
 /// Any code but the two of NaN.
-void fill_fp8(RandomWeights& weights, std::mt19937& random, float scale) {
+void fill_bytes(RandomWeights& weights, std::mt19937& random) {
   for (std::byte& byte : weights.bytes) {
     byte = static_cast<std::byte>(random());
-    if ((byte & std::byte{0x7F}) == std::byte{0x7F}) byte = std::byte{0x7E};
+    const bool is_nan =
+        weights.type == DType::kF8E4M3 && (byte & std::byte{0x7F}) == std::byte{0x7F};
+    if (is_nan) byte = std::byte{0x7E};
   }
-  const auto blocks = [](std::int64_t size) { return (size + kScaleBlock - 1) / kScaleBlock; };
-  std::uniform_real_distribution<float> value(0.1f * scale / 448, scale / 448);
-  for (std::int64_t i = 0; i < blocks(weights.rows) * blocks(weights.cols); ++i)
-    weights.scales.push_back(value(random));
 }
 
 }  // namespace
@@ -96,11 +94,25 @@ RandomWeights random_weights(DType type, std::int64_t rows, std::int64_t cols, s
   std::mt19937 random(seed);
   if (is_quantized(type)) {
     fill_blocks(weights, random, scale);
-  } else if (type == DType::kF8E4M3) {
-    fill_fp8(weights, random, scale);
+  } else if (needs_scales(type)) {
+    fill_bytes(weights, random);
+    return with_scales(std::move(weights), type == DType::kI8 ? 1 : kScaleBlock, seed + 1, scale);
   } else {
     fill_float(weights, random, scale);
   }
+  return weights;
+}
+
+RandomWeights with_scales(RandomWeights weights, std::int64_t scale_rows, std::uint32_t seed,
+                          float scale) {
+  const auto parts = [](std::int64_t size, std::int64_t of) { return (size + of - 1) / of; };
+  const float largest = weights.type == DType::kI8 ? 128.0f : 448.0f;
+  std::mt19937 random(seed);
+  std::uniform_real_distribution<float> value(0.1f * scale / largest, scale / largest);
+  weights.scale_rows = scale_rows;
+  weights.scales.clear();
+  const std::int64_t count = parts(weights.rows, scale_rows) * parts(weights.cols, kScaleBlock);
+  for (std::int64_t i = 0; i < count; ++i) weights.scales.push_back(value(random));
   return weights;
 }
 

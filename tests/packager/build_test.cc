@@ -9,7 +9,9 @@
 #include <boost/json/object.hpp>
 
 #include "base/sha256.h"
+#include "packager/attestations.h"
 #include "packager/inspect.h"
+#include "packager/modelcar_shell.h"
 #include "packager/source_files.h"
 #include "packager/tar_layer.h"
 #include "runtime/format/model_config.h"
@@ -60,6 +62,35 @@ TEST_F(BuildTest, BuildsAHuggingFaceFolder) {
   EXPECT_THAT(built.layers[1].files,
               ElementsAre("bundle/bundle.json", "bundle/launch.json", "models/config.json",
                           "models/tokenizer_config.json"));
+}
+
+TEST_F(BuildTest, PacksAShellForModelcarsWhenAsked) {
+  options_.shell = "/bin/busybox";
+  const BuildResult built = build_or_fail(model_);
+  ASSERT_EQ(built.layers.size(), 3u);
+  EXPECT_EQ(built.layers[2].role, "shell");
+  EXPECT_THAT(built.layers[2].files,
+              ElementsAre("bin/busybox", "bin/cat", "bin/ln", "bin/ls", "bin/sh", "bin/sleep"));
+  const auto stored = *store_.resolve("tinyllama");
+  const std::string sbom = print_json(*sbom_document(stored));
+  EXPECT_THAT(sbom, HasSubstr("\"bin/busybox\""));
+  EXPECT_THAT(sbom, HasSubstr("GPL-2.0-only"));
+  EXPECT_THAT(sbom, testing::Not(HasSubstr("bin/sh")));
+  const Path copy = folder_.path() / "copy";
+  ASSERT_TRUE(*extract_busybox(stored, copy));
+  EXPECT_EQ(*read_file(copy), *read_file("/bin/busybox"));
+  options_.shell = copy;  // where it lies does not show
+  EXPECT_EQ(build_or_fail(model_).digest, built.digest);
+  options_.shell.clear();
+  EXPECT_NE(build_or_fail(model_).digest, built.digest);
+}
+
+TEST_F(BuildTest, RefusesAShellThatNeedsLibraries) {
+  options_.shell = "/bin/ls";
+  EXPECT_THAT(refusal(model_), HasSubstr("linked dynamically"));
+  options_.shell = model_ / "config.json";
+  EXPECT_THAT(refusal(model_), HasSubstr("config.json"));
+  expect_untouched();
 }
 
 TEST_F(BuildTest, TheStoredModelIsTheSameModelInPlace) {

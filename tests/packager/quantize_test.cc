@@ -13,8 +13,8 @@
 #include "packager/build.h"
 #include "packager/inspect.h"
 #include "packager/quantize/file_maker.h"
-#include "packager/quantize/plan_f8.h"
 #include "packager/quantize/plan_gguf.h"
+#include "packager/quantize/plan_safetensors.h"
 #include "packager/transfer/export_model.h"
 #include "runtime/format/model_config.h"
 #include "tests/model/gguf_checkpoint.h"
@@ -97,7 +97,8 @@ INSTANTIATE_TEST_SUITE_P(
                                      "qwen3_moe", "mixtral", "deepseek_v2_lite", "deepseek_v3",
                                      "deepseek_v3_mtp"),
                      testing::Values(Kind{"q8_0", 0.999, 0.9}, Kind{"q4_0", 0.9, 0.7},
-                                     Kind{"q4_k", 0.9, 0.6}, Kind{"fp8", 0.97, 0.85})),
+                                     Kind{"q4_k", 0.9, 0.6}, Kind{"fp8", 0.97, 0.85},
+                                     Kind{"int8", 0.999, 0.9})),
     [](const auto& test) { return std::get<0>(test.param) + "_" + std::get<1>(test.param).name; });
 
 // FP8 as published is a source too: of GGUF types.
@@ -138,7 +139,7 @@ TEST_F(QuantizeTest, TheConfigurationIsTheSame) {
 
 TEST_F(QuantizeTest, TheSameDigestEverywhere) {
   ASSERT_TRUE(sample::write_model(model_));
-  for (const char* kind : {"q8_0", "q4_0", "q4_k", "fp8"}) {
+  for (const char* kind : {"q8_0", "q4_0", "q4_k", "fp8", "int8"}) {
     const auto first = build_as(kind);
     ASSERT_TRUE(first) << first.error().message();
     const Path elsewhere = folder_.path() / "elsewhere";
@@ -172,9 +173,11 @@ TEST_F(QuantizeTest, ThreadsDoNotShow) {
   const auto gguf = quantize::plan_gguf(checkpoint, config, quantize::Quantization::kQ4K);
   ASSERT_TRUE(gguf) << gguf.error().message();
   EXPECT_EQ(made_with(*gguf, checkpoint, 1), made_with(*gguf, checkpoint, 7));
-  const auto f8 = quantize::plan_f8(checkpoint);
-  ASSERT_TRUE(f8) << f8.error().message();
-  EXPECT_EQ(made_with(f8->files[0], checkpoint, 1), made_with(f8->files[0], checkpoint, 7));
+  for (const auto kind : {quantize::Quantization::kF8, quantize::Quantization::kInt8}) {
+    const auto bytes = quantize::plan_safetensors(checkpoint, kind);
+    ASSERT_TRUE(bytes) << bytes.error().message();
+    EXPECT_EQ(made_with(bytes->files[0], checkpoint, 1), made_with(bytes->files[0], checkpoint, 7));
+  }
 }
 
 TEST_F(QuantizeTest, AGgufKeepsItsMetadataAndNames) {
@@ -199,7 +202,8 @@ TEST_F(QuantizeTest, AGgufKeepsItsMetadataAndNames) {
   // Rows of no whole super-blocks take the type that ggml's own tools fall back on.
   EXPECT_EQ(is.find("blk.0.attn_q.weight")->type, DType::kQ5_0);
   EXPECT_EQ(is.find("blk.0.attn_norm.weight")->type, DType::kF32);
-  EXPECT_THAT(refusal("fp8"), HasSubstr("a GGUF cannot hold FP8 weights"));
+  EXPECT_THAT(refusal("fp8"),
+              HasSubstr("a GGUF cannot hold 8-bit weights with scales beside them"));
 }
 
 TEST_F(QuantizeTest, BundleYamlAsksForItTooAndTheBundleSaysSo) {
@@ -235,6 +239,13 @@ TEST_F(QuantizeTest, ShardsStayShards) {
   EXPECT_EQ(checkpoint.find("model.layers.0.self_attn.q_proj.weight")->type, DType::kF8E4M3);
   EXPECT_EQ(checkpoint.find("model.embed_tokens.weight")->type, DType::kBF16);
   EXPECT_TRUE(format::read_model_config(checkpoint)->fp8_blocks);
+  ASSERT_TRUE(build_as("int8"));
+  const auto integers = stored();
+  const std::string name = "model.layers.0.self_attn.q_proj.weight";
+  EXPECT_EQ(integers.find(name)->type, DType::kI8);
+  const std::vector<std::int64_t> each_row{integers.find(name)->shape[0], 1};
+  EXPECT_EQ(integers.find(name + "_scale")->shape, each_row);
+  EXPECT_FALSE(format::read_model_config(integers)->fp8_blocks);
   const auto whole = build_as("q8_0");
   ASSERT_TRUE(whole) << whole.error().message();
   EXPECT_TRUE(stored().is_gguf());

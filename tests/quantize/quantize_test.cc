@@ -216,6 +216,30 @@ TEST(Quantize, AStripOfEightBitFloatsHasAScaleABlock) {
   }
 }
 
+TEST(Quantize, RowsOfBytesHaveAScaleEach) {
+  constexpr std::int64_t kRows = 5, kCols = 96;
+  Values values = normal(kRows * kCols, 0.02f);
+  std::fill_n(values.begin() + 2 * kCols, kCols, 0.0f);
+  std::fill_n(values.begin() + 3 * kCols, kCols, -1e-44f);
+  values[4 * kCols] = 127.0f;
+  values[4 * kCols + 1] = 2.5f;  // halves go to the even byte
+  values[4 * kCols + 2] = -3.5f;
+  Blocks out(values.size());
+  Values scales(kRows);
+  encode_int8_rows(values.data(), kRows, kCols, out.data(), scales.data());
+  EXPECT_EQ(scales[2], 1.0f);
+  EXPECT_EQ(scales[3], 1.0f);
+  EXPECT_EQ(scales[4], 1.0f);
+  EXPECT_EQ(static_cast<std::int8_t>(out[4 * kCols]), 127);
+  EXPECT_EQ(static_cast<std::int8_t>(out[4 * kCols + 1]), 2);
+  EXPECT_EQ(static_cast<std::int8_t>(out[4 * kCols + 2]), -4);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const float scale = scales[i / kCols];
+    ASSERT_NEAR(static_cast<float>(static_cast<std::int8_t>(out[i])) * scale, values[i],
+                0.5001f * scale);
+  }
+}
+
 TEST(Quantize, ReadsWhatIsPublished) {
   const Values values = normal(6 * 40, 1.0f);
   for (const DType type : {DType::kF32, DType::kF16, DType::kBF16}) {

@@ -11,7 +11,7 @@
 namespace bundle::kernels::cpu {
 
 inline ActivationKind activation_kind(const KernelTable& table, DType weights) {
-  if (is_quantized(weights)) return ActivationKind::kInt15;
+  if (is_quantized(weights) || weights == DType::kI8) return ActivationKind::kInt15;
   if (weights == DType::kF8E4M3) return ActivationKind::kLifted;
   if (weights == DType::kBF16 && table.bf16_dot) return ActivationKind::kBf16;
   return ActivationKind::kF32;

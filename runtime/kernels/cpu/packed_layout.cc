@@ -196,31 +196,42 @@ void pack_bf16_row(const PackedLayout& layout, const std::byte* row, int lane, s
 /// Bytes of four columns of sixteen rows.
 constexpr std::int64_t kQuadBytes = kVector;
 
-void pack_fp8_row(const PackedLayout& layout, const std::byte* row, int lane, std::byte* out) {
+/// Integers lie 128 higher.
+std::uint32_t offset_of(DType type) { return type == DType::kI8 ? 0x80808080u : 0; }
+
+void pack_scaled_row(const PackedLayout& layout, const std::byte* row, int lane, std::byte* out) {
   for (std::int64_t c = 0; c < layout.cols; c += kScaleBlock, out += layout.record_bytes) {
-    std::byte* word = out + layout.units + lane * kLaneBytes;
+    std::byte* at = out + layout.units + lane * kLaneBytes;
     const std::int64_t count = std::min(kScaleBlock, layout.cols - c);
-    for (std::int64_t i = 0; i < count; i += 4, word += kQuadBytes)
-      std::memcpy(word, row + c + i,
+    for (std::int64_t i = 0; i < count; i += 4, at += kQuadBytes) {
+      std::uint32_t word = 0;
+      std::memcpy(&word, row + c + i,
                   static_cast<std::size_t>(std::min<std::int64_t>(4, count - i)));
+      store_word(at, word ^ offset_of(layout.type));
+    }
   }
 }
 
-void unpack_fp8_row(const PackedLayout& layout, const std::byte* block, int lane, float* out) {
+float scaled_value(DType type, std::uint8_t code) {
+  return type == DType::kI8 ? static_cast<float>(code) - 128.0f : f8e4m3_to_float(code);
+}
+
+void unpack_scaled_row(const PackedLayout& layout, const std::byte* block, int lane, float* out) {
   for (std::int64_t c = 0; c < layout.cols; ++c) {
     const std::byte* record = block + c / kScaleBlock * layout.record_bytes;
     float scale;
     std::memcpy(&scale, record + layout.scales + lane * kLaneBytes, sizeof scale);
     const std::int64_t i = c % kScaleBlock;
     const std::byte code = record[layout.units + i / 4 * kQuadBytes + lane * kLaneBytes + i % 4];
-    out[c] = f8e4m3_to_float(static_cast<std::uint8_t>(code)) * scale;
+    out[c] = scaled_value(layout.type, static_cast<std::uint8_t>(code)) * scale;
   }
 }
 
 void pack_row(const PackedLayout& layout, const std::byte* row, int lane, std::byte* out) {
   switch (layout.type) {
     case DType::kF8E4M3:
-      return pack_fp8_row(layout, row, lane, out);
+    case DType::kI8:
+      return pack_scaled_row(layout, row, lane, out);
     case DType::kF32:
       return pack_column_row<float>(layout, row, lane, out);
     case DType::kF16:
@@ -307,7 +318,7 @@ bool is_float(DType type) {
 
 }  // namespace
 
-bool can_pack(DType type) { return is_float(type) || type == DType::kF8E4M3 || is_quantized(type); }
+bool can_pack(DType type) { return is_float(type) || needs_scales(type) || is_quantized(type); }
 
 bool needs_sums16(DType type) { return is_quantized(type) && quant_traits(type).group == 16; }
 
@@ -320,7 +331,7 @@ PackedLayout packed_layout(DType type, std::int64_t cols) {
     layout.stride = padded * kPackRows * dtype_info(type).bytes;
     return layout;
   }
-  if (type == DType::kF8E4M3) {
+  if (needs_scales(type)) {
     const auto bytes = [](std::int64_t columns) {
       return kPackRows * kLaneBytes + (columns + 3) / 4 * kQuadBytes;
     };
@@ -355,7 +366,7 @@ void pack_scales(const PackedLayout& layout, int lane, const float* scales, std:
 }
 
 void unpack_row(const PackedLayout& layout, const std::byte* block, int lane, float* out) {
-  if (layout.type == DType::kF8E4M3) return unpack_fp8_row(layout, block, lane, out);
+  if (needs_scales(layout.type)) return unpack_scaled_row(layout, block, lane, out);
   if (is_float(layout.type)) return unpack_float_row(layout, block, lane, out);
   const int columns = dtype_info(layout.type).block;
   for (std::int64_t at = 0; at < layout.cols; at += columns, block += layout.record_bytes)

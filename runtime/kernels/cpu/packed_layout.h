@@ -19,8 +19,9 @@
 //   2 bits: 2 vectors, quad 4h + i is bits 2i, 2i+1 of each byte of vector h
 //   1 bit:  1 vector, quad i is bit i of each byte
 //
-// 8-bit floats have a record for 128 columns, the last one shorter: float [16], each row's scale of
-// the block, and the bytes as a plane of 8 bits, 32 columns after 32.
+// 8-bit floats and integers with scales have a record for 128 columns, the last one shorter: float
+// [16], each row's scale of the block, and the bytes as a plane of 8 bits, 32 columns after 32.
+// Integers lie 128 higher, as Q8_0's do.
 //
 // Other float types have no records: float [column][16], half [column][16], bfloat16 [pair][16][2].
 // All this takes as much memory as the published bytes, at most 4 % more.
@@ -47,7 +48,10 @@ struct PackedLayout {
   std::int64_t stride = 0;  // from one block of rows to the next
 };
 
-/// False for the types that have no packed form (integers, double, F8_E5M2).
+/// Columns of I8 fill units of so many.
+inline constexpr std::int64_t kInt8Columns = 32;
+
+/// False for the types that have no packed form (wide integers, double, F8_E5M2).
 bool can_pack(DType type);
 
 /// Whether the type scales groups of 16 columns, so that products with it need sums of 16.
@@ -61,7 +65,7 @@ PackedLayout packed_layout(DType type, std::int64_t cols);
 void pack_rows(const PackedLayout& layout, const std::byte* published, std::int64_t row_bytes,
                int rows, std::byte* out);
 
-/// Stores the scales of row `lane`'s 8-bit floats, one for each 128 columns.
+/// Stores the scales of row `lane` of 8-bit floats or integers, one for each 128 columns.
 void pack_scales(const PackedLayout& layout, int lane, const float* scales, std::byte* block);
 
 /// Row `lane` (0 … 15) of a packed block, as dequantize_row gives it: cols floats.

@@ -17,7 +17,10 @@ Status check_view(const WeightView& view, std::int64_t cols) {
     return bad_input(std::to_string(view.cols) + " columns do not fill blocks of " + type);
   if (*row_bytes != 0 && view.data.size() / *row_bytes < static_cast<std::uint64_t>(view.rows))
     return bad_input("weights of type " + type + " have fewer bytes than rows");
-  if ((view.type == DType::kF8E4M3) != (view.block_scales != nullptr))
+  if (view.type == DType::kI8 && view.cols % kInt8Columns != 0)
+    return bad_input(std::to_string(view.cols) + " columns of type " + type +
+                     " are no multiple of " + std::to_string(kInt8Columns));
+  if (needs_scales(view.type) != (view.block_scales != nullptr))
     return bad_input("weights of type " + type + (view.block_scales ? " have" : " lack") +
                      " scales of blocks");
   return {};

@@ -10,8 +10,8 @@ namespace bundle::kernels::reference {
 namespace {
 
 bool multiplies(DType type) {
-  return type == DType::kF32 || type == DType::kF16 || type == DType::kBF16 ||
-         type == DType::kF8E4M3 || is_quantized(type);
+  return type == DType::kF32 || type == DType::kF16 || type == DType::kBF16 || needs_scales(type) ||
+         is_quantized(type);
 }
 
 Status check_part(const WeightView& part, std::int64_t cols) {
@@ -23,7 +23,7 @@ Status check_part(const WeightView& part, std::int64_t cols) {
       part.data.size() / *row != static_cast<std::uint64_t>(part.rows)) {
     return bad_input("a matrix of type " + type + " has not the bytes of its shape");
   }
-  if (part.type == DType::kF8E4M3 && part.block_scales == nullptr) {
+  if (needs_scales(part.type) && part.block_scales == nullptr) {
     return bad_input("a matrix of type " + type + " has no scales");
   }
   return {};

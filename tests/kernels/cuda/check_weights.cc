@@ -1,6 +1,7 @@
 #include "tests/kernels/cuda/check_weights.h"
 
 #include "runtime/kernels/cuda/host/packed_weights.h"
+#include "runtime/kernels/device.h"
 #include "runtime/kernels/half.h"
 #include "runtime/kernels/quant_block.h"
 
@@ -51,6 +52,8 @@ void widen_row(DType type, const std::byte* row, std::int64_t cols, float* out) 
     std::uint16_t narrow = 0;
     if (type == DType::kF32) {
       std::memcpy(out + c, row + 4 * c, 4);
+    } else if (type == DType::kI8) {
+      out[c] = static_cast<float>(static_cast<std::int8_t>(row[c]));
     } else if (type == DType::kF8E4M3) {
       out[c] = f8e4m3_to_float(static_cast<std::uint8_t>(row[c]));
     } else {
@@ -62,8 +65,10 @@ void widen_row(DType type, const std::byte* row, std::int64_t cols, float* out) 
 
 std::vector<std::byte> random_row(DType type, std::int64_t cols, std::mt19937& random) {
   std::vector<std::byte> row(*storage_bytes(type, cols));
-  if (type == DType::kF8E4M3) {
-    for (std::byte& byte : row) byte = static_cast<std::byte>(random() & 0xBFu);  // below 2
+  if (needs_scales(type)) {
+    // Floats below 2.
+    const unsigned mask = type == DType::kI8 ? 0xFFu : 0xBFu;
+    for (std::byte& byte : row) byte = static_cast<std::byte>(random() & mask);
     return row;
   }
   if (!is_quantized(type)) {
@@ -93,7 +98,11 @@ std::vector<std::byte> random_row(DType type, std::int64_t cols, std::mt19937& r
 }  // namespace
 
 DeviceWeights::DeviceWeights(const Subject& subject, DType type, std::int64_t rows,
-                             std::int64_t cols, std::mt19937& random) {
+                             std::int64_t cols, std::mt19937& random)
+    : DeviceWeights(subject, type, rows, cols, random, type == DType::kI8 ? 1 : 128) {}
+
+DeviceWeights::DeviceWeights(const Subject& subject, DType type, std::int64_t rows,
+                             std::int64_t cols, std::mt19937& random, std::int64_t scale_rows) {
   const PackedRow packed = *packed_row(type, cols);
   const auto count = static_cast<std::size_t>(rows);
   std::vector<std::byte> data(count * packed.data_bytes), blocks(count * packed.block_bytes),
@@ -110,24 +119,32 @@ DeviceWeights::DeviceWeights(const Subject& subject, DType type, std::int64_t ro
   };
   data_ = place(data);
   matrix_ = {packed.kind, rows, cols, packed.stride, data_->get(), packed.quant, nullptr};
-  if (type == DType::kF8E4M3) add_scales(subject, random);
+  if (needs_scales(type)) add_scales(subject, random, scale_rows);
   if (packed.block_bytes > 0) matrix_.quant.blocks = (blocks_ = place(blocks))->get();
   if (packed.group_bytes > 0) matrix_.quant.groups = (groups_ = place(groups))->get();
 }
 
-/// A scale for each 128 x 128, and the values with it.
-void DeviceWeights::add_scales(const Subject& subject, std::mt19937& random) {
+/// A scale for each scale_rows x 128, and the values with it.
+void DeviceWeights::add_scales(const Subject& subject, std::mt19937& random,
+                               std::int64_t scale_rows) {
   const std::int64_t width = (matrix_.cols + 127) / 128;
+  const std::int64_t blocks = (matrix_.rows + scale_rows - 1) / scale_rows;
+  const float largest = matrix_.kind == WeightKind::kInt8 ? 0.002f : 0.2f;
   const std::vector<float> scales =
-      random_values(static_cast<std::size_t>((matrix_.rows + 127) / 128 * width), random, 0.2f);
+      random_values(static_cast<std::size_t>(blocks * width), random, largest);
+  std::vector<std::int32_t> rows;
   for (std::int64_t r = 0; r < matrix_.rows; ++r) {
     for (std::int64_t c = 0; c < matrix_.cols; ++c) {
       values_[static_cast<std::size_t>(r * matrix_.cols + c)] *=
-          scales[static_cast<std::size_t>(r / 128 * width + c / 128)];
+          scales[static_cast<std::size_t>(r / scale_rows * width + c / 128)];
     }
+    rows.push_back(static_cast<std::int32_t>(r / scale_rows));
   }
   scales_ = std::make_unique<DeviceArray<float>>(subject, scales, MemoryKind::kWeights);
   matrix_.f8_scales = scales_->get();
+  if (scale_rows == 128) return;
+  scale_rows_ = std::make_unique<DeviceArray<std::int32_t>>(subject, rows, MemoryKind::kWeights);
+  matrix_.f8_rows = scale_rows_->get();
 }
 
 }  // namespace bundle::kernels::cuda

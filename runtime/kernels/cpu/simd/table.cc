@@ -11,6 +11,7 @@ const KernelTable& kernel_table() {
     add_k_gemms(t);
     add_float_gemms(t);
     add_fp8_gemm(t);
+    add_int8_gemm(t);
     add_rows(t);
     add_attention(t);
     return t;

@@ -9,6 +9,7 @@ void add_legacy_gemms(KernelTable& table);
 void add_k_gemms(KernelTable& table);
 void add_float_gemms(KernelTable& table);
 void add_fp8_gemm(KernelTable& table);
+void add_int8_gemm(KernelTable& table);
 void add_rows(KernelTable& table);
 void add_attention(KernelTable& table);
 

@@ -15,8 +15,8 @@ Status check_part(const WeightView& part, std::int64_t cols) {
     return bad_input("no CUDA kernel multiplies weights of type " + type + " and this width");
   }
   if (part.cols != cols) return bad_input("stacked matrices differ in width");
-  if (part.type == DType::kF8E4M3 && part.block_scales == nullptr) {
-    return bad_input("an 8-bit matrix needs a scale for each block of 128x128");
+  if (needs_scales(part.type) && part.block_scales == nullptr) {
+    return bad_input("an 8-bit matrix needs its scales");
   }
   const auto row = storage_bytes(part.type, part.cols);
   if (part.rows < 0 || part.data.size() % *row != 0 ||
@@ -99,7 +99,7 @@ Status CudaMatrix::add(Driver& driver, Uploader& uploader, std::span<const Weigh
   BUNDLE_TRY(run.matrix.data, place(Plane::kData, packed.data_bytes));
   BUNDLE_TRY(run.matrix.quant.blocks, place(Plane::kBlocks, packed.block_bytes));
   BUNDLE_TRY(run.matrix.quant.groups, place(Plane::kGroups, packed.group_bytes));
-  if (packed.kind == WeightKind::kF8) {
+  if (needs_scales(parts.front().type)) {
     BUNDLE_CHECK(add_scales(driver, uploader, parts, run.matrix));
   }
   rows_ += run.matrix.rows;
@@ -120,7 +120,7 @@ Result<const std::byte*> CudaMatrix::keep(Driver& driver, Uploader& uploader,
 }
 
 /// The scales of all parts behind each other. Where parts begin or end inside a block of 128 rows,
-/// each row says which are its own.
+/// or blocks have other rows, each row says which are its own.
 Status CudaMatrix::add_scales(Driver& driver, Uploader& uploader, std::span<const WeightView> parts,
                               DeviceMatrix& matrix) {
   const auto width = static_cast<std::size_t>((cols_ + kScaleBlock - 1) / kScaleBlock);
@@ -128,10 +128,10 @@ Status CudaMatrix::add_scales(Driver& driver, Uploader& uploader, std::span<cons
   std::vector<std::int32_t> rows;
   bool regular = true;
   for (const WeightView& part : parts) {
-    regular = regular && part.scale_row % kScaleBlock == 0 &&
+    regular = regular && part.scale_rows == kScaleBlock && part.scale_row % kScaleBlock == 0 &&
               (part.rows % kScaleBlock == 0 || &part == &parts.back());
     for (std::int64_t r = 0; r < part.rows; ++r) {
-      if (r == 0 || (part.scale_row + r) % kScaleBlock == 0) {
+      if (r == 0 || (part.scale_row + r) % part.scale_rows == 0) {
         scales.insert(scales.end(), part.scales_of(r), part.scales_of(r) + width);
       }
       rows.push_back(static_cast<std::int32_t>(scales.size() / width) - 1);

@@ -74,6 +74,8 @@ std::optional<PackedRow> packed_row(DType type, std::int64_t cols) {
       return plain_row(WeightKind::kBF16, cols, 2);
     case DType::kF8E4M3:
       return plain_row(WeightKind::kF8, cols, 1);
+    case DType::kI8:
+      return plain_row(WeightKind::kInt8, cols, 1);
     default:
       if (!is_quantized(type)) return std::nullopt;
       return quantized_row(type, cols);

@@ -17,7 +17,8 @@ enum class WeightKind : int {
   kF32,
   kF16,
   kBF16,
-  kF8,      // e4m3, a float scale for 128 x 128 weights
+  kF8,      // e4m3, a float scale for 128 columns of 128 rows or one
+  kInt8,    // signed bytes with such scales
   kQuant4,  // packed_weights.h: codes of 4 bits
   kQuant8,  // levels of 8 bits, signed
 };

@@ -130,7 +130,18 @@ struct Reader<WeightKind::kF8> {
   }
 };
 
-/// The same without scales: numbers that bfloat16 holds exactly.
+template <>
+struct Reader<WeightKind::kInt8> : Reader<WeightKind::kF8> {
+  BUNDLE_DEVICE static Floats4 widen(const DeviceMatrix&, const Fragment& f, int piece) {
+    const std::uint32_t word = f.words.v[piece];
+    Floats4 out;
+    BUNDLE_UNROLL
+    for (int i = 0; i < 4; ++i) out.v[i] = signed_byte(word, i) * f.scale;
+    return out;
+  }
+};
+
+/// F8 without scales: numbers that bfloat16 holds exactly.
 struct UnscaledReader {
   static constexpr int kColumns = 16;
   struct Fragment {
@@ -206,6 +217,8 @@ void with_reader(WeightKind kind, const Body& body) {
       return body(Reader<WeightKind::kBF16>());
     case WeightKind::kF8:
       return body(Reader<WeightKind::kF8>());
+    case WeightKind::kInt8:
+      return body(Reader<WeightKind::kInt8>());
     case WeightKind::kQuant4:
       return body(Reader<WeightKind::kQuant4>());
     case WeightKind::kQuant8:

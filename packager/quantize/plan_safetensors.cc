@@ -1,4 +1,4 @@
-#include "packager/quantize/plan_f8.h"
+#include "packager/quantize/plan_safetensors.h"
 
 #include <algorithm>
 #include <map>
@@ -20,6 +20,7 @@ using format::TensorView;
 
 constexpr std::uint64_t kMostConfig = 16u << 20;
 constexpr const char* kConfig = "config.json";
+constexpr std::int64_t kInt8Columns = 32;  // what the kernels take at a time
 
 /// The names that transformers' fp8 form quantizes in the families that are served here.
 bool is_linear(std::string_view name) {
@@ -43,12 +44,23 @@ std::string_view type_name(DType type) {
   return type == DType::kF8E4M3 ? "F8_E4M3" : dtype_info(type).name;
 }
 
-std::string scales_name(const std::string& name) { return name + "_scale_inv"; }
+bool has_scales(DType type) { return type == DType::kF8E4M3 || type == DType::kI8; }
+
+/// What the scales of a matrix of the type are called.
+std::string scales_name(const std::string& name, DType type) {
+  return name + (type == DType::kI8 ? "_scale" : "_scale_inv");
+}
+
+std::vector<std::int64_t> scales_shape(const std::vector<std::int64_t>& shape, DType type) {
+  if (type == DType::kI8) return {shape[0], 1};
+  return {blocks(shape[0]), blocks(shape[1])};
+}
 
 /// Plans one file; its tensors lie so that wide elements come first and all are aligned.
 class FilePlan {
  public:
-  FilePlan(std::string name, const Checkpoint& checkpoint) : checkpoint_(checkpoint) {
+  FilePlan(std::string name, const Checkpoint& checkpoint, DType type)
+      : checkpoint_(checkpoint), type_(type) {
     file_.name = std::move(name);
   }
 
@@ -63,11 +75,11 @@ class FilePlan {
     }
     if (tensor->elements() == 0) return bad_input("the tensor '" + name + "' has no elements");
     const bool is_matrix = is_linear(name) && tensor->shape.size() == 2;
-    const DType type = is_matrix ? DType::kF8E4M3 : tensor->type;
+    if (is_matrix) BUNDLE_CHECK(check_width(*tensor));
+    const DType type = is_matrix ? type_ : tensor->type;
     file_.tensors.push_back(
         {.name = name, .type = type, .shape = tensor->shape, .parts = {{tensor}}});
-    if (is_matrix)
-      scales_[scales_name(name)] = {blocks(tensor->shape[0]), blocks(tensor->shape[1])};
+    if (is_matrix) scales_[scales_name(name, type)] = scales_shape(tensor->shape, type);
     return {};
   }
 
@@ -91,6 +103,14 @@ class FilePlan {
   }
 
  private:
+  Status check_width(const TensorView& tensor) const {
+    if (type_ != DType::kI8 || tensor.shape[1] % kInt8Columns == 0) return {};
+    return Error{ErrorCode::kUsage,
+                 "'" + tensor.name + "' has " + std::to_string(tensor.shape[1]) +
+                     " columns: int8 needs a multiple of " + std::to_string(kInt8Columns),
+                 "", "Quantize to fp8."};
+  }
+
   /// The scales, of four bytes an element, stand before all others.
   void lay_out() {
     header_["__metadata__"] = JsonObject{{"format", "pt"}};
@@ -101,8 +121,8 @@ class FilePlan {
     }
     for (PlannedTensor& tensor : file_.tensors) {
       tensor.offset = at_;
-      if (tensor.type == DType::kF8E4M3)
-        tensor.scales_offset = offsets.at(scales_name(tensor.name));
+      if (has_scales(tensor.type))
+        tensor.scales_offset = offsets.at(scales_name(tensor.name, tensor.type));
       place(tensor.name, tensor.type, tensor.shape, tensor.bytes());
     }
   }
@@ -118,6 +138,7 @@ class FilePlan {
   }
 
   const Checkpoint& checkpoint_;
+  const DType type_;  // that matrices become
   PlannedFile file_;
   std::map<std::string, std::vector<std::int64_t>> scales_;
   JsonObject header_;
@@ -135,14 +156,41 @@ Result<std::vector<std::string>> names_in(const format::ModelSource& source,
   return names;
 }
 
-Result<std::string> quantized_config(const format::ModelSource& source) {
+/// DeepSeek-V3's.
+Json f8_config() {
+  return JsonObject{{"activation_scheme", "dynamic"},
+                    {"fmt", "e4m3"},
+                    {"quant_method", "fp8"},
+                    {"weight_block_size", JsonArray{kScaleBlock, kScaleBlock}}};
+}
+
+JsonObject int8_arguments(std::string_view strategy, bool dynamic) {
+  return {{"num_bits", 8},
+          {"type", "int"},
+          {"symmetric", true},
+          {"strategy", strategy},
+          {"dynamic", dynamic}};
+}
+
+/// As compressed-tensors writes it for integer weights with activations of bytes, which servers
+/// with integer products round on the way.
+Json int8_config() {
+  const JsonObject group{{"targets", JsonArray{"Linear"}},
+                         {"weights", int8_arguments("channel", false)},
+                         {"input_activations", int8_arguments("token", true)},
+                         {"output_activations", nullptr}};
+  return JsonObject{{"quant_method", "compressed-tensors"},
+                    {"format", "int-quantized"},
+                    {"quantization_status", "compressed"},
+                    {"config_groups", JsonObject{{"group_0", group}}},
+                    {"ignore", JsonArray{"lm_head", "re:.*\\.gate$"}},
+                    {"kv_cache_scheme", nullptr}};
+}
+
+Result<std::string> quantized_config(const format::ModelSource& source, DType type) {
   BUNDLE_TRY(const std::string text, source.read(kConfig, kMostConfig));
   BUNDLE_TRY(Json config, parse_json(text, kConfig));
-  config.as_object()["quantization_config"] =
-      JsonObject{{"activation_scheme", "dynamic"},
-                 {"fmt", "e4m3"},
-                 {"quant_method", "fp8"},
-                 {"weight_block_size", JsonArray{kScaleBlock, kScaleBlock}}};
+  config.as_object()["quantization_config"] = type == DType::kI8 ? int8_config() : f8_config();
   return pretty_json(config);
 }
 
@@ -153,7 +201,7 @@ std::string index_text(const std::vector<PlannedFile>& files) {
     total += file.size - file.head.size();
     for (const PlannedTensor& tensor : file.tensors) {
       places[tensor.name] = file.name;
-      if (tensor.type == DType::kF8E4M3) places[scales_name(tensor.name)] = file.name;
+      if (has_scales(tensor.type)) places[scales_name(tensor.name, tensor.type)] = file.name;
     }
   }
   JsonObject map;
@@ -164,20 +212,21 @@ std::string index_text(const std::vector<PlannedFile>& files) {
 
 }  // namespace
 
-Result<F8Plan> plan_f8(const Checkpoint& checkpoint) {
+Result<SafetensorsPlan> plan_safetensors(const Checkpoint& checkpoint, Quantization quantization) {
+  const DType type = quantization == Quantization::kInt8 ? DType::kI8 : DType::kF8E4M3;
   if (checkpoint.is_gguf()) {
-    return Error{ErrorCode::kUsage, "a GGUF cannot hold FP8 weights", "",
+    return Error{ErrorCode::kUsage, "a GGUF cannot hold 8-bit weights with scales beside them", "",
                  "Start from the model in Hugging Face's form."};
   }
-  F8Plan plan;
+  SafetensorsPlan plan;
   BUNDLE_TRY(const auto published, format::safetensors_files(checkpoint.source()));
   for (const std::string& name : published.names) {
     BUNDLE_TRY(const auto tensors, names_in(checkpoint.source(), name));
-    FilePlan file(name, checkpoint);
+    FilePlan file(name, checkpoint, type);
     for (const std::string& tensor : tensors) BUNDLE_CHECK(file.add(tensor));
     plan.files.push_back(file.finish());
   }
-  BUNDLE_TRY(plan.config, quantized_config(checkpoint.source()));
+  BUNDLE_TRY(plan.config, quantized_config(checkpoint.source(), type));
   if (!published.weight_map.empty()) plan.index = index_text(plan.files);
   return plan;
 }
