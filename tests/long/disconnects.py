@@ -73,7 +73,7 @@ def main():
     options = parser.parse_args()
     print(f"seed {options.seed}")
     bad = []
-    with Server(options.program, options.model, "--set", "kv_tokens=65536", "--set", "server.max_queued_requests=4096") as server:
+    with Server(options.program, options.model, "--set", "kv_tokens=8192", "--set", "server.max_queued_requests=4096") as server:
         expected = [server.complete(**request)["choices"][0]["text"] for request in HONEST]
         over = threading.Event()
         counts = {"honest": 0, "different": 0}
@@ -100,7 +100,7 @@ def main():
             for thread in threads:
                 thread.join()
 
-        wave(max(800, options.count // 10))  # pages that are touched once, and stay
+        wave(max(800, options.count // 10))  # pages that are touched once, and stay: all of the small cache
         before = state(server)
         witness = threading.Thread(target=honest)
         witness.start()
