@@ -50,4 +50,10 @@ std::optional<std::uint64_t> storage_bytes(DType type, std::int64_t elements);
 
 inline bool is_quantized(DType type) { return type >= DType::kQ4_0; }
 
+/// Whether weights of the type are numbers only together with scales that are stored beside them.
+inline bool needs_scales(DType type) { return type == DType::kF8E4M3 || type == DType::kI8; }
+
+/// Kernels take I8 weights so many columns at a time: rows are of a multiple of it.
+inline constexpr std::int64_t kInt8Columns = 32;
+
 }  // namespace bundle

@@ -14,12 +14,12 @@ namespace bundle::packager {
 namespace {
 
 /// Libraries that the server is linked with, by the start of their file names.
-struct KnownLibrary {
+struct KnownProgram {
   std::string_view prefix;
   std::string_view name;
   std::string_view license;  // SPDX expression
 };
-constexpr KnownLibrary kLibraries[] = {
+constexpr KnownProgram kPrograms[] = {
     {"ld-linux", "glibc", "LGPL-2.1-or-later"},
     {"libc.so", "glibc", "LGPL-2.1-or-later"},
     {"libm.so", "glibc", "LGPL-2.1-or-later"},
@@ -69,14 +69,14 @@ Json model_component(const StoredBundle& bundle, const std::string& license) {
   return component;
 }
 
-Json library_component(const TarMember& member, const std::string& sha256) {
+Json program_component(const TarMember& member, const std::string& sha256) {
   const std::string file = member.path.substr(member.path.rfind('/') + 1);
   JsonObject component{
       {"type", member.path.starts_with("runtime/lib/") ? "library" : "application"},
       {"bom-ref", member.path},
       {"name", file},
       {"hashes", sha256_hash(sha256)}};
-  for (const KnownLibrary& known : kLibraries) {
+  for (const KnownProgram& known : kPrograms) {
     if (!file.starts_with(known.prefix)) continue;
     component["group"] = known.name;
     component["licenses"] = license_of(known.license);
@@ -98,7 +98,7 @@ Status add_programs(const StoredBundle& bundle, JsonArray& components) {
     for (const TarMember& member : members) {
       if (layer.role == LayerRole::kShell && member.path != kBusyboxPath) continue;
       const std::string sha256 = sha256_hex(map.bytes().subspan(member.offset, member.size));
-      components.push_back(library_component(member, sha256));
+      components.push_back(program_component(member, sha256));
     }
   }
   return {};

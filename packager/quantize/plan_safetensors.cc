@@ -20,7 +20,6 @@ using format::TensorView;
 
 constexpr std::uint64_t kMostConfig = 16u << 20;
 constexpr const char* kConfig = "config.json";
-constexpr std::int64_t kInt8Columns = 32;  // what the kernels take at a time
 
 /// The names that transformers' fp8 form quantizes in the families that are served here.
 bool is_linear(std::string_view name) {
@@ -43,8 +42,6 @@ std::int64_t blocks(std::int64_t size) { return (size + kScaleBlock - 1) / kScal
 std::string_view type_name(DType type) {
   return type == DType::kF8E4M3 ? "F8_E4M3" : dtype_info(type).name;
 }
-
-bool has_scales(DType type) { return type == DType::kF8E4M3 || type == DType::kI8; }
 
 /// What the scales of a matrix of the type are called.
 std::string scales_name(const std::string& name, DType type) {
@@ -121,7 +118,7 @@ class FilePlan {
     }
     for (PlannedTensor& tensor : file_.tensors) {
       tensor.offset = at_;
-      if (has_scales(tensor.type))
+      if (needs_scales(tensor.type))
         tensor.scales_offset = offsets.at(scales_name(tensor.name, tensor.type));
       place(tensor.name, tensor.type, tensor.shape, tensor.bytes());
     }
@@ -201,7 +198,7 @@ std::string index_text(const std::vector<PlannedFile>& files) {
     total += file.size - file.head.size();
     for (const PlannedTensor& tensor : file.tensors) {
       places[tensor.name] = file.name;
-      if (has_scales(tensor.type)) places[scales_name(tensor.name, tensor.type)] = file.name;
+      if (needs_scales(tensor.type)) places[scales_name(tensor.name, tensor.type)] = file.name;
     }
   }
   JsonObject map;

@@ -50,7 +50,7 @@ Result<WeightScales> in_any_form(const TensorView& scales, const TensorView& mat
 }  // namespace
 
 Result<WeightScales> weight_scales(const Checkpoint& checkpoint, const TensorView& matrix) {
-  if (matrix.type != DType::kF8E4M3 && matrix.type != DType::kI8) return WeightScales{};
+  if (!needs_scales(matrix.type)) return WeightScales{};
   if (matrix.shape.size() != 2) {
     return bad_input("tensor '" + matrix.name + "' of type " +
                      std::string(dtype_info(matrix.type).name) + " is no matrix");

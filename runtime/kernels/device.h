@@ -51,9 +51,6 @@ struct WeightView {
   }
 };
 
-/// Whether weights of the type are numbers only together with their view's block_scales.
-inline bool needs_scales(DType type) { return type == DType::kF8E4M3 || type == DType::kI8; }
-
 /// A weight matrix in the layout a device prefers. May refer to the published bytes instead of
 /// copying them: `uses_source()` then says that those must stay mapped.
 class Matrix {

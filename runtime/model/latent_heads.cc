@@ -7,7 +7,7 @@ using kernels::WeightView;
 
 /// A tensor (heads, rows, cols) as one matrix a head, of the heads of `own`.
 Result<std::vector<WeightView>> split_heads(const format::TensorView& tensor, const Part& own) {
-  if (kernels::needs_scales(tensor.type)) {
+  if (needs_scales(tensor.type)) {
     return bad_input("tensor '" + tensor.name + "' has 8-bit elements without scales");
   }
   const WeightView all{tensor.type, tensor.data, tensor.shape[0] * tensor.shape[1],

@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include "runtime/format/model_config.h"
-#include "runtime/format/weight_scales.h"
 #include "runtime/kernels/dequantize.h"
 
 namespace bundle::model {
@@ -27,7 +26,7 @@ bool is_real(DType type) {
 /// Columns where an 8-bit matrix can be parted: between blocks that share a scale; else, where all
 /// of a row do, between what kernels of integers take at a time.
 std::int64_t scaled_unit(format::ScaleForm form) {
-  return form == format::ScaleForm::kBlocks ? kernels::kScaleBlock : 32;
+  return form == format::ScaleForm::kBlocks ? kernels::kScaleBlock : kInt8Columns;
 }
 
 Error missing(Error error) {
@@ -84,7 +83,7 @@ void WeightLoader::leave_out_matrix(const std::string& name) {
 std::int64_t WeightLoader::column_unit(const std::string& name) const {
   const TensorView* tensor = format::find_optional_tensor(checkpoint_, name + ".weight");
   if (tensor == nullptr) return 1;
-  if (!kernels::needs_scales(tensor->type)) return dtype_info(tensor->type).block;
+  if (!needs_scales(tensor->type)) return dtype_info(tensor->type).block;
   const auto scales = format::weight_scales(checkpoint_, *tensor);
   return scales ? scaled_unit(scales->form) : kernels::kScaleBlock;
 }
@@ -177,10 +176,9 @@ Result<const TensorView*> WeightLoader::tensor(std::string_view name,
 /// Scales of rows, or of the whole matrix, are spread over blocks of 128 columns: 3 % of the
 /// matrix, while it is being packed.
 Status WeightLoader::add_scales(PublishedMatrix& published) const {
-  BUNDLE_TRY(const format::WeightScales scales,
-             format::weight_scales(checkpoint_, *published.tensor));
+  BUNDLE_TRY(published.scales, format::weight_scales(checkpoint_, *published.tensor));
+  const format::WeightScales& scales = published.scales;
   kernels::WeightView& view = published.view;
-  published.scales = scales.tensor;
   view.scale_stride = (view.cols - 1) / kernels::kScaleBlock + 1;
   if (scales.form == format::ScaleForm::kBlocks) {
     view.block_scales = reinterpret_cast<const float*>(scales.tensor->data.data());
@@ -207,7 +205,7 @@ Result<PublishedMatrix> WeightLoader::matrix(const std::string& name, std::int64
   PublishedMatrix published;
   BUNDLE_TRY(published.tensor, tensor(name, {rows, cols}));
   published.view = {published.tensor->type, published.tensor->data, rows, cols};
-  if (kernels::needs_scales(published.tensor->type)) BUNDLE_CHECK(add_scales(published));
+  if (needs_scales(published.tensor->type)) BUNDLE_CHECK(add_scales(published));
   if (!row_part.all_of(rows)) published.view = rows_of(published.view, row_part);
   published.rows = published.view.data;
   if (!column_part.all_of(cols)) BUNDLE_CHECK(cut_columns(published, column_part));
@@ -218,9 +216,8 @@ Result<PublishedMatrix> WeightLoader::matrix(const std::string& name, std::int64
 Status WeightLoader::cut_columns(PublishedMatrix& published, const Part& part) const {
   kernels::WeightView& view = published.view;
   const DTypeInfo& info = dtype_info(view.type);
-  const bool spread = !published.made.scales.empty();
-  const auto form = spread ? format::ScaleForm::kRows : format::ScaleForm::kBlocks;
-  const std::int64_t unit = kernels::needs_scales(view.type) ? scaled_unit(form) : info.block;
+  const std::int64_t unit =
+      needs_scales(view.type) ? scaled_unit(published.scales.form) : info.block;
   const std::int64_t end = part.first + part.count;
   if (part.first % unit != 0 || (end % unit != 0 && end != view.cols)) {
     return Error{ErrorCode::kUsage,
@@ -243,8 +240,8 @@ Status WeightLoader::cut_columns(PublishedMatrix& published, const Part& part) c
   }
   view.data = {published.made.columns.get(), size};
   view.cols = part.count;
-  // A row's spread scales are all alike.
-  if (view.block_scales != nullptr && !spread)
+  // Other forms' scales are alike in all columns.
+  if (published.scales.form == format::ScaleForm::kBlocks)
     view.block_scales += part.first / kernels::kScaleBlock;
   return {};
 }
@@ -256,9 +253,9 @@ Status WeightLoader::loaded(const PublishedMatrix& matrix, bool uses_source) {
   if (!uses_source || cut > 0) checkpoint_.drop(read);
   if (uses_source) resident_ += cut + matrix.made.scales.size() * sizeof(float);
   read_ += cut > 0 ? cut : read.data.size();
-  read_ += matrix.scales == nullptr ? 0 : matrix.scales->data.size();
+  read_ += matrix.scales.tensor == nullptr ? 0 : matrix.scales.tensor->data.size();
   return tell(matrix.tensor->data.size() +
-              (matrix.scales == nullptr ? 0 : matrix.scales->data.size()));
+              (matrix.scales.tensor == nullptr ? 0 : matrix.scales.tensor->data.size()));
 }
 
 Result<std::unique_ptr<kernels::Matrix>> WeightLoader::pack(

@@ -11,6 +11,7 @@
 
 #include "base/progress.h"
 #include "runtime/format/checkpoint.h"
+#include "runtime/format/weight_scales.h"
 #include "runtime/kernels/device.h"
 #include "runtime/model/team.h"
 
@@ -62,7 +63,7 @@ struct LoadedExperts {
 /// A published matrix whose shape was checked, or a part of one, with the tensors it is made of.
 struct PublishedMatrix {
   const format::TensorView* tensor = nullptr;
-  const format::TensorView* scales = nullptr;  // of 8-bit elements; null for other types
+  format::WeightScales scales;  // of 8-bit elements
   kernels::WeightView view;
   Bytes rows;   // of the tensor: what was read
   MadeOf made;  // what `view` refers to, where that is not the checkpoint

@@ -54,6 +54,10 @@ echo "from an empty folder with an empty environment: passed"
 if [ "$(id -u)" = 0 ] && chroot / /bin/true 2>/dev/null; then
   "$bundle" build "$model" --name smollm2 --shell /bin/busybox --quiet >/dev/null
   "$bundle" verify smollm2 --rebuild "$model" --quiet >/dev/null || fail "the shell is not rebuilt"
+  "$bundle" inspect smollm2 --output json >"$folder/before"
+  "$bundle" upgrade smollm2 --quiet >/dev/null
+  "$bundle" inspect smollm2 --output json >"$folder/after"
+  cmp "$folder/before" "$folder/after" || fail "an upgrade to the same server changed the bundle with a shell"
   mkdir "$folder/root"
   for layer in $("$bundle" inspect smollm2 --output json |
     grep -o '"digest": *"sha256:[0-9a-f]*"' | grep -o '[0-9a-f]\{64\}' | sort -u); do

@@ -26,7 +26,7 @@ Timing bench_product(const Subject& subject, DType type, std::int64_t rows, std:
       pool.place(std::vector<float>(scaled ? (rows + 127) / 128 * ((cols + 127) / 128) : 1, 1.0f));
   for (int i = 0; i < turns; ++i) {
     matrices.push_back(random_matrix(pool, type, rows, cols));
-    if (scaled) matrices.back().f8_scales = scales;
+    if (scaled) matrices.back().block_scales = scales;
   }
   const auto* x = pool.take_array<float>(tokens * cols);
   auto* y = pool.take_array<float>(tokens * rows);

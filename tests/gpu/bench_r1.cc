@@ -24,7 +24,7 @@ constexpr int kBlockTokens = 64;
 /// Scales of an 8-bit matrix: ones.
 DeviceMatrix scaled_matrix(Pool& pool, std::int64_t rows, std::int64_t cols) {
   DeviceMatrix matrix = random_matrix(pool, DType::kF8E4M3, rows, cols);
-  matrix.f8_scales = pool.place(std::vector<float>(
+  matrix.block_scales = pool.place(std::vector<float>(
       static_cast<std::size_t>((rows + 127) / 128 * ((cols + 127) / 128)), 1.0f));
   return matrix;
 }

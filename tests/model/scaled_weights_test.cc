@@ -212,8 +212,10 @@ TEST_P(ScaledWeights, AreDividedOverRanks) {
   }
 }
 
-/// The emulated GPU, for one prompt.
-TEST_P(ScaledWeights, GiveThemOnAGpuToo) {
+/// On the emulated GPU, for one prompt.
+class ScaledWeightsOnGpu : public ScaledWeights {};
+
+TEST_P(ScaledWeightsOnGpu, GiveTheLogitsOfTheirNumbers) {
   const std::vector<std::int32_t>& tokens = golden_.prompts.front().tokens;
   ModelRunner reference(wide_.path(), test_devices().front());
   const std::vector<float> wanted = last_logits(reference, tokens);
@@ -225,8 +227,17 @@ INSTANTIATE_TEST_SUITE_P(Dense, ScaledWeights,
                          testing::Combine(testing::Values("qwen2_bias"), testing::ValuesIn(kForms)),
                          [](const auto& test) { return std::get<1>(test.param).name; });
 
+INSTANTIATE_TEST_SUITE_P(CudaDense, ScaledWeightsOnGpu,
+                         testing::Combine(testing::Values("qwen2_bias"), testing::ValuesIn(kForms)),
+                         [](const auto& test) { return std::get<1>(test.param).name; });
+
 // Experts, and the latent projection that is used turned around too.
 INSTANTIATE_TEST_SUITE_P(Experts, ScaledWeights,
+                         testing::Combine(testing::Values("deepseek_v2_lite"),
+                                          testing::Values(kForms[0], kForms[2], kForms[5])),
+                         [](const auto& test) { return std::get<1>(test.param).name; });
+
+INSTANTIATE_TEST_SUITE_P(CudaExperts, ScaledWeightsOnGpu,
                          testing::Combine(testing::Values("deepseek_v2_lite"),
                                           testing::Values(kForms[0], kForms[2], kForms[5])),
                          [](const auto& test) { return std::get<1>(test.param).name; });

@@ -48,9 +48,6 @@ struct PackedLayout {
   std::int64_t stride = 0;  // from one block of rows to the next
 };
 
-/// Columns of I8 fill units of so many.
-inline constexpr std::int64_t kInt8Columns = 32;
-
 /// False for the types that have no packed form (wide integers, double, F8_E5M2).
 bool can_pack(DType type);
 

@@ -141,10 +141,10 @@ void DeviceWeights::add_scales(const Subject& subject, std::mt19937& random,
     rows.push_back(static_cast<std::int32_t>(r / scale_rows));
   }
   scales_ = std::make_unique<DeviceArray<float>>(subject, scales, MemoryKind::kWeights);
-  matrix_.f8_scales = scales_->get();
+  matrix_.block_scales = scales_->get();
   if (scale_rows == 128) return;
   scale_rows_ = std::make_unique<DeviceArray<std::int32_t>>(subject, rows, MemoryKind::kWeights);
-  matrix_.f8_rows = scale_rows_->get();
+  matrix_.block_of_row = scale_rows_->get();
 }
 
 }  // namespace bundle::kernels::cuda

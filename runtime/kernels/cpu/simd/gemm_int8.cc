@@ -10,7 +10,6 @@ struct Int8Kernel {
   using Codes = QuantKernel<DType::kQ8_0>;
 
   static constexpr std::int64_t kBlockColumns = 128;
-  static constexpr std::int64_t kUnitColumns = 32;
   static constexpr std::int64_t kScaleBytes = 4 * kPackRows;  // at the start of a record
 
   static constexpr int vectors(int tokens) { return Codes::vectors(tokens); }
@@ -30,7 +29,7 @@ struct Int8Kernel {
     const std::int64_t activation_bytes = T * args.activation_layout.record_bytes();
     const std::byte* record = block;
     for (std::int64_t c = 0; c < args.layout->cols; c += kBlockColumns) {
-      const std::int64_t units = min_of(kBlockColumns, args.layout->cols - c) / kUnitColumns;
+      const std::int64_t units = min_of(kBlockColumns, args.layout->cols - c) / kInt8Columns;
       const std::byte* unit = record + kScaleBytes + lane * 4;
       F32 scale[V];
       BUNDLE_UNROLL

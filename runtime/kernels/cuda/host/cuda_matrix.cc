@@ -138,10 +138,10 @@ Status CudaMatrix::add_scales(Driver& driver, Uploader& uploader, std::span<cons
     }
   }
   BUNDLE_TRY(const std::byte* placed, keep(driver, uploader, std::as_bytes(std::span(scales))));
-  matrix.f8_scales = reinterpret_cast<const float*>(placed);
+  matrix.block_scales = reinterpret_cast<const float*>(placed);
   if (regular) return {};
   BUNDLE_TRY(placed, keep(driver, uploader, std::as_bytes(std::span(rows))));
-  matrix.f8_rows = reinterpret_cast<const std::int32_t*>(placed);
+  matrix.block_of_row = reinterpret_cast<const std::int32_t*>(placed);
   return {};
 }
 

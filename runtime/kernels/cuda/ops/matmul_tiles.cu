@@ -224,7 +224,7 @@ multiply_tiles(const MatmulArgs a) {
     }
     multiply<kBothWeights>(w_high, warp_row, warp_token, kScaled ? part : sums);
     if (kScaled && (col % kScaleColumns == kScaleColumns - kDepth || col + kDepth >= a.w.stride)) {
-      add_scaled(sums, part, f8_scale(a.w, share.row(row0), col));
+      add_scaled(sums, part, block_scale(a.w, share.row(row0), col));
     }
   }
   allow_next();
@@ -234,7 +234,7 @@ multiply_tiles(const MatmulArgs a) {
 /// Blocks of threads whose rows all have one scale.
 bool scaled_together(const MatmulArgs& a) {
   const std::int64_t rows = a.w.rows / a.stack.count;
-  return a.w.f8_rows == nullptr && (a.stack.count == 1 || rows % 128 == 0);
+  return a.w.block_of_row == nullptr && (a.stack.count == 1 || rows % 128 == 0);
 }
 
 }  // namespace

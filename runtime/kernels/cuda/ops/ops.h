@@ -43,9 +43,9 @@ struct DeviceMatrix {
   std::int64_t stride = 0;  // elements (of 4-bit codes: columns) from row to row
   const void* data = nullptr;
   QuantScales quant;
-  const float* f8_scales = nullptr;  // (rows of blocks, ceil(cols / 128))
-  /// (rows): the row of f8_scales that holds a row's; null: row / 128.
-  const std::int32_t* f8_rows = nullptr;
+  const float* block_scales = nullptr;  // (rows of blocks, ceil(cols / 128))
+  /// (rows): the row of block_scales that holds a row's; null: row / 128.
+  const std::int32_t* block_of_row = nullptr;
 };
 
 struct EmbedArgs {

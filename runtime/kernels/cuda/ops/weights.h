@@ -107,10 +107,10 @@ BUNDLE_DEVICE Floats4 f8_floats(std::uint32_t word) {
 }
 
 /// The scale of a row's block that holds column `col`.
-BUNDLE_DEVICE float f8_scale(const DeviceMatrix& w, std::int64_t row, std::int64_t col) {
+BUNDLE_DEVICE float block_scale(const DeviceMatrix& w, std::int64_t row, std::int64_t col) {
   const std::int64_t block =
-      w.f8_rows == nullptr ? row / 128 : Global<const std::int32_t>(w.f8_rows)[row];
-  return Global<const float>(w.f8_scales)[block * ((w.cols + 127) / 128) + col / 128];
+      w.block_of_row == nullptr ? row / 128 : Global<const std::int32_t>(w.block_of_row)[row];
+  return Global<const float>(w.block_scales)[block * ((w.cols + 127) / 128) + col / 128];
 }
 
 template <>
@@ -122,7 +122,7 @@ struct Reader<WeightKind::kF8> {
   };
   BUNDLE_DEVICE static Fragment load(const DeviceMatrix& w, std::int64_t row, std::int64_t col) {
     const Global<const std::uint8_t> data(static_cast<const std::uint8_t*>(w.data));
-    return {data.template stream<Words4>(row * w.stride + col), f8_scale(w, row, col)};
+    return {data.template stream<Words4>(row * w.stride + col), block_scale(w, row, col)};
   }
   BUNDLE_DEVICE static Floats4 widen(const DeviceMatrix&, const Fragment& f, int piece) {
     const Floats4 raw = f8_floats(f.words.v[piece]);
