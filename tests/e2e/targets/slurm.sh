@@ -24,9 +24,9 @@ finish() {
   return 0
 }
 trap finish EXIT
-fail() {
 # Reads all of it: what writes into `grep -q` fails when that has seen enough.
 has() { grep "$@" >/dev/null; }
+fail() {
   echo "FAILED: $*" >&2
   squeue >&2 || true
   tail -5 "$W"/shared/deployments/*/log-* >&2 2>/dev/null || true

@@ -19,9 +19,9 @@ finish() {
   rm -rf "$BUNDLE_HOME"
 }
 trap finish EXIT
-fail() {
 # Reads all of it: what writes into `grep -q` fails when that has seen enough.
 has() { grep "$@" >/dev/null; }
+fail() {
   echo "FAILED: $*" >&2
   hosts_ssh 1 journalctl --no-pager -n 15 -u 'bundle-*' >&2 || true
   exit 1
