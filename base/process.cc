@@ -4,8 +4,6 @@
 #include <csignal>
 #include <cstring>
 #include <fcntl.h>
-#include <fstream>
-#include <iterator>
 #include <sstream>
 #include <sys/wait.h>
 #include <thread>
@@ -128,12 +126,12 @@ Result<int> run_process(const SpawnOptions& options) {
 }
 
 std::optional<ProcessIdentity> identify_process(pid_t pid) {
-  std::ifstream in("/proc/" + std::to_string(pid) + "/stat");
-  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  const auto text = read_file("/proc/" + std::to_string(pid) + "/stat");
+  if (!text) return std::nullopt;  // also where it ends between the opening and the reading
   // The second field is the name in parentheses, which may hold anything; the state follows it.
-  const std::size_t close = text.rfind(')');
+  const std::size_t close = text->rfind(')');
   if (close == std::string::npos) return std::nullopt;
-  std::istringstream fields(text.substr(close + 1));
+  std::istringstream fields(text->substr(close + 1));
   std::string field;
   constexpr int kStartTime = 22;  // proc(5), counted from 1; the state is field 3
   for (int index = 3; fields >> field; ++index) {

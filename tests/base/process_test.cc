@@ -1,7 +1,9 @@
 #include "base/process.h"
 
 #include <csignal>
+#include <future>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 namespace bundle {
@@ -50,6 +52,17 @@ TEST(Process, KnowsAProcessAndItsEnd) {
   ASSERT_TRUE(signal_process(*identity, SIGKILL));
   EXPECT_TRUE(wait_gone(*identity, milliseconds(5000)));
   EXPECT_EQ(signal_process(*identity, SIGTERM).error().code, ErrorCode::kNotFound);
+}
+
+TEST(Process, MayEndWhileItIsLookedAt) {
+  for (int round = 0; round < 400; ++round) {
+    const auto child = spawn({.argv = {"true"}});
+    ASSERT_TRUE(child);
+    auto reaped = std::async(std::launch::async, [&] { return ::waitpid(*child, nullptr, 0); });
+    while (identify_process(*child)) {
+    }
+    EXPECT_EQ(reaped.get(), *child);
+  }
 }
 
 }  // namespace

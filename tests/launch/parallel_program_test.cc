@@ -1,6 +1,7 @@
 // The whole program with an engine process for each rank: it answers what one rank would, and
 // survives the death of any of them.
 #include <csignal>
+#include <future>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sstream>
@@ -125,21 +126,21 @@ TEST_F(ParallelProgram, ADeadRankEndsAllAndTheSetIsStartedAgain) {
     const std::vector<pid_t> before = server->engines();
     ASSERT_EQ(before.size(), 4u);
     // In the middle of an answer, which the next set goes on with.
-    Result<HttpResponse> answer = failed("not yet");
-    std::thread client([&] {
-      answer = server->post("/v1/completions", JsonObject{{"model", "golden"},
-                                                          {"prompt", JsonArray{1, 2, 3}},
-                                                          {"max_tokens", 1500},
-                                                          {"ignore_eos", true}});
+    auto client = std::async(std::launch::async, [&] {
+      return server->post("/v1/completions", JsonObject{{"model", "golden"},
+                                                        {"prompt", JsonArray{1, 2, 3}},
+                                                        {"max_tokens", 1500},
+                                                        {"ignore_eos", true}});
     });
-    ASSERT_TRUE(eventually([&] { return metric(*server, "vllm:generation_tokens_total") > 3; }));
+    ASSERT_TRUE(eventually([&] { return metric(*server, "vllm:generation_tokens_total") > 3; }))
+        << server->log();
     const auto start = std::chrono::steady_clock::now();
     ASSERT_EQ(::kill(before[victim], SIGKILL), 0);
     for (const pid_t pid : before) {
       EXPECT_TRUE(eventually([&] { return !identify_process(pid); })) << pid;
     }
     EXPECT_LT(std::chrono::steady_clock::now() - start, 5s);
-    client.join();
+    const Result<HttpResponse> answer = client.get();
     ASSERT_TRUE(answer) << answer.error().message();
     EXPECT_EQ(answer->status, 200) << answer->body;
     EXPECT_THAT(answer->body, HasSubstr("\"finish_reason\":\"length\""));
