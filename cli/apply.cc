@@ -9,12 +9,21 @@
 #include <boost/json/object.hpp>
 
 #include "cli/display/deployment.h"
+#include "cloud/canary.h"
 
 namespace bundle::cli {
 namespace {
 
+/// What a canary is in the way of: it would be promoted over the change.
+Status check_canary(const cloud::Provider& provider, const cloud::DeploymentSpec& spec,
+                    const cloud::DeploymentPlan& plan) {
+  BUNDLE_CHECK(cloud::refuse_canary_name(provider, spec.name));
+  if (plan.differences.empty()) return {};
+  return cloud::refuse_beside_canary(provider, spec.name);
+}
+
 /// Asks on standard error, so that standard output holds the answer alone.
-Status confirm(const cloud::DeploymentPlan& plan) {
+Status ask(const cloud::DeploymentPlan& plan) {
   if (::isatty(STDIN_FILENO) == 0) {
     return Error{ErrorCode::kUsage, "the plan was not confirmed", "",
                  "Say --yes to apply it, or --plan to see it."};
@@ -28,6 +37,12 @@ Status confirm(const cloud::DeploymentPlan& plan) {
 
 }  // namespace
 
+Status confirm(const cloud::DeploymentPlan& plan, const cloud::Place& place,
+               const ApplyArguments& arguments) {
+  if (place.target == "local" || arguments.yes) return {};
+  return ask(plan);
+}
+
 void add_apply_options(CLI::App& command, ApplyArguments& arguments) {
   command.add_flag("--plan", arguments.plan, "Say what would be done and why, and do nothing");
   command.add_flag("--yes", arguments.yes, "Do not ask (the target local never does)");
@@ -38,7 +53,8 @@ Result<Outcome> apply(cloud::Provider& provider, const cloud::Place& place,
                       const Session& session) {
   BUNDLE_TRY(const auto plan, provider.plan(spec));
   if (arguments.plan) return Outcome{cloud::to_json(plan), plan_text(plan)};
-  if (plan.changes && place.target != "local" && !arguments.yes) BUNDLE_CHECK(confirm(plan));
+  BUNDLE_CHECK(check_canary(provider, spec, plan));
+  if (plan.changes) BUNDLE_CHECK(confirm(plan, place, arguments));
   // Remembered first: an apply that is cut off can be found again.
   BUNDLE_CHECK(remember_place(spec.name, place));
   BUNDLE_TRY(const auto status, provider.apply(spec, session.progress()));

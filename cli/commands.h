@@ -27,6 +27,7 @@ void add_keygen(CLI::App& app, Session& session);
 void add_list(CLI::App& app, Session& session);
 void add_logs(CLI::App& app, Session& session);
 void add_mirror(CLI::App& app, Session& session);
+void add_promote(CLI::App& app, Session& session);
 void add_prompt(CLI::App& app, Session& session);
 void add_pull(CLI::App& app, Session& session);
 void add_push(CLI::App& app, Session& session);

@@ -106,6 +106,8 @@ constexpr ManifestKey kKeys[] = {
   {"kubernetes.monitor_labels", KeyType::kTextMap, "Labels that an operator asks of a PodMonitor (release: …).", "", 0, 0, {}, kLabel},
   {"kubernetes.hostnames", KeyType::kTexts, "Host names of the route.", "", 0, 253, {}, "[A-Za-z0-9*.-]+"},
   {"kubernetes.gateway", KeyType::kText, "Gateway that an HTTPRoute attaches to.", "", 0, 253, {}, kDnsName},
+  {"kubernetes.canary", KeyType::kText, "Another deployment, whose Service the HTTPRoute sends a part of the requests to.", "", 0, 63, {}, kDnsLabel},
+  {"kubernetes.canary_percent", KeyType::kWhole, "How many per cent of them.", "10", 0, 100},
   {"kubernetes.endpoint_picker", KeyType::kText, "Service of the endpoint picker of an InferencePool.", "", 0, 253, {}, kDnsName},
   {"kubernetes.group", KeyType::kChoice, "What a replica over several machines is.", "auto", 0, 0, "auto stateful-set"},
 

@@ -13,6 +13,8 @@
 #include "base/command.h"
 #include "base/file.h"
 #include "cli/commands.h"
+#include "cli/deployment_place.h"
+#include "cli/deployment_watch.h"
 #include "cli/interrupt.h"
 
 namespace bundle::cli {
@@ -24,6 +26,8 @@ struct GatewayArguments {
   gateway::GatewayOptions options;
   std::vector<std::string> backends;
   std::string endpoints;
+  std::string deployment;
+  PlaceArguments place;
   std::string wake;
   int port = 8080;
   int hold = 600;
@@ -66,15 +70,29 @@ std::vector<gateway::Backend> discover(const std::string& path,
   return found;
 }
 
+/// Replicas and weights are what the deployment's target says, now and later.
+Status watch_deployment(GatewayArguments& arguments) {
+  BUNDLE_TRY(const cloud::Place place, find_place(arguments.deployment, arguments.place));
+  BUNDLE_TRY(auto provider, open_provider(place));
+  BUNDLE_TRY(std::shared_ptr<DeploymentWatch> watch,
+             DeploymentWatch::start(std::move(provider), arguments.deployment,
+                                    watch_interval(place.target)));
+  arguments.options.backends = watch->backends();
+  arguments.options.discover = [watch] { return watch->backends(); };
+  return {};
+}
+
 Status prepare(GatewayArguments& arguments) {
   gateway::GatewayOptions& options = arguments.options;
   for (const std::string& text : arguments.backends) {
     BUNDLE_TRY(gateway::Backend backend, gateway::parse_backend(text));
     options.backends.push_back(std::move(backend));
   }
-  if (options.backends.empty() && arguments.endpoints.empty()) {
+  if (!arguments.deployment.empty()) {
+    BUNDLE_CHECK(watch_deployment(arguments));
+  } else if (options.backends.empty() && arguments.endpoints.empty()) {
     return Error{ErrorCode::kUsage, "no replica is named", "",
-                 "Name some with --backend, or a list of them with --endpoints."};
+                 "Name a --deployment, some with --backend, or a list of them with --endpoints."};
   }
   if (!arguments.endpoints.empty()) {
     options.discover = [path = arguments.endpoints, fixed = options.backends] {
@@ -105,6 +123,25 @@ Result<Outcome> serve_gateway(GatewayArguments arguments) {
   return Outcome{JsonObject{{"stopped", true}}, ""};
 }
 
+void add_replica_options(CLI::App& command, GatewayArguments& arguments) {
+  CLI::Option* backends =
+      command.add_option("--backend", arguments.backends, "A replica, and its weight after '='")
+          ->type_name("URL[=WEIGHT]")
+          ->allow_extra_args(false);
+  CLI::Option* endpoints =
+      command.add_option("--endpoints", arguments.endpoints,
+                         "File of replicas, one a line, or Slurm's folder of a deployment; read "
+                         "anew each second");
+  command
+      .add_option("--deployment", arguments.deployment,
+                  "The replicas of a deployment and of its canary, with their weights; changes "
+                  "are followed")
+      ->type_name("NAME")
+      ->excludes(backends)
+      ->excludes(endpoints);
+  add_place_options(command, arguments.place);
+}
+
 }  // namespace
 
 void add_gateway(CLI::App& app, Session& session) {
@@ -116,6 +153,7 @@ void add_gateway(CLI::App& app, Session& session) {
       "far\n"
       "the start is. Another replica is tried only when no byte of an answer was sent.\n\n"
       "Examples:\n"
+      "  bundle gateway --deployment prod --port 80\n"
       "  bundle gateway --backend http://node1:8000 --backend http://node2:8000\n"
       "  bundle gateway --backend http://old:8000=9 --backend http://new:8000=1\n"
       "  bundle gateway --endpoints /shared/bundle/deployments/r1 --port 80\n"
@@ -125,12 +163,7 @@ void add_gateway(CLI::App& app, Session& session) {
   command->add_option("--port", arguments->port, "Port to listen on; 0 takes any free one")
       ->capture_default_str()
       ->check(CLI::Range(0, 65535));
-  command->add_option("--backend", arguments->backends, "A replica, and its weight after '='")
-      ->type_name("URL[=WEIGHT]")
-      ->allow_extra_args(false);
-  command->add_option("--endpoints", arguments->endpoints,
-                      "File of replicas, one a line, or Slurm's folder of a deployment; read anew "
-                      "each second");
+  add_replica_options(*command, *arguments);
   command->add_option("--wake", arguments->wake,
                       "Shell command that starts a replica when a request finds none");
   command->add_option("--hold-seconds", arguments->hold, "How long a request may wait")

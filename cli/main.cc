@@ -36,7 +36,7 @@ void add_commands(CLI::App& app, Session& session) {
         add_pull,  add_mirror,   add_export,     add_import,  add_serve,  add_deploy,   add_status,
         add_logs,  add_rollback, add_delete,     add_chat,    add_prompt, add_tokenize, add_bench,
         add_key,   add_doctor,   add_completion, add_version, add_size,   add_catalog,  add_update,
-        add_scale, add_gateway,  add_simulate}) {
+        add_scale, add_gateway,  add_simulate,   add_promote}) {
     add(app, session);
   }
 }

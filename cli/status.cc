@@ -29,6 +29,7 @@ Result<Outcome> status_of_all() {
   for (const cloud::Place& place : known_places()) {
     for (cloud::DeploymentStatus& one : statuses_at(place)) all.push_back(std::move(one));
   }
+  cloud::weigh(all);
   JsonArray list;
   for (const auto& status : all) list.push_back(cloud::to_json(status));
   std::string text =
@@ -41,13 +42,14 @@ Result<Outcome> status(const std::string& name, const PlaceArguments& place) {
   if (name.empty() && place.target.empty() && place.file.empty()) return status_of_all();
   BUNDLE_TRY(const auto provider, find_provider(name, place));
   if (name.empty()) {
-    BUNDLE_TRY(const auto all, provider->list());
+    BUNDLE_TRY(auto all, provider->list());
+    cloud::weigh(all);
     JsonArray list;
     for (const auto& one : all) list.push_back(cloud::to_json(one));
     return Outcome{JsonObject{{"deployments", std::move(list)}}, statuses_text(all)};
   }
-  BUNDLE_TRY(const auto one, provider->status(name));
-  return Outcome{cloud::to_json(one), status_text(one)};
+  BUNDLE_TRY(const auto release, cloud::release_of(*provider, name));
+  return Outcome{cloud::to_json(release), release_text(release)};
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// bundle verify: every byte of a bundle or folder against what was signed.
+// bundle verify: every byte of a bundle or folder against what was signed; or a deployment's
+// streams against a roll of its servers.
 #include <algorithm>
 #include <cstdlib>
 #include <memory>
@@ -9,6 +10,7 @@
 #include "cli/commands.h"
 #include "cli/open_model.h"
 #include "cli/trust_options.h"
+#include "cli/verify_deployment.h"
 #include "packager/build.h"
 #include "packager/modelcar_shell.h"
 #include "packager/signing/sign_bundle.h"
@@ -27,6 +29,8 @@ struct VerifyArguments {
   std::string rebuild;
   bool quick = false;
   std::shared_ptr<signing::TrustOptions> trust;
+  bool deployment = false;
+  RollArguments roll;
 };
 
 Result<signing::PublicKey> one_key(const VerifyArguments& arguments) {
@@ -110,7 +114,24 @@ Result<Outcome> verify_rebuild(const std::string& source, const packager::Stored
                    "bundle was built with.");
 }
 
+/// A deployment is meant where it is said so, or where the name is a deployment's and no bundle's.
+bool means_deployment(const VerifyArguments& arguments) {
+  if (arguments.deployment) return true;
+  const bool of_bytes = names_a_path(arguments.reference) || !arguments.signature.empty() ||
+                        !arguments.rebuild.empty() || !arguments.trust->keys.empty();
+  if (of_bytes) return false;
+  const auto store = packager::Store::open();
+  if (!store) return false;
+  const auto bundle = store->resolve(arguments.reference);
+  if (bundle || bundle.error().code != ErrorCode::kNotFound) return false;
+  const auto provider = find_provider(arguments.reference, arguments.roll.place);
+  return provider && (*provider)->specification(arguments.reference, 0);
+}
+
 Result<Outcome> verify(const VerifyArguments& arguments, const Session& session) {
+  if (means_deployment(arguments)) {
+    return verify_deployment(arguments.reference, arguments.roll, session);
+  }
   if (names_a_path(arguments.reference)) return verify_path(arguments, session);
   BUNDLE_TRY(const packager::Store store, packager::Store::open());
   const packager::StorePaths paths{store.root()};
@@ -151,13 +172,19 @@ Result<Outcome> verify(const VerifyArguments& arguments, const Session& session)
 void add_verify(CLI::App& app, Session& session) {
   auto arguments = std::make_shared<VerifyArguments>();
   CLI::App* command = add_command(
-      app, "verify", "Check a bundle's bytes and signatures, or a signed model folder",
+      app, "verify",
+      "Check a bundle's bytes and signatures, or that rolling a deployment cuts no stream",
       "Hashes every blob, and with --key or a trust policy checks who signed. Exit code 4: not\n"
-      "signed; 1: signed by no trusted key; 3: damaged, or the signature of another bundle.\n\n"
+      "signed; 1: signed by no trusted key; 3: damaged, or the signature of another bundle.\n"
+      "A deployment (a name that no bundle has, or with --deployment) gets streams opened, is\n"
+      "restarted as an update would, and every stream must come to its end. Exit code 1: one was\n"
+      "cut.\n\n"
       "Examples:\n"
       "  bundle verify smollm2 --key release.key.pub\n"
-      "  bundle verify ./my-model --signature model.sig --key publisher.pub");
-  command->add_option("REF", arguments->reference, "A bundle of the store, or a path")->required();
+      "  bundle verify ./my-model --signature model.sig --key publisher.pub\n"
+      "  bundle verify prod --deployment --through http://127.0.0.1:8080");
+  command->add_option("REF", arguments->reference, "A bundle of the store, a path, or a deployment")
+      ->required();
   command
       ->add_option("--signature", arguments->signature,
                    "An OpenSSF Model Signing file, instead of what lies with the bundle")
@@ -168,6 +195,8 @@ void add_verify(CLI::App& app, Session& session) {
       ->type_name("SOURCE");
   command->add_flag("--quick", arguments->quick,
                     "Trust the record of files that were hashed before and have not changed");
+  command->add_flag("--deployment", arguments->deployment, "REF is a deployment");
+  add_roll_options(*command, arguments->roll);
   arguments->trust = add_trust_options(command);
   on_run(command, session, [arguments, &session] { return verify(*arguments, session); });
 }

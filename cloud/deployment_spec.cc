@@ -71,6 +71,11 @@ Json tls_json(const TlsFiles& tls) {
       {"certificate", tls.certificate}, {"key", tls.key}, {"client_ca", tls.client_ca}};
 }
 
+Json to_json(const CanaryRole& role) {
+  return JsonObject{
+      {"of", role.of}, {"percent", role.percent}, {"phase", role.phase}, {"base", role.base}};
+}
+
 /// Whole numbers of one section; every one may be left out.
 class Section {
  public:
@@ -133,6 +138,13 @@ Status read_update(const Section& section, UpdateRule& rule) {
   return section.whole("read_mb_per_second", rule.read_mb_per_second);
 }
 
+Status read_canary(const Section& section, CanaryRole& role) {
+  BUNDLE_CHECK(section.text("of", role.of));
+  BUNDLE_CHECK(section.text("phase", role.phase));
+  BUNDLE_CHECK(section.whole("base", role.base));
+  return section.whole("percent", role.percent);
+}
+
 Status read_tls(const Section& section, TlsFiles& tls) {
   BUNDLE_CHECK(section.text("certificate", tls.certificate));
   BUNDLE_CHECK(section.text("key", tls.key));
@@ -146,6 +158,14 @@ Status check_tls(const TlsFiles& tls) {
   if (tls.on() || tls.client_ca.empty()) return {};
   return bad_input("'tls.client_ca' without 'tls.certificate'", "tls",
                    "Clients show certificates only to a server that has one.");
+}
+
+Status check_canary(const CanaryRole& role) {
+  if (!role.is_on()) return {};
+  if (!is_valid_deployment_name(role.of)) return bad_input("'canary.of' is no deployment's name");
+  if (role.percent > 100) return bad_input("'canary.percent' is over 100");
+  if (role.phase.empty() || role.phase == "promoting" || role.phase == "ending") return {};
+  return bad_input("'canary.phase' is not known", "", "A newer bundle wrote it; use that one.");
 }
 
 bool is_variable_name(std::string_view name) {
@@ -198,28 +218,31 @@ void collect(const std::string& path, const Json* before, const Json* after,
 Json DeploymentSpec::to_json() const {
   JsonArray program;
   for (const std::string& word : server) program.emplace_back(word);
-  return JsonObject{{"name", name},
-                    {"target", target},
-                    {"bundle", bundle},
-                    {"digest", digest},
-                    {"server", std::move(program)},
-                    {"launch", launch},
-                    {"host", host},
-                    {"port", static_cast<std::int64_t>(port)},
-                    {"admin_port", static_cast<std::int64_t>(admin_port)},
-                    {"api_key_file", api_key_file},
-                    {"tls", tls_json(tls)},
-                    {"access_log", access_log},
-                    {"drain_seconds", drain_seconds},
-                    {"environment", pairs_json(environment)},
-                    {"secrets", pairs_json(secrets)},
-                    {"labels", pairs_json(labels)},
-                    {"resources", cloud::to_json(resources)},
-                    {"scaling", cloud::to_json(scaling)},
-                    {"update", cloud::to_json(update)},
-                    {"weight_bytes", static_cast<std::int64_t>(weight_bytes)},
-                    {"settings", settings},
-                    {"overrides", overrides}};
+  JsonObject document{{"name", name},
+                      {"target", target},
+                      {"bundle", bundle},
+                      {"digest", digest},
+                      {"server", std::move(program)},
+                      {"launch", launch},
+                      {"host", host},
+                      {"port", static_cast<std::int64_t>(port)},
+                      {"admin_port", static_cast<std::int64_t>(admin_port)},
+                      {"api_key_file", api_key_file},
+                      {"tls", tls_json(tls)},
+                      {"access_log", access_log},
+                      {"drain_seconds", drain_seconds},
+                      {"environment", pairs_json(environment)},
+                      {"secrets", pairs_json(secrets)},
+                      {"labels", pairs_json(labels)},
+                      {"resources", cloud::to_json(resources)},
+                      {"scaling", cloud::to_json(scaling)},
+                      {"update", cloud::to_json(update)},
+                      {"weight_bytes", static_cast<std::int64_t>(weight_bytes)},
+                      {"settings", settings},
+                      {"overrides", overrides}};
+  // An ordinary deployment's form is what it was before there were canaries.
+  if (canary.is_on()) document["canary"] = cloud::to_json(canary);
+  return document;
 }
 
 Result<DeploymentSpec> DeploymentSpec::from_json(const Json& value, std::string_view where) {
@@ -261,6 +284,7 @@ Result<DeploymentSpec> DeploymentSpec::from_json(const Json& value, std::string_
     spec.settings = settings->get_object();
   if (const Json* set = find(value, "overrides"); set != nullptr && set->is_object())
     spec.overrides = set->get_object();
+  BUNDLE_CHECK(read_canary(Section(value, "canary", where), spec.canary));
   return spec;
 }
 
@@ -274,9 +298,16 @@ Status check(const DeploymentSpec& spec) {
     return bad_input("'scaling.max_replicas' is less than 1 or than 'scaling.min_replicas'");
   }
   if (spec.resources.nodes < 1) return bad_input("'resources.nodes' is less than 1");
+  BUNDLE_CHECK(check_canary(spec.canary));
   BUNDLE_CHECK(check_tls(spec.tls));
   BUNDLE_CHECK(check_variables(spec.environment, "env"));
   return check_variables(spec.secrets, "secrets");
+}
+
+bool same_server(const DeploymentSpec& one, const DeploymentSpec& other) {
+  DeploymentSpec twin = other;
+  twin.canary = one.canary;
+  return one.to_json() == twin.to_json();
 }
 
 Status refuse_log_file(const DeploymentSpec& spec, const std::string& place) {

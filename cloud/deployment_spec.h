@@ -70,6 +70,22 @@ struct TlsFiles {
   bool operator==(const TlsFiles&) const = default;
 };
 
+/// What makes a deployment the canary of another: a second revision beside it, to which gateways
+/// send a part of the requests. Kept in its specification, so on the target.
+struct CanaryRole {
+  std::string of;   // the deployment beside which it runs; "": this is no canary
+  int percent = 0;  // of the requests
+  /// "": percent holds; "promoting": every request goes to it while the deployment is replaced;
+  /// "ending": none does any more.
+  std::string phase;
+  std::int64_t base = 0;  // the deployment's revision when its promotion began
+
+  bool is_on() const { return !of.empty(); }
+  /// The percentage that holds now.
+  int share() const { return phase == "promoting" ? 100 : phase == "ending" ? 0 : percent; }
+  bool operator==(const CanaryRole&) const = default;
+};
+
 struct DeploymentSpec {
   std::string name;                 // of the deployment
   std::string target;               // "local", "systemd", …
@@ -93,7 +109,9 @@ struct DeploymentSpec {
   std::uint64_t weight_bytes = 0;
   JsonObject settings;   // the target's own section of deployment.yaml, checked
   JsonObject overrides;  // what the deployment set over the bundle's own runtime section
+  CanaryRole canary;
 
+  bool operator==(const DeploymentSpec&) const = default;
   Json to_json() const;
   static Result<DeploymentSpec> from_json(const Json& value, std::string_view where);
 };
@@ -101,6 +119,9 @@ struct DeploymentSpec {
 /// What every target relies on: a usable name, environment names and values that a process can be
 /// given, replicas in order. kUsage or kBadInput, naming the field.
 Status check(const DeploymentSpec& spec);
+
+/// The two ask for the same server: at most what gateways are told of it differs.
+bool same_server(const DeploymentSpec& one, const DeploymentSpec& other);
 
 /// kBadInput when the access log is a file: `place` ("a pod") has none that the server may write.
 Status refuse_log_file(const DeploymentSpec& spec, const std::string& place);

@@ -40,7 +40,41 @@ JsonArray strings(const std::vector<std::string>& values) {
   return array;
 }
 
+/// What stands in for a canary where a target has none of ours.
+std::string instead_of_canary(std::string_view target) {
+  if (target == "kubernetes") {
+    return "Deploy the new revision under another name, and let the HTTPRoute split the traffic: "
+           "kubernetes: {gateway: GATEWAY, canary: THAT_NAME, canary_percent: 10}.";
+  }
+  if (target == "slurm") {
+    return "Deploy the new revision under another name, and split the traffic: bundle gateway "
+           "--backend OLD=9 --backend NEW=1.";
+  }
+  return "Let the engine that applies the files split the traffic between two deployments.";
+}
+
 }  // namespace
+
+Status Provider::check_canary() const {
+  return Error{ErrorCode::kUsage, "the target '" + std::string(name()) + "' has no canaries", "",
+               instead_of_canary(name())};
+}
+
+Result<std::vector<std::string>> Provider::endpoints(std::string_view deployment) const {
+  BUNDLE_TRY(const DeploymentStatus now, status(deployment));
+  std::vector<std::string> urls;
+  for (const ReplicaStatus& replica : now.replicas) {
+    if (!replica.url.empty()) urls.push_back(replica.url);
+  }
+  if (urls.empty() && !now.url.empty()) urls.push_back(now.url);
+  return urls;
+}
+
+Result<DeploymentStatus> Provider::restart(std::string_view, const Progress&) {
+  return Error{ErrorCode::kUsage,
+               "the target '" + std::string(name()) + "' cannot restart a revision as it is", "",
+               "Roll it by the target's own means."};
+}
 
 Json to_json(const DeploymentPlan& plan) {
   JsonArray changes;
@@ -65,13 +99,16 @@ Json to_json(const DeploymentStatus& status) {
                                   {"url", replica.url},
                                   {"message", replica.message}});
   }
-  return JsonObject{{"name", status.name},         {"target", status.target},
-                    {"state", status.state},       {"ready", status.ready},
-                    {"url", status.url},           {"bundle", status.bundle},
-                    {"digest", status.digest},     {"model", status.model},
-                    {"revision", status.revision}, {"revisions", std::move(revisions)},
-                    {"pid", status.pid},           {"uptime_seconds", status.uptime_seconds},
-                    {"message", status.message},   {"replicas", std::move(replicas)}};
+  JsonObject document{{"name", status.name},         {"target", status.target},
+                      {"state", status.state},       {"ready", status.ready},
+                      {"url", status.url},           {"bundle", status.bundle},
+                      {"digest", status.digest},     {"model", status.model},
+                      {"revision", status.revision}, {"revisions", std::move(revisions)},
+                      {"pid", status.pid},           {"uptime_seconds", status.uptime_seconds},
+                      {"message", status.message},   {"replicas", std::move(replicas)},
+                      {"weight", status.weight}};
+  if (!status.canary_of.empty()) document["canary_of"] = status.canary_of;
+  return document;
 }
 
 Result<std::unique_ptr<Provider>> make_provider(const Place& place) {

@@ -51,6 +51,8 @@ struct DeploymentStatus {
   std::int64_t uptime_seconds = 0;
   std::string message;  // why it is not running or not ready, or ""
   std::vector<ReplicaStatus> replicas;
+  std::string canary_of;  // the deployment that this is a canary of, or ""
+  int weight = 100;       // per cent of the requests that gateways send here
 };
 
 Json to_json(const DeploymentPlan& plan);
@@ -105,6 +107,17 @@ class Provider {
                                             const Progress& progress) = 0;
   /// Drains, ends and forgets it.
   virtual Status remove(std::string_view deployment, const Progress& progress) = 0;
+
+  /// Whether a canary (cloud/canary.h) can run beside a deployment. Where it can, apply does not
+  /// touch a server when nothing but DeploymentSpec::canary differs. Unless a target says
+  /// otherwise: kUsage, with what to do instead.
+  virtual Status check_canary() const;
+  /// Where the replicas of a deployment are reached, running or not. Unless a target knows a
+  /// shorter way, its status says so.
+  virtual Result<std::vector<std::string>> endpoints(std::string_view deployment) const;
+  /// Drains each server of the present revision and starts it again, as an update would. Unless a
+  /// target says otherwise: kUsage.
+  virtual Result<DeploymentStatus> restart(std::string_view deployment, const Progress& progress);
 };
 
 /// The provider of a place. kUsage, naming the targets there are, for another.

@@ -10,11 +10,18 @@ DeploymentStatus status_of(const History& history) {
   status.bundle = spec.bundle;
   status.digest = spec.digest;
   status.revision = history.number();
+  tell_role(spec, status);
   if (const Json* model = spec.launch.if_contains("name"); model && model->is_string()) {
     status.model = std::string(model->get_string());
   }
   for (const Revision& revision : history.revisions) status.revisions.push_back(revision.number);
   return status;
+}
+
+void tell_role(const DeploymentSpec& spec, DeploymentStatus& status) {
+  if (!spec.canary.is_on()) return;
+  status.canary_of = spec.canary.of;
+  status.weight = spec.canary.share();
 }
 
 std::string state_of(std::size_t ready, std::size_t replicas) {
@@ -25,8 +32,13 @@ std::string state_of(std::size_t ready, std::size_t replicas) {
 
 void tell_pending(const History& history, DeploymentStatus& status) {
   if (!history.pending) return;
+  const CanaryRole& role = history.current().spec.canary;
+  const std::string again = role.is_on() ? "'bundle update " + role.of + " --canary " +
+                                               std::to_string(role.percent) + "%'"
+                                         : "'bundle deploy' again";
   status.message = "revision " + std::to_string(history.number()) +
-                   " was not applied to its end; run 'bundle deploy' again, or 'bundle rollback'";
+                   " was not applied to its end; run " + again + ", or 'bundle rollback" +
+                   (role.is_on() ? " " + role.of : "") + "'";
 }
 
 }  // namespace bundle::cloud

@@ -10,6 +10,9 @@ namespace bundle::cloud {
 /// `history` has a revision.
 DeploymentStatus status_of(const History& history);
 
+/// Puts into `status` what a specification says of its being a canary.
+void tell_role(const DeploymentSpec& spec, DeploymentStatus& status);
+
 /// "running", "degraded", "starting" or "stopped", from replicas that are ready and that are there.
 std::string state_of(std::size_t ready, std::size_t replicas);
 

@@ -1,5 +1,9 @@
 #include "cli/display/deployment.h"
 
+#include <algorithm>
+
+#include <boost/json/object.hpp>
+
 #include "cli/display/table.h"
 
 namespace bundle::cli {
@@ -49,14 +53,41 @@ std::string status_text(const cloud::DeploymentStatus& status) {
   return text;
 }
 
+std::string release_text(const cloud::Release& release) {
+  std::string text = status_text(release.stable);
+  if (!release.canary) return text;
+  const auto row = [](const char* revision, const cloud::DeploymentStatus& status) {
+    return std::vector<std::string>{revision,      std::to_string(status.weight) + " %",
+                                    status.state,  status.ready ? "yes" : "no",
+                                    status.bundle, std::to_string(status.revision),
+                                    status.url,    status.message};
+  };
+  text += table({"", "TRAFFIC", "STATE", "READY", "BUNDLE", "REVISION", "URL", "MESSAGE"},
+                {row("stable", release.stable), row("canary", *release.canary)});
+  const std::string unfinished = release.unfinished();
+  return unfinished.empty() ? text : text + unfinished + "\n";
+}
+
+Outcome release_outcome(const cloud::Release& release, bool changed) {
+  JsonObject document = cloud::to_json(release).get_object();
+  document["changed"] = changed;
+  return {std::move(document), (changed ? "" : "nothing to change\n") + release_text(release)};
+}
+
 std::string statuses_text(const std::vector<cloud::DeploymentStatus>& statuses) {
+  const bool canaries = std::any_of(statuses.begin(), statuses.end(),
+                                    [](const auto& status) { return !status.canary_of.empty(); });
+  std::vector<std::string> head = {"DEPLOYMENT", "TARGET",   "STATE", "URL",
+                                   "BUNDLE",     "REVISION", "UPTIME"};
+  if (canaries) head.emplace_back("TRAFFIC");
   std::vector<std::vector<std::string>> rows;
   for (const auto& status : statuses) {
     rows.push_back({status.name, status.target, status.state, status.url, status.bundle,
                     std::to_string(status.revision),
                     status.pid != 0 ? human_duration(status.uptime_seconds) : "-"});
+    if (canaries) rows.back().push_back(std::to_string(status.weight) + " %");
   }
-  return table({"DEPLOYMENT", "TARGET", "STATE", "URL", "BUNDLE", "REVISION", "UPTIME"}, rows);
+  return table(head, rows);
 }
 
 }  // namespace bundle::cli

@@ -21,6 +21,7 @@ constexpr int kPreStop = 5;
 constexpr int kGraceMargin = 15;
 constexpr std::size_t kLongestName = 50;  // room for what controllers append, in 63
 constexpr std::int64_t kDefaultConcurrency = 16;
+constexpr std::int64_t kCanaryPercent = 10;
 constexpr std::uint64_t kMostSecretBytes = 1u << 20;
 
 std::string text(const JsonObject& settings, std::string_view key, std::string fallback = {}) {
@@ -265,9 +266,27 @@ JsonArray string_array(const JsonObject& settings, std::string_view key) {
   return value != nullptr && value->is_array() ? value->get_array() : JsonArray();
 }
 
+/// One object that the HTTPRoute sends requests to.
+JsonObject route_backend(const DeploymentSpec& spec, const std::string& name) {
+  if (text(spec.settings, "endpoint_picker").empty()) return {{"name", name}, {"port", 80}};
+  return {{"group", "inference.networking.k8s.io"}, {"kind", "InferencePool"}, {"name", name}};
+}
+
+/// The deployment's own, and beside it the canary's with weights.
+JsonArray route_backends(const DeploymentSpec& spec) {
+  JsonObject own = route_backend(spec, spec.name);
+  const std::string canary = text(spec.settings, "canary");
+  if (canary.empty()) return {std::move(own)};
+  JsonObject other = route_backend(spec, canary);
+  const std::int64_t percent =
+      get_int_or(spec.settings, "canary_percent", kCanaryPercent, "kubernetes").value();
+  own["weight"] = 100 - percent;
+  other["weight"] = percent;
+  return {std::move(own), std::move(other)};
+}
+
 JsonObject common_values(const DeploymentSpec& spec, const ManifestOptions& options) {
   const JsonObject& settings = spec.settings;
-  const bool gateway_picker = !text(settings, "endpoint_picker").empty();
   const std::string autoscaler = autoscaler_of(spec, options.features);
   const int pre_stop = options.features.pre_stop_sleep() ? kPreStop : 0;
   const int start = ready_seconds(spec);
@@ -275,10 +294,6 @@ JsonObject common_values(const DeploymentSpec& spec, const ManifestOptions& opti
   JsonObject pod_labels = is_group(spec) ? with_role(labels, "leader") : labels;
   JsonObject monitor_labels = labels;
   for (const auto& [key, value] : object(settings, "monitor_labels")) monitor_labels[key] = value;
-  JsonObject backend = gateway_picker ? JsonObject{{"group", "inference.networking.k8s.io"},
-                                                   {"kind", "InferencePool"},
-                                                   {"name", spec.name}}
-                                      : JsonObject{{"name", spec.name}, {"port", 80}};
   return {{"name", spec.name},
           {"namespace", namespace_of(settings)},
           {"labels", labels},
@@ -322,7 +337,7 @@ JsonObject common_values(const DeploymentSpec& spec, const ManifestOptions& opti
           {"hosts", string_array(settings, "hostnames")},
           {"gateway", text(settings, "gateway")},
           {"picker", text(settings, "endpoint_picker")},
-          {"backends", JsonArray{std::move(backend)}}};
+          {"backends", route_backends(spec)}};
 }
 
 void add_scaling_values(const DeploymentSpec& spec, const ManifestOptions& options,
@@ -458,6 +473,23 @@ Status add_routes(const DeploymentSpec& spec, const ManifestOptions& options, Bu
                      spec.name);
 }
 
+/// A canary is a backend of the route beside the deployment's own.
+Status check_route_canary(const DeploymentSpec& spec) {
+  const std::string canary = text(spec.settings, "canary");
+  if (canary.empty()) return {};
+  if (!is_dns_label(canary) || canary == spec.name) {
+    return bad_input("no other deployment is named", "kubernetes.canary",
+                     "Deploy the new revision under a name of its own, and write that.");
+  }
+  const auto percent = get_int_or(spec.settings, "canary_percent", kCanaryPercent, "kubernetes");
+  if (!percent || *percent < 0 || *percent > 100) {
+    return bad_input("'kubernetes.canary_percent' is not from 0 to 100");
+  }
+  if (!text(spec.settings, "gateway").empty()) return {};
+  return bad_input("a canary's part is decided by an HTTPRoute", "kubernetes.canary",
+                   "Name the Gateway that it attaches to: kubernetes.gateway.");
+}
+
 /// What a pod cannot be given of the ways to reach its server.
 Status check_access(const DeploymentSpec& spec) {
   BUNDLE_CHECK(refuse_log_file(spec, "a pod"));
@@ -496,6 +528,7 @@ Result<DeploymentSpec> cluster_form(const DeploymentSpec& spec, JsonObject& secr
   BUNDLE_CHECK(check(spec));
   BUNDLE_CHECK(check_cluster_form(spec));
   BUNDLE_CHECK(check_access(spec));
+  BUNDLE_CHECK(check_route_canary(spec));
   DeploymentSpec form = spec;
   form.server.clear();
   form.launch = JsonObject();

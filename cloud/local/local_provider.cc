@@ -13,6 +13,7 @@
 #include "cloud/local/deployment_state.h"
 #include "cloud/local/server_log.h"
 #include "cloud/server_options.h"
+#include "cloud/status.h"
 
 namespace bundle::cloud {
 namespace {
@@ -134,6 +135,21 @@ bool has_begun(const DeploymentFolder& folder, std::uint64_t from) {
   return text->find("ready http", from < text->size() ? from : 0) != std::string::npos;
 }
 
+std::uint64_t log_size(const DeploymentFolder& folder) {
+  std::error_code none;
+  const std::uintmax_t size = std::filesystem::file_size(folder.log(), none);
+  return none ? 0 : size;
+}
+
+/// Shows what `progress` shows, and does not stop.
+Progress shown_only(const Progress& progress) {
+  if (!progress) return {};
+  return [&progress](std::string_view stage, std::uint64_t done, std::uint64_t total) {
+    (void)progress(stage, done, total);
+    return true;
+  };
+}
+
 /// Waits until the server answers /ready with 200. kFailed with the end of its log when it ends
 /// before that.
 Status wait_ready(const DeploymentFolder& folder, const DeploymentState& state,
@@ -208,6 +224,7 @@ class LocalProvider final : public Provider {
       return plan;
     }
     const bool same = before->current().spec.to_json() == spec.to_json();
+    const bool keeps = same_server(before->current().spec, spec) && is_up(*before);
     plan.revision = before->current().number + (same ? 0 : 1);
     plan.changes = !same || !is_up(*before);
     plan.differences = differences(before->current().spec.to_json(), spec.to_json());
@@ -217,6 +234,8 @@ class LocalProvider final : public Provider {
     } else if (same) {
       plan.steps = {"start revision " + std::to_string(plan.revision) +
                     " again: it is not running"};
+    } else if (keeps) {
+      plan.steps = {"keep the server as it is"};
     } else {
       plan.steps = {"drain revision " + std::to_string(before->current().number),
                     "start " + spec.bundle + " as revision " + std::to_string(plan.revision)};
@@ -281,6 +300,29 @@ class LocalProvider final : public Provider {
     return {};
   }
 
+  Status check_canary() const override { return {}; }
+
+  Result<std::vector<std::string>> endpoints(std::string_view deployment) const override {
+    BUNDLE_TRY(const DeploymentState state, load_state(deployment));
+    if (!state.process) return std::vector<std::string>();
+    return std::vector<std::string>{url_of(state.current().spec, state.process->port)};
+  }
+
+  /// A first Ctrl-C is heard once the new server is on its way: the endpoint is never left without
+  /// one. The second still ends the program at once.
+  Result<DeploymentStatus> restart(std::string_view deployment, const Progress& progress) override {
+    BUNDLE_TRY(const Fd lock, lock_deployment(deployment));
+    BUNDLE_TRY(DeploymentState state, load_state(deployment));
+    const DeploymentFolder folder(deployment);
+    BUNDLE_TRY(const std::uint16_t port, next_port(state.current().spec, &state));
+    BUNDLE_CHECK(stop_server(state, shown_only(progress)));
+    const std::uint64_t logged = log_size(folder);
+    BUNDLE_CHECK(start_server(folder, state.current(), port, state));
+    BUNDLE_CHECK(save_state(deployment, state));
+    BUNDLE_CHECK(wait_ready(folder, state, progress, logged));
+    return describe(deployment, state);
+  }
+
  private:
   static Status check_local(const DeploymentSpec& spec) {
     BUNDLE_CHECK(check(spec));
@@ -316,6 +358,9 @@ class LocalProvider final : public Provider {
       BUNDLE_CHECK(wait_ready(folder, *before, progress));
       return describe(spec.name, *before);
     }
+    if (before && is_up(*before) && same_server(before->current().spec, spec)) {
+      return keep_server(folder, *std::move(before), spec);
+    }
     DeploymentState state = before ? *before : DeploymentState{};
     BUNDLE_TRY(const std::uint16_t port, next_port(spec, before ? &*before : nullptr));
     if (before) BUNDLE_CHECK(stop_server(*before, progress));
@@ -333,15 +378,23 @@ class LocalProvider final : public Provider {
     return describe(spec.name, state);
   }
 
+  /// A revision that says something else of the same server.
+  static Result<DeploymentStatus> keep_server(const DeploymentFolder& folder, DeploymentState state,
+                                              const DeploymentSpec& spec) {
+    state.revisions.push_back({state.current().number + 1, std::time(nullptr), spec});
+    forget_old_revisions(folder, state);
+    BUNDLE_CHECK(save_state(spec.name, state));
+    return describe(spec.name, state);
+  }
+
   /// Starts the newest revision and waits for it. Saves the state as soon as the process exists, so
   /// that no server is ever unknown.
   static Status start(const DeploymentFolder& folder, std::uint16_t port, DeploymentState& state,
                       const Progress& progress) {
-    std::error_code none;
-    const std::uintmax_t logged = std::filesystem::file_size(folder.log(), none);
+    const std::uint64_t logged = log_size(folder);
     BUNDLE_CHECK(start_server(folder, state.current(), port, state));
     BUNDLE_CHECK(save_state(state.current().spec.name, state));
-    Status ready = wait_ready(folder, state, progress, none ? 0 : logged);
+    Status ready = wait_ready(folder, state, progress, logged);
     if (!ready) (void)stop_server(state, {});
     return ready;
   }
@@ -367,6 +420,7 @@ class LocalProvider final : public Provider {
     status.bundle = spec.bundle;
     status.digest = spec.digest;
     status.revision = state.current().number;
+    tell_role(spec, status);
     for (const Revision& revision : state.revisions) status.revisions.push_back(revision.number);
     if (const Json* name = spec.launch.if_contains("name"); name != nullptr && name->is_string()) {
       status.model = std::string(name->get_string());

@@ -142,6 +142,17 @@ Status Fleet::transfer(const HostForm& form, std::size_t index, const Progress& 
   return {};
 }
 
+Status Fleet::share_secrets(const DeploymentSpec& spec, std::size_t index) const {
+  if (!spec.canary.is_on() || spec.secrets.empty()) return {};
+  DeploymentSpec stable = spec;
+  stable.name = spec.canary.of;
+  BUNDLE_CHECK(run_script(*hosts_[index],
+                          "set -e; [ ! -e \"$2\" ] || exit 0; umask 077; "
+                          "cp -- \"$1\" \"$2.new\"; mv -f -- \"$2.new\" \"$2\"",
+                          {secrets_file(stable, root_), secrets_file(spec, root_)}));
+  return {};
+}
+
 Result<std::uint64_t> Fleet::missing_bytes(const HostForm& form) const {
   std::uint64_t bytes = 0;
   for (const auto& host : hosts_) {

@@ -35,6 +35,8 @@ class Fleet {
 
   /// Brings the files that a host lacks to it.
   Status transfer(const HostForm& form, std::size_t host, const Progress& progress) const;
+  /// Gives a canary the secrets of the deployment beside it, which only the host has any more.
+  Status share_secrets(const DeploymentSpec& host_spec, std::size_t host) const;
   /// How many bytes of a host form's files the hosts lack, all together.
   Result<std::uint64_t> missing_bytes(const HostForm& form) const;
   /// Removes blobs, servers and small files that no deployment's revision needs.

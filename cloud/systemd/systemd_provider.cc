@@ -192,6 +192,31 @@ class SystemdProvider final : public Provider {
     return fleet.forget(deployment);
   }
 
+  Status check_canary() const override { return {}; }
+
+  Result<std::vector<std::string>> endpoints(std::string_view deployment) const override {
+    BUNDLE_TRY(const Fleet fleet, connect());
+    BUNDLE_TRY(const History history, fleet.history(deployment));
+    const DeploymentSpec& spec = history.current().spec;
+    std::vector<std::string> urls;
+    for (const UnitReplica& replica : place_replicas(spec, fleet.size())) {
+      urls.push_back(url_of(spec, fleet.host(replica.host), replica.port));
+    }
+    return urls;
+  }
+
+  Result<DeploymentStatus> restart(std::string_view deployment, const Progress& progress) override {
+    BUNDLE_TRY(const Fleet fleet, connect());
+    BUNDLE_TRY(const History history, fleet.history(deployment));
+    const DeploymentSpec& spec = history.current().spec;
+    const int seconds = ready_seconds(spec) + spec.drain_seconds;
+    for (const UnitReplica& replica : place_replicas(spec, fleet.size())) {
+      const HostUnits units(fleet.host(replica.host), fleet.units());
+      BUNDLE_CHECK(units.start(unit_name(deployment, replica.index), seconds, progress));
+    }
+    return describe(fleet, history);
+  }
+
  private:
   Result<Fleet> connect() const {
     return name_ == "ssh" ? Fleet::over_ssh(settings_) : Fleet::local(settings_);
@@ -241,6 +266,7 @@ class SystemdProvider final : public Provider {
                          const HostForm& form, const Progress& progress) {
     for (std::size_t i = 0; i < fleet.size(); ++i) {
       BUNDLE_CHECK(fleet.transfer(form, i, progress));
+      BUNDLE_CHECK(fleet.share_secrets(form.spec, i));
     }
     const DeploymentSpec* old = before ? &before->current().spec : nullptr;
     return Roll(fleet, old, &form.spec, progress).run();

@@ -100,10 +100,16 @@ Result<tcp::acceptor> listen(asio::io_context& context, const std::string& host,
                "Choose another address or port, or stop what uses it."};
 }
 
+/// A 503 by which a replica says that it ends, and not that it is full: its successor will answer,
+/// or another replica does.
+bool says_it_ends(int status, std::string_view answer) {
+  return status == 503 && answer.find("\"draining\"") != std::string_view::npos;
+}
+
 /// How an attempt at one replica ended.
 enum class Attempt {
   kDone,       // the client has an answer, or is gone
-  kNothing,    // the replica gave no byte
+  kNothing,    // the replica gave no byte, or said that it ends
   kTurnedAway  // the replica is full; another one may not be
 };
 
@@ -423,6 +429,7 @@ asio::awaitable<Attempt> Gateway::Impl::forward(tcp::socket& client,
   if (is_gone(client)) co_return Attempt::kDone;
   if (head == std::string::npos) co_return Attempt::kNothing;
   const int status = status_of(answer);
+  if (says_it_ends(status, answer) && !last) co_return Attempt::kNothing;
   if ((status == 503 || status == 429) && !last) {
     if (pool_.pick(0, {&backend}) != nullptr) co_return Attempt::kTurnedAway;
   }
@@ -431,6 +438,7 @@ asio::awaitable<Attempt> Gateway::Impl::forward(tcp::socket& client,
     answer.erase(0, head);
     if (status != 200) answer = "data: " + answer + "\n\n";
   }
+  ++backend.answers;
   if (!co_await send(client, answer)) co_return Attempt::kDone;
   for (;;) {
     const std::size_t n = co_await read_some(upstream, piece.data(), &client, milliseconds(0));
@@ -443,9 +451,11 @@ Json Gateway::Impl::state() {
   JsonArray list;
   for (const Backend* one : pool_.all()) {
     list.push_back(JsonObject{{"replica", one->name()},
+                              {"revision", one->group},
                               {"weight", one->weight},
                               {"ready", one->ready},
                               {"in_flight", one->in_flight},
+                              {"answers", one->answers},
                               {"message", one->progress}});
   }
   return JsonObject{{"replicas", std::move(list)}, {"held", held_}, {"connections", sessions_}};

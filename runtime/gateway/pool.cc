@@ -36,6 +36,11 @@ Backend* home_of(std::uint64_t key, const std::vector<Backend*>& from) {
   });
 }
 
+/// Replicas of a class share one part of the traffic: those of a revision, or of equal weight.
+std::string class_of(const Backend& backend) {
+  return backend.group.empty() ? std::to_string(backend.weight) : "/" + backend.group;
+}
+
 }  // namespace
 
 Result<Backend> parse_backend(std::string_view text) {
@@ -76,10 +81,15 @@ void Pool::update(const std::vector<Backend>& listed) {
     } else {
       (*found)->listed = true;
       (*found)->weight = wanted.weight;
+      (*found)->group = wanted.group;
     }
   }
   std::erase_if(backends_, [](const auto& known) {
     return !known->listed && known->in_flight == 0 && !known->checking;
+  });
+  std::erase_if(credits_, [this](const auto& credit) {
+    return std::none_of(backends_.begin(), backends_.end(),
+                        [&](const auto& one) { return class_of(*one) == credit.first; });
   });
 }
 
@@ -92,38 +102,30 @@ std::vector<Backend*> Pool::candidates(const std::vector<Backend*>& tried) {
   return list;
 }
 
+/// Smooth weighted round robin over the classes that have a ready replica.
+std::string Pool::choose_class(const std::vector<Backend*>& list) {
+  std::map<std::string, double> shares;
+  for (const Backend* one : list) {
+    double& share = shares[class_of(*one)];
+    share = one->group.empty() ? share + one->weight : one->weight;
+  }
+  double total = 0;
+  for (const auto& [name, share] : shares) {
+    total += share;
+    credits_[name] += share;
+  }
+  const auto chosen = std::max_element(
+      shares.begin(), shares.end(),
+      [this](const auto& a, const auto& b) { return credits_[a.first] < credits_[b.first]; });
+  credits_[chosen->first] -= total;
+  return chosen->first;
+}
+
 Backend* Pool::pick(std::uint64_t key, const std::vector<Backend*>& tried) {
   std::vector<Backend*> list = candidates(tried);
   if (list.empty()) return nullptr;
-  // Smooth weighted round robin over the classes of equal weight: shares are exact over few
-  // requests.
-  double total = 0;
-  std::vector<std::pair<int, double>> shares;
-  for (const Backend* one : list) {
-    total += one->weight;
-    const auto found = std::find_if(shares.begin(), shares.end(),
-                                    [&](const auto& share) { return share.first == one->weight; });
-    if (found == shares.end()) {
-      shares.emplace_back(one->weight, one->weight);
-    } else {
-      found->second += one->weight;
-    }
-  }
-  std::pair<int, double>* chosen = nullptr;
-  for (const auto& [weight, share] : shares) {
-    auto credit = std::find_if(credits_.begin(), credits_.end(),
-                               [&](const auto& one) { return one.first == weight; });
-    if (credit == credits_.end()) credit = credits_.insert(credits_.end(), {weight, 0});
-    credit->second += share;
-  }
-  for (auto& credit : credits_) {
-    const bool offered = std::any_of(shares.begin(), shares.end(), [&](const auto& share) {
-      return share.first == credit.first;
-    });
-    if (offered && (chosen == nullptr || credit.second > chosen->second)) chosen = &credit;
-  }
-  chosen->second -= total;
-  std::erase_if(list, [&](const Backend* one) { return one->weight != chosen->first; });
+  const std::string chosen = choose_class(list);
+  std::erase_if(list, [&](const Backend* one) { return class_of(*one) != chosen; });
   Backend* home = home_of(key, list);
   std::int64_t running = 0;
   for (const Backend* one : list) running += one->in_flight;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -17,11 +18,15 @@ struct Backend {
   std::string host;
   std::uint16_t port = 80;
   int weight = 1;  // share of the traffic against other weights; a canary has a small one
+  /// The revision it runs, or "". All replicas of one share its weight between them; those without
+  /// have a weight each.
+  std::string group;
   bool ready = false;
   bool listed = true;  // still named by the configuration
   std::int64_t in_flight = 0;
-  bool checking = false;  // a probe is under way
-  std::string progress;   // what it says of itself while it is not ready
+  std::int64_t answers = 0;  // passed on from it, or begun to be
+  bool checking = false;     // a probe is under way
+  std::string progress;      // what it says of itself while it is not ready
 
   std::string name() const { return host + ":" + std::to_string(port); }
 };
@@ -37,10 +42,10 @@ class Pool {
   /// added, and those that are gone get no further request.
   void update(const std::vector<Backend>& listed);
 
-  /// The replica for a request with that prefix key, none of `tried`: first a weight's share
-  /// decides between those of different weight, then the prefix's own replica takes it unless it
-  /// has more than a quarter over its fair share in flight, else the one with the least in flight.
-  /// Null when none is ready.
+  /// The replica for a request with that prefix key, none of `tried`: first the shares decide
+  /// between groups, or those of different weight where there are none, exactly over few requests;
+  /// then the prefix's own replica takes it unless it has more than a quarter over its fair share
+  /// in flight, else the one with the least in flight. Null when none is ready.
   Backend* pick(std::uint64_t prefix_key, const std::vector<Backend*>& tried);
 
   bool any_ready() const;
@@ -50,9 +55,10 @@ class Pool {
 
  private:
   std::vector<Backend*> candidates(const std::vector<Backend*>& tried);
+  std::string choose_class(const std::vector<Backend*>& list);
 
   std::vector<std::unique_ptr<Backend>> backends_;
-  std::vector<std::pair<int, double>> credits_;  // weight class -> smooth weighted round robin
+  std::map<std::string, double> credits_;  // of a class: smooth weighted round robin
 };
 
 /// A key that is equal for requests that begin alike: the first 1024 bytes of the conversation,

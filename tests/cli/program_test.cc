@@ -65,7 +65,7 @@ TEST_F(Program, EveryCommandHasHelp) {
        {"bench",   "build",    "chat",    "completion", "delete",   "deploy",  "doctor",
         "gc",      "init",     "inspect", "key",        "list",     "logs",    "prompt",
         "rm",      "rollback", "serve",   "status",     "tokenize", "version", "size",
-        "catalog", "gateway",  "scale",   "simulate",   "update"}) {
+        "catalog", "gateway",  "scale",   "simulate",   "update",   "promote", "verify"}) {
     const Ran ran = run(std::string(command) + " --help");
     EXPECT_EQ(ran.code, 0) << command;
     EXPECT_NE(ran.out.find("Usage: bundle " + std::string(command)), std::string::npos) << ran.out;
@@ -115,12 +115,53 @@ TEST_F(Program, AMissingBundleIsNotFound) {
 }
 
 TEST_F(Program, AMissingDeploymentIsNotFound) {
-  for (const char* command : {"status nope", "logs nope", "delete nope", "rollback nope",
-                              "update nope", "scale nope 2"}) {
+  for (const char* command :
+       {"status nope", "logs nope", "delete nope", "rollback nope", "update nope", "scale nope 2",
+        "update nope --canary 10%", "promote nope", "promote nope --plan",
+        "gateway --deployment nope", "verify nope --deployment"}) {
     const Ran ran = run(command);
     EXPECT_EQ(ran.code, 4) << command;
     EXPECT_NE(ran.err.find("no deployment 'nope'"), std::string::npos) << ran.err;
   }
+}
+
+TEST_F(Program, ACanarysPartIsAWholePercentage) {
+  for (const char* part :
+       {"101%", "-1%", "ten", "10.5%", "10%%", "%", "1e1", "'10 %'", "'10%;id'"}) {
+    const Ran ran = run(std::string("update nope --canary ") + part + " --output json");
+    EXPECT_EQ(ran.code, 2) << part << ran.out;
+    EXPECT_EQ(error_of(ran).at("code").as_string(), "usage") << part;
+  }
+}
+
+TEST_F(Program, TargetsWithoutCanariesSayWhatToUse) {
+  for (const auto& [target, instead] :
+       {std::pair("kubernetes", "canary_percent"), std::pair("slurm", "bundle gateway --backend"),
+        std::pair("aws", "split the traffic"), std::pair("podman", "split the traffic")}) {
+    const Ran ran = run(std::string("update prod --canary 10% --output json --target ") + target);
+    EXPECT_EQ(ran.code, 2) << target;
+    const std::string remedy(error_of(ran).at("remedy").as_string());
+    EXPECT_NE(remedy.find(instead), std::string::npos) << remedy;
+  }
+}
+
+TEST_F(Program, HostileDeploymentNamesAreNotFound) {
+  const Path trace = home_ / "trace";
+  for (const std::string& name :
+       {std::string("../x"), "$(touch " + trace.string() + ")", "x;touch " + trace.string(),
+        std::string("a/b"), std::string(70, 'n')}) {
+    for (const char* command : {"promote '", "rollback '", "gateway --deployment '", "status '",
+                                "update --canary 10% '", "verify --deployment '"}) {
+      EXPECT_EQ(run(command + name + "'").code, 4) << command << name;
+    }
+  }
+  EXPECT_FALSE(std::filesystem::exists(trace));
+}
+
+TEST_F(Program, AGatewayHasOneSourceOfReplicas) {
+  EXPECT_EQ(run("gateway --deployment prod --backend http://a:1").code, 2);
+  EXPECT_EQ(run("gateway --deployment prod --endpoints /tmp/list").code, 2);
+  EXPECT_EQ(run("gateway").code, 2);
 }
 
 TEST_F(Program, AnUnreadableModelIsBadInputAndLeavesNoTrace) {

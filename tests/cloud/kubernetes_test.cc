@@ -54,6 +54,44 @@ TEST(Manifests, AreYamlWithTheirKindAndName) {
   }
 }
 
+TEST(Manifests, ARouteSplitsTrafficWithACanary) {
+  DeploymentSpec spec = sample();
+  spec.settings["gateway"] = "front";
+  const std::string alone = find_kind(rendered(spec, "1.33"), "HTTPRoute")->yaml;
+  EXPECT_EQ(alone.find("weight"), std::string::npos) << alone;
+  spec.settings["canary"] = "prod-next";
+  spec.settings["canary_percent"] = 15;
+  const std::string both = find_kind(rendered(spec, "1.33"), "HTTPRoute")->yaml;
+  const std::size_t own = both.find("weight: 85");
+  const std::size_t other = both.find("prod-next");
+  EXPECT_NE(own, std::string::npos) << both;
+  EXPECT_NE(other, std::string::npos) << both;
+  EXPECT_LT(own, other);
+  EXPECT_NE(both.find("weight: 15", other), std::string::npos) << both;
+  EXPECT_TRUE(packager::parse_yaml(both, "route")) << both;
+  // The pods are as they were: only the route changes.
+  DeploymentSpec without = spec;
+  without.settings.erase("canary");
+  EXPECT_EQ(find_kind(rendered(spec, "1.33"), "Deployment")->yaml,
+            find_kind(rendered(without, "1.33"), "Deployment")->yaml);
+}
+
+TEST(Manifests, ACanaryThatNoRouteCanSplitIsRefused) {
+  JsonObject secrets;
+  DeploymentSpec spec = sample();
+  spec.settings["canary"] = "prod-next";
+  EXPECT_EQ(cluster_form(spec, secrets).error().code, ErrorCode::kBadInput) << "no gateway";
+  spec.settings["gateway"] = "front";
+  EXPECT_TRUE(cluster_form(spec, secrets));
+  for (const char* name : {"prod", "x\n  - name: evil", "Prod", "-x", "a b"}) {
+    spec.settings["canary"] = name;
+    EXPECT_EQ(cluster_form(spec, secrets).error().code, ErrorCode::kBadInput) << name;
+  }
+  spec.settings["canary"] = "prod-next";
+  spec.settings["canary_percent"] = 101;
+  EXPECT_EQ(cluster_form(spec, secrets).error().code, ErrorCode::kBadInput);
+}
+
 TEST(Manifests, ProbesFollowTheWeights) {
   const auto list = rendered(sample(), "1.33");
   const std::string& yaml = find_kind(list, "Deployment")->yaml;

@@ -1,6 +1,7 @@
 // Listens like bundle-server and answers every request with 200, on its admin port where it has one
 // (as with TLS, which it does not speak). Its launch document may hold
-// {"runtime":{"fail":true}}: then it complains and ends.
+// {"runtime":{"fail":true}}: then it complains and ends; with {"running":N} its answers are metrics
+// that tell of N requests under way.
 #include <arpa/inet.h>
 #include <csignal>
 #include <cstdio>
@@ -35,11 +36,20 @@ int listen_on(int port) {
   return listener;
 }
 
-void answer(int peer) {
+std::string body_of(const bundle::Json* runtime) {
+  const bundle::Json* running = runtime == nullptr ? nullptr : bundle::find(*runtime, "running");
+  if (running == nullptr) return "ok";
+  const std::string labels = "{model_name=\"b\"} ";
+  return "# TYPE vllm:num_requests_running gauge\nvllm:num_requests_running" + labels +
+         bundle::print_json(*running) + "\nvllm:num_requests_waiting" + labels +
+         "0\nvllm:num_requests_waiting_by_reason{reason=\"capacity\"} 7\n";
+}
+
+void answer(int peer, const std::string& body) {
   char request[4096];
   [[maybe_unused]] const auto got = ::read(peer, request, sizeof request);
-  static const std::string text =
-      "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+  const std::string text = "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) +
+                           "\r\nConnection: close\r\n\r\n" + body;
   [[maybe_unused]] const auto sent = ::send(peer, text.data(), text.size(), MSG_NOSIGNAL);
   ::close(peer);
 }
@@ -59,5 +69,6 @@ int main(int argc, char** argv) {
   const std::string admin = option(argc, argv, "--admin-port");
   if (!admin.empty()) listener = listen_on(std::stoi(admin));
   std::fputs("ready http://127.0.0.1\n", stderr);
-  for (;;) answer(::accept(listener, nullptr, nullptr));
+  const std::string body = body_of(runtime);
+  for (;;) answer(::accept(listener, nullptr, nullptr), body);
 }

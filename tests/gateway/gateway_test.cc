@@ -50,6 +50,7 @@ class FakeReplica {
 
   std::atomic<bool> ready = true;
   std::atomic<bool> mute = false;  // closes without a byte
+  std::atomic<bool> ends = false;  // says that it shuts down
   std::atomic<int> requests = 0;
   std::string answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
 
@@ -73,6 +74,11 @@ class FakeReplica {
       const std::lock_guard lock(mutex_);
       last_ = text;
       if (mute) reply.clear();
+      if (ends) {
+        reply =
+            "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\n"
+            R"({"error":{"code":"draining"}})";
+      }
     }
     [[maybe_unused]] const auto sent = ::send(peer, reply.data(), reply.size(), MSG_NOSIGNAL);
     ::shutdown(peer, SHUT_WR);
@@ -232,6 +238,53 @@ TEST(Gateway, WeightsSplitTraffic) {
   for (int i = 0; i < 40; ++i) ASSERT_EQ(http_request(chat(*gateway))->status, 200);
   EXPECT_EQ(canary.requests, 4);
   EXPECT_EQ(old_one.requests, 36);
+}
+
+TEST(Gateway, FollowsWhatItDiscovers) {
+  FakeReplica stable;
+  FakeReplica canary;
+  std::atomic<int> share = 0;
+  const auto gateway = start({.discover = [&] {
+    std::vector<Backend> list = {stable.backend(), canary.backend()};
+    list[0].group = "stable";
+    list[0].weight = 100 - share;
+    list[1].group = "canary";
+    list[1].weight = share;
+    return list;
+  }});
+  wait_ready(*gateway);
+  for (int i = 0; i < 10; ++i) ASSERT_EQ(http_request(chat(*gateway))->status, 200);
+  EXPECT_EQ(canary.requests, 0);
+  share = 20;
+  std::this_thread::sleep_for(milliseconds(1500));
+  for (int i = 0; i < 10; ++i) ASSERT_EQ(http_request(chat(*gateway))->status, 200);
+  EXPECT_EQ(canary.requests, 2);
+  share = 100;
+  std::this_thread::sleep_for(milliseconds(1500));
+  for (int i = 0; i < 10; ++i) ASSERT_EQ(http_request(chat(*gateway))->status, 200);
+  EXPECT_EQ(canary.requests, 12);
+  const std::string state = http_request({.url = url(*gateway, "/gateway/status")})->body;
+  EXPECT_NE(state.find(R"("revision":"canary","weight":100)"), std::string::npos) << state;
+  EXPECT_NE(state.find(R"("answers":12)"), std::string::npos) << state;
+}
+
+TEST(Gateway, AReplicaThatEndsIsWaitedForAndNotAnAnswer) {
+  FakeReplica replica;
+  replica.ends = true;
+  const auto gateway = start({.backends = {replica.backend()}});
+  wait_ready(*gateway);
+  std::thread later([&] {
+    std::this_thread::sleep_for(milliseconds(300));
+    replica.ready = false;
+    replica.ends = false;
+    std::this_thread::sleep_for(milliseconds(1500));
+    replica.ready = true;
+  });
+  const auto response = http_request(chat(*gateway));
+  later.join();
+  ASSERT_TRUE(response) << response.error().message();
+  EXPECT_EQ(response->status, 200);
+  EXPECT_GT(replica.requests, 1);
 }
 
 TEST(Gateway, RefusesWhatIsNoRequest) {

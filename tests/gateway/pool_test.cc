@@ -68,6 +68,66 @@ TEST(Pool, WeightsSplitTraffic) {
   for (std::uint64_t i = 0; i < 50; ++i) EXPECT_EQ(none.pick(i, {})->host, "old");
 }
 
+/// Replicas of two revisions, "stable" and "canary", that share `share` per cent for the canary.
+std::vector<Backend> two_revisions(int stable, int canary, int share) {
+  std::vector<Backend> list;
+  for (int i = 0; i < stable + canary; ++i) {
+    Backend one = parse_backend("r" + std::to_string(i) + ":1").value();
+    one.ready = true;
+    one.group = i < stable ? "stable" : "canary";
+    one.weight = i < stable ? 100 - share : share;
+    list.push_back(one);
+  }
+  return list;
+}
+
+int canary_picks(Pool& pool, int requests, bool same_prefix = false) {
+  int picks = 0;
+  for (int i = 0; i < requests; ++i) {
+    const auto key = static_cast<std::uint64_t>(same_prefix ? 7 : i * 7919);
+    picks += pool.pick(key, {})->group == "canary" ? 1 : 0;
+  }
+  return picks;
+}
+
+TEST(Pool, ARevisionsShareDoesNotDependOnHowManyReplicasItHas) {
+  for (const auto& [stable, canary] : {std::pair(1, 1), std::pair(9, 1), std::pair(2, 5)}) {
+    Pool pool;
+    pool.update(two_revisions(stable, canary, 10));
+    EXPECT_EQ(canary_picks(pool, 200), 20) << stable << " " << canary;
+  }
+}
+
+TEST(Pool, HalvesAreHalvesForOnePrefixToo) {
+  Pool pool;
+  pool.update(two_revisions(1, 1, 50));
+  EXPECT_EQ(canary_picks(pool, 100, true), 50);
+}
+
+TEST(Pool, ARevisionWithoutAReadyReplicaLeavesItsShareToTheOther) {
+  Pool pool;
+  pool.update(two_revisions(2, 1, 30));
+  pool.all()[2]->ready = false;
+  EXPECT_EQ(canary_picks(pool, 50), 0);
+  pool.all()[2]->ready = true;
+  EXPECT_EQ(canary_picks(pool, 100), 30);
+  pool.all()[0]->ready = false;
+  EXPECT_EQ(canary_picks(pool, 100), 30);
+}
+
+TEST(Pool, SharesChangeWhileItRuns) {
+  Pool pool;
+  pool.update(two_revisions(1, 1, 10));
+  EXPECT_EQ(canary_picks(pool, 10), 1);
+  pool.update(two_revisions(1, 1, 100));
+  EXPECT_EQ(canary_picks(pool, 20), 20);
+  pool.update(two_revisions(1, 1, 0));
+  EXPECT_EQ(canary_picks(pool, 20), 0);
+  pool.update(two_revisions(1, 0, 0));
+  EXPECT_EQ(pool.all().size(), 1u);
+  EXPECT_EQ(canary_picks(pool, 20), 0);
+}
+
 TEST(Pool, WhatIsNoLongerListedFinishesAndGoes) {
   Pool pool = ready_pool({"a:1", "b:1"});
   Backend* a = pool.all()[0];
