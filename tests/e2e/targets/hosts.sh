@@ -76,20 +76,18 @@ hosts_start() {
 hosts_kill() {
   local child
   for child in $(cat "/proc/${HOST_PID[$1]}/task/${HOST_PID[$1]}/children" 2>/dev/null); do
-    kill -9 "$child" 2>/dev/null
+    kill -9 "$child" 2>/dev/null || true
   done
-  kill -9 "${HOST_PID[$1]}" 2>/dev/null
-  wait "${HOST_PID[$1]}" 2>/dev/null
-  return 0
+  kill -9 "${HOST_PID[$1]}" 2>/dev/null || true
+  wait "${HOST_PID[$1]}" 2>/dev/null || true
 }
 
 hosts_stop() {
   local i
   for i in $(seq "$hosts_count"); do
-    [ -n "${HOST_PID[$i]:-}" ] && hosts_kill "$i"
-    ip netns del "$hosts_bridge-$i" 2>/dev/null
+    [ -z "${HOST_PID[$i]:-}" ] || hosts_kill "$i"
+    ip netns del "$hosts_bridge-$i" 2>/dev/null || true
     rm -rf "${hosts_work:?}/h$i"
   done
-  ip link del "$hosts_bridge" 2>/dev/null
-  return 0
+  ip link del "$hosts_bridge" 2>/dev/null || true
 }
