@@ -40,5 +40,8 @@ function(bundle_test NAME)
   target_compile_definitions(${NAME} PRIVATE BUNDLE_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
                                              BUNDLE_BINARY_DIR="${PROJECT_BINARY_DIR}")
   add_test(NAME ${NAME} COMMAND ${NAME} --gtest_brief=1)
-  set_tests_properties(${NAME} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
+  # testing::TempDir(): not /tmp, where another user or checkout may have left the same names.
+  file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/tests/tmp)
+  set_tests_properties(${NAME} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT}
+                                          ENVIRONMENT TEST_TMPDIR=${PROJECT_BINARY_DIR}/tests/tmp)
 endfunction()

@@ -32,6 +32,12 @@ std::uint16_t admin_port(const DeploymentSpec& spec, const UnitReplica& replica)
   return static_cast<std::uint16_t>(spec.admin_port + (replica.port - spec.port));
 }
 
+/// Starts in ten minutes that are no sign of trouble: those after a sleep, and a few failures.
+int start_burst(const DeploymentSpec& spec) {
+  const bool sleeps = spec.scaling.min_replicas == 0;
+  return 5 + (sleeps ? 600 / std::max(1, spec.scaling.idle_seconds) : 0);
+}
+
 JsonArray server_command(const DeploymentSpec& spec, const UnitReplica& replica,
                          const std::string& root) {
   JsonArray command;
@@ -45,6 +51,10 @@ JsonArray server_command(const DeploymentSpec& spec, const UnitReplica& replica,
   for (const std::string& word :
        server_options(spec, files_in(credentials, spec), admin_port(spec, replica))) {
     command.emplace_back(word);
+  }
+  if (spec.scaling.min_replicas == 0) {
+    command.emplace_back("--idle-exit-seconds");
+    command.emplace_back(std::to_string(spec.scaling.idle_seconds));
   }
   return command;
 }
@@ -89,6 +99,7 @@ Result<std::string> service_unit(const DeploymentSpec& spec, const UnitReplica& 
        {"certificate_file", spec.tls.certificate},
        {"key_file", spec.tls.key},
        {"client_ca_file", spec.tls.client_ca},
+       {"start_burst", start_burst(spec)},
        {"start_seconds", ready_seconds(spec)},
        {"stop_seconds", spec.drain_seconds + kStopMargin},
        {"gpu", spec.resources.gpu},

@@ -8,6 +8,7 @@
 #include <xgrammar/xgrammar.h>
 
 #include "base/json.h"
+#include "runtime/engine/grammar_warnings.h"
 #include "runtime/engine/worker_thread.h"
 
 namespace bundle::engine {
@@ -324,9 +325,12 @@ class Output final : public ConstrainedOutput {
 
 }  // namespace
 
-Status check_constraint(const std::string& tag) {
+Status check_constraint(const std::string& tag, Unheld unheld) {
+  const GrammarWarnings warnings;
   const auto grammar = parse(tag);
-  return grammar ? Status() : Status(grammar.error());
+  if (!grammar) return grammar.error();
+  if (unheld == Unheld::kLeftOut || warnings.all().empty()) return {};
+  return refusal("no output could be held to a part of it: " + warnings.all().front());
 }
 
 class ConstraintCompiler::Impl {
@@ -355,10 +359,20 @@ class ConstraintCompiler::Impl {
     BUNDLE_CHECK(load());
     BUNDLE_TRY(xgrammar::Grammar grammar, parse(tag));
     try {
-      return Compiled{compiler_->CompileGrammar(grammar), vocabulary_};
+      Compiled compiled{compiler_->CompileGrammar(grammar), vocabulary_};
+      if (!allows_anything(compiled)) return refusal("no output fits it");
+      return compiled;
     } catch (const std::exception& problem) {
       return refusal(plain(problem.what()));
     }
+  }
+
+  static bool allows_anything(const Compiled& compiled) {
+    MaskState state(compiled, "");
+    state.fill();
+    const auto mask = state.mask();
+    return mask.empty() ||
+           std::any_of(mask.begin(), mask.end(), [](auto word) { return word != 0; });
   }
 
   Status load() {

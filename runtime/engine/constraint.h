@@ -33,8 +33,11 @@ inline constexpr std::size_t kMostConstraintBytes = 256u << 10;
 /// them grows with their square, and this many take a second.
 inline constexpr std::size_t kMostAlternatives = 2048;
 
+/// What becomes of a part of a schema or expression that no grammar can hold an output to.
+enum class Unheld { kLeftOut, kRefused };
+
 /// kBadInput says why it can not be compiled. Quick; thread-safe.
-Status check_constraint(const std::string& tag);
+Status check_constraint(const std::string& tag, Unheld unheld = Unheld::kLeftOut);
 
 /// The tokens that constraints choose from.
 struct ConstraintVocabulary {

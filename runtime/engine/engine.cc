@@ -93,7 +93,8 @@ class ModelEngine final : public Engine {
   void speculate(const std::vector<Computed>& computed);
   void draft_by_model(const std::vector<Computed>& computed);
   std::int64_t most_drafts(const Sequence& sequence) const;
-  void fail(Sequence& sequence, const Error& error, std::vector<Event>& events);
+  void fail(Sequence& sequence, const Error& error, std::vector<Event>& events,
+            FinishReason reason = FinishReason::kError);
   Status score_prompt(Sequence& sequence, std::int64_t position, std::span<const float> row);
   void take_states(const Chunk& chunk, std::span<const float> states, std::vector<Event>& events);
   Result<std::int32_t> draw_token(Sequence& sequence, std::span<const float> row);
@@ -210,7 +211,8 @@ void ModelEngine::admit_compiled(std::vector<Event>& events) {
       scheduler_.add(sequence);
     } else {
       const Error error = sequence.constraint->error();
-      fail(sequence, error, events);
+      const bool refused = error.code == ErrorCode::kBadInput;
+      fail(sequence, error, events, refused ? FinishReason::kRefused : FinishReason::kError);
     }
   }
 }
@@ -417,8 +419,9 @@ void ModelEngine::draft_by_model(const std::vector<Computed>& computed) {
   }
 }
 
-void ModelEngine::fail(Sequence& sequence, const Error& error, std::vector<Event>& events) {
-  events.push_back(final_event(sequence.request.id, FinishReason::kError, error.message()));
+void ModelEngine::fail(Sequence& sequence, const Error& error, std::vector<Event>& events,
+                       FinishReason reason) {
+  events.push_back(final_event(sequence.request.id, reason, error.message()));
   end(sequence);
 }
 

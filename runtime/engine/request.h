@@ -60,8 +60,17 @@ struct Request {
   Pooling pooling = Pooling::kNone;
 };
 
-/// kDeadline never comes from an engine: servers end answers with it whose time is over.
-enum class FinishReason : std::uint8_t { kNone, kStop, kLength, kAborted, kError, kDeadline };
+/// kRefused: what was asked for cannot be, and Event::error says why. kDeadline never comes from an
+/// engine: servers end answers with it whose time is over.
+enum class FinishReason : std::uint8_t {
+  kNone,
+  kStop,
+  kLength,
+  kAborted,
+  kError,
+  kRefused,
+  kDeadline
+};
 
 struct TokenLogprob {
   std::int32_t token = 0;
@@ -85,7 +94,7 @@ struct Event {
   float queued_seconds = 0;        // from submission until it was first let in; first event
   FinishReason finish = FinishReason::kNone;
   std::int32_t stop_token = -1;  // the id that ended it, when one did
-  std::string error;             // with kError
+  std::string error;             // with kError and kRefused
   std::vector<float> embedding;  // (hidden_size), not normalized; of a request that pools
 };
 

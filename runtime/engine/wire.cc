@@ -306,7 +306,7 @@ std::string encode_event(const Event& event) {
 Result<Event> decode_event(Bytes body) {
   ByteReader in(body, kWhere);
   BUNDLE_TRY(const auto fields, in.read<EventFields>("an event"));
-  if (fields.finish > static_cast<std::uint32_t>(FinishReason::kError)) {
+  if (fields.finish > static_cast<std::uint32_t>(FinishReason::kRefused)) {
     return bad_input("an event has an unknown finish reason", kWhere);
   }
   Event event;

@@ -36,6 +36,12 @@ void declare(CLI::App& app, Arguments& a) {
                  "How long running requests may take at the end")
       ->check(CLI::Range(0, 86400))
       ->capture_default_str();
+  app.add_option(
+         "--idle-exit-seconds", a.idle_exit_seconds,
+         "End after so long without a request, where a service manager holds the socket and "
+         "starts the server again; 0 is never")
+      ->check(CLI::Range(0, 31'536'000))
+      ->capture_default_str();
   app.add_option("--step-seconds", a.step_seconds, "A step that takes longer restarts the engine")
       ->check(CLI::Range(1, 86400))
       ->capture_default_str();

@@ -27,6 +27,7 @@ struct Arguments {
   std::string access_log;  // a file, "-" for standard error
   std::vector<std::string> cors_origins;
   int drain_seconds = 30;
+  int idle_exit_seconds = 0;  // 0: never
   int step_seconds = 120;
   std::vector<std::string> settings;
 };

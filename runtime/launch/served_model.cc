@@ -61,6 +61,7 @@ Result<server::ServedModel> load_served_model(const LaunchSpec& spec,
   const std::string_view text = source ? std::string_view(source->text) : std::string_view();
   model.prompt_style = {chat::reasoning_format(settings.reasoning_parser, text), settings.thinking};
   model.tool_format = chat::tool_format(settings.tool_parser, text);
+  model.shows_tools = text.find("tools") != std::string_view::npos;
   return model;
 }
 

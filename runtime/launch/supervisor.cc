@@ -29,6 +29,7 @@ namespace {
 constexpr auto kStallGrace = std::chrono::seconds(30);
 constexpr std::size_t kOtherDescriptors = 256;
 constexpr auto kLookAtFiles = std::chrono::milliseconds(2000);
+constexpr auto kLookIdle = std::chrono::milliseconds(1000);
 
 /// SIGTERM, SIGINT and SIGHUP as a descriptor.
 Result<Fd> signal_descriptor() {
@@ -87,6 +88,10 @@ Result<server::ServerOptions> server_options(const Arguments& arguments,
   // The engine that hangs is killed and started again first; only when that does not help…
   options.stall_timeout = std::chrono::seconds(arguments.step_seconds) + kStallGrace;
   options.version = BUNDLE_VERSION;
+  if (arguments.idle_exit_seconds > 0 && !options.socket) {
+    return Error{ErrorCode::kUsage, "nobody would start the server again", "--idle-exit-seconds",
+                 "It needs a socket that the service manager holds, named 'http'."};
+  }
   if (!arguments.api_key_file.empty()) {
     BUNDLE_TRY(options.api_keys, read_api_keys(arguments.api_key_file));
   }
@@ -114,6 +119,7 @@ class Supervisor {
   Status look();
   void announce();
   void on_signal(int number);
+  void fall_asleep();
   void drain();
   void reload();
   void beat();
@@ -197,15 +203,17 @@ Status Supervisor::run(const Fd& signals) {
     BUNDLE_CHECK(look());
     look_at_files();
     beat();
+    fall_asleep();
   }
   return {};
 }
 
-/// Milliseconds until files are to be looked at or the service manager wants to hear from us; -1:
-/// neither ever.
+/// Milliseconds until files or idleness are to be looked at or the service manager wants to hear
+/// from us; -1: none ever.
 int Supervisor::nap() const {
   auto next = manager_.heartbeat_interval();
   if (!files_.empty()) next = std::min(next.value_or(kLookAtFiles), kLookAtFiles);
+  if (arguments_.idle_exit_seconds > 0) next = std::min(next.value_or(kLookIdle), kLookIdle);
   return next ? static_cast<int>(next->count()) : -1;
 }
 
@@ -270,6 +278,14 @@ Status Supervisor::load_access() {
   BUNDLE_CHECK(server_->set_tls(tls_files(arguments_)));
   server_->set_api_keys(std::move(keys));
   return {};
+}
+
+/// After long enough without a request it ends; who holds the socket starts it at the next one.
+void Supervisor::fall_asleep() {
+  const std::chrono::seconds idle(arguments_.idle_exit_seconds);
+  if (idle.count() == 0 || !announced_ || draining_ || !server_->close_if_idle(idle)) return;
+  log_info("no request for " + std::to_string(idle.count()) + " s: the next connection starts it");
+  drain();
 }
 
 void Supervisor::drain() {

@@ -44,7 +44,8 @@ void append_usage(std::string& out, const Usage& usage) {
 void append_finish(std::string& out, const Output& output) {
   switch (output.finish) {
     case engine::FinishReason::kStop:
-      out += output.called_tool ? R"("tool_calls")" : R"("stop")";
+      // A stop string within a call has cut it: nobody can make it.
+      out += output.called_tool && output.stop_string.empty() ? R"("tool_calls")" : R"("stop")";
       break;
     case engine::FinishReason::kLength:
       out += R"("length")";

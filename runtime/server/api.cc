@@ -36,7 +36,10 @@ std::optional<ApiError> check_media_type(const HttpRequest& head) {
   std::string_view type = head.field("content-type");
   type = type.substr(0, type.find(';'));
   while (!type.empty() && type.back() == ' ') type.remove_suffix(1);
-  if (!equals_ignoring_case(type, "application/json")) {
+  // Ollama's own examples name no type. What a web page sends without asking first names its
+  // origin.
+  const bool any_type = head.path.starts_with("/api/") && head.field("origin").empty();
+  if (!any_type && !equals_ignoring_case(type, "application/json")) {
     return refuse("The body must be sent with Content-Type: application/json.");
   }
   const std::string_view encoding = head.field("content-encoding");
@@ -197,13 +200,15 @@ std::vector<Field> Api::cors_fields(const HttpRequest& request) const {
       {"Access-Control-Expose-Headers",
        "X-Request-Id, Retry-After, Retry-After-Ms, X-RateLimit-Limit-Requests, "
        "X-RateLimit-Remaining-Requests, X-RateLimit-Limit-Tokens, "
-       "X-RateLimit-Remaining-Tokens"}};
+       "X-RateLimit-Remaining-Tokens, X-RateLimit-Reset-Requests, X-RateLimit-Reset-Tokens, "
+       "X-Should-Retry"}};
   if (!any) out.push_back({"Vary", "Origin"});
   if (request.method == "OPTIONS") {
     out.push_back({"Access-Control-Allow-Methods", "GET, POST, OPTIONS"});
     out.push_back({"Access-Control-Allow-Headers",
                    "Authorization, Content-Type, X-Request-Id, X-Request-Timeout-Ms, X-Api-Key, "
-                   "traceparent, tracestate, X-Stainless-Arch, "
+                   "traceparent, tracestate, Anthropic-Version, Anthropic-Beta, "
+                   "Anthropic-Dangerous-Direct-Browser-Access, X-Stainless-Arch, "
                    "X-Stainless-Lang, X-Stainless-OS, X-Stainless-Package-Version, "
                    "X-Stainless-Retry-Count, X-Stainless-Runtime, X-Stainless-Runtime-Version, "
                    "X-Stainless-Timeout"});

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/sha256.h"
+#include "runtime/server/message.h"
 
 namespace bundle::server {
 namespace {
@@ -135,6 +136,12 @@ Result<std::vector<ApiKey>> parse_key_file(std::string_view text, const std::str
     const std::string place = where + ":" + std::to_string(number);
     if (keys.size() == kMostKeys) return bad_input("there are more than 10000 keys", place);
     if (!line.starts_with(kHashed)) {
+      const bool meant_hashed = equals_ignoring_case(line.substr(0, kHashed.size()), kHashed);
+      if (meant_hashed || line.find_first_of(kBlanks) != line.npos) {
+        return bad_input(
+            "a plain key stands alone in its line, without blanks", place,
+            "What a key may do follows its hash: sha256:HASH name=… (bundle key NAME).");
+      }
       keys.push_back(plain_key(line));
     } else {
       BUNDLE_TRY(ApiKey key, parse_hashed(line, place));

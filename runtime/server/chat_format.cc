@@ -52,7 +52,7 @@ class ChatFormat : public AnswerFormat {
       out += R"({"index":)";
       append_json(out, static_cast<std::int64_t>(i));
       out += R"(,"message":{"role":"assistant",)";
-      append_message(out, choices[i]);
+      append_message(out, i, choices[i]);
       out += R"(,"refusal":null},)";
       append_rest(out, choices[i]);
       out += '}';
@@ -121,7 +121,7 @@ class ChatFormat : public AnswerFormat {
   }
 
   /// `"content":…` and what else an answer came to.
-  void append_message(std::string& out, const Output& output) const {
+  void append_message(std::string& out, std::size_t index, const Output& output) const {
     std::string content = output.text, reasoning, calls;
     for (const chat::AnswerPiece& piece : output.pieces) {
       if (piece.kind == chat::AnswerPiece::Kind::kReasoning) reasoning += piece.text;
@@ -129,7 +129,7 @@ class ChatFormat : public AnswerFormat {
     }
     for (std::size_t i = 0; i < output.pieces.size(); ++i) {
       if (output.pieces[i].kind == chat::AnswerPiece::Kind::kCall)
-        append_whole_call(calls, output, i);
+        append_whole_call(calls, index, output, i);
     }
     out += R"("content":)";
     if (content.empty() && !(reasoning.empty() && calls.empty())) {
@@ -144,7 +144,8 @@ class ChatFormat : public AnswerFormat {
     if (!calls.empty()) out += R"(,"tool_calls":[)" + calls + "]";
   }
 
-  void append_whole_call(std::string& out, const Output& output, std::size_t at) const {
+  void append_whole_call(std::string& out, std::size_t index, const Output& output,
+                         std::size_t at) const {
     const chat::AnswerPiece& call = output.pieces[at];
     std::string arguments;
     for (const chat::AnswerPiece& piece : output.pieces) {
@@ -154,7 +155,7 @@ class ChatFormat : public AnswerFormat {
     }
     if (!out.empty()) out += ',';
     out += '{';
-    append_call(out, call_id(0, call), call.text);
+    append_call(out, call_id(index, call), call.text);
     out += R"("arguments":)";
     append_json(out, arguments);
     out += "}}";

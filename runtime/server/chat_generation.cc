@@ -28,6 +28,7 @@ void read_max_tokens(FieldReader& reader, GenerationParams& params) {
   if (const auto newer = reader.integer("max_completion_tokens", 1, kMost)) {
     params.max_tokens = newer;
   }
+  check_min_tokens(reader, params);
 }
 
 /// How the answer's parts are told apart: what the model does, unless the request wants it raw.
@@ -35,6 +36,10 @@ void read_reasoning(FieldReader& reader, const ServedModel& model, chat::AnswerS
   answer.include_reasoning = reader.boolean("include_reasoning").value_or(true);
   const bool separate = reader.boolean("separate_reasoning").value_or(true);
   const auto format = reader.string("reasoning_format");
+  if (format && *format != "none" && *format != "auto" && *format != "deepseek") {
+    reader.fail(
+        invalid_field("reasoning_format", "'reasoning_format' must be none, auto or deepseek."));
+  }
   if (separate && format != "none") answer.reasoning = model.prompt_style.reasoning;
 }
 
@@ -44,6 +49,10 @@ void read_calls(FieldReader& reader, const ServedModel& model, GenerationParams&
   chat::AnswerSyntax& answer = params.answer;
   answer.parallel_calls = reader.boolean("parallel_tool_calls").value_or(true);
   if (choice.kind == ToolChoice::Kind::kNone || reader.error()) return;
+  if (!model.shows_tools) {
+    return reader.fail(unsupported_field(
+        "tools", "This model's chat template has no place for tools: it would never see them."));
+  }
   const JsonArray& tools = *reader.array("tools");
   answer.tools = model.tool_format;
   answer.tool_list = std::make_shared<const JsonArray>(tools);
@@ -57,9 +66,13 @@ void read_calls(FieldReader& reader, const ServedModel& model, GenerationParams&
     calls = JsonObject{{"type", "or"}, {"elements", either}};
   }
   params.output_format = std::move(calls);
+  params.exact_format = false;  // schemas of functions hold as far as they can
 }
 
 void check_modalities(FieldReader& reader) {
+  if (reader.boolean("echo").value_or(false)) {
+    reader.fail(unsupported_field("echo", "'echo' is not supported: use /v1/completions."));
+  }
   const JsonArray* modalities = reader.array("modalities");
   for (std::size_t i = 0; modalities != nullptr && i < modalities->size(); ++i) {
     if ((*modalities)[i] != "text") {

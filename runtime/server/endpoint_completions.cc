@@ -46,6 +46,7 @@ CompletionParams read_params(FieldReader& reader, const Service& service, const 
   if (logprobs && out.echo) out.common.sampling.prompt_logprobs = out.common.sampling.logprobs;
   constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
   out.common.max_tokens = reader.integer("max_tokens", 0, kMost);
+  check_min_tokens(reader, out.common);
   out.best_of = read_best_of(reader, limits, out.common);
   if (const auto suffix = reader.string("suffix"); suffix && !suffix->empty()) {
     reader.fail(unsupported_field("suffix", "'suffix' is not supported."));

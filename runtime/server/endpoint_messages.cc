@@ -2,13 +2,16 @@
 #include "runtime/server/chat_generation.h"
 #include "runtime/server/chat_prompt.h"
 #include "runtime/server/messages_format.h"
+#include "runtime/server/request_rewrite.h"
 
 namespace bundle::server {
 
 ReplyResult create_message(Service& service, const HttpRequest& request) {
   BUNDLE_TRY(const JsonObject body, read_body(request));
   BUNDLE_TRY(const JsonObject chat, chat_of_messages(body));
-  return generate_chat(service, request, chat, "msg_", messages_format);
+  auto reply = generate_chat(service, request, chat, "msg_", messages_format);
+  if (reply) return reply;
+  return in_words_of_client(reply.error(), {{"stop", "stop_sequences"}});
 }
 
 ReplyResult count_message_tokens(Service& service, const HttpRequest& request) {

@@ -19,22 +19,24 @@ JsonObject capabilities(const Service& service, const Model& model) {
   if (model.served.hidden_size > 0) embedding_size = model.served.hidden_size;
   Json reasoning_field = nullptr;
   if (reasoning != chat::ReasoningFormat::kNone) reasoning_field = "reasoning_content";
-  return {{"chat", text && model.served.chat_template.has_value()},
-          {"text_prompts", text},
-          {"token_id_prompts", true},
-          {"streaming", true},
-          {"embedding_size", embedding_size},
-          {"embedding_pooling", JsonArray({"last", "mean"})},
-          {"max_choices", limits.choices},
-          {"max_stop_strings", text ? limits.stop_strings : 0},
-          {"max_logprobs", limits.logprobs},
-          {"max_body_bytes", limits.body_bytes},
-          {"prompt_logprobs_with_echo", true},
-          {"structured_output", structured_outputs(text)},
-          {"tool_choice", JsonArray({"none", "auto", "required", "named"})},
-          {"tool_parser", chat::name_of(model.served.tool_format)},
-          {"reasoning_parser", chat::name_of(reasoning)},
-          {"reasoning_field", reasoning_field}};
+  return {
+      {"chat", text && model.served.chat_template.has_value()},
+      {"text_prompts", text},
+      {"token_id_prompts", true},
+      {"streaming", true},
+      {"embedding_size", embedding_size},
+      {"embedding_pooling", JsonArray({"last", "mean"})},
+      {"max_choices", limits.choices},
+      {"max_stop_strings", text ? limits.stop_strings : 0},
+      {"max_logprobs", limits.logprobs},
+      {"max_body_bytes", limits.body_bytes},
+      {"prompt_logprobs_with_echo", true},
+      {"structured_output", structured_outputs(text)},
+      {"tool_choice", model.served.shows_tools ? JsonArray({"none", "auto", "required", "named"})
+                                               : JsonArray({"none"})},
+      {"tool_parser", chat::name_of(model.served.tool_format)},
+      {"reasoning_parser", chat::name_of(reasoning)},
+      {"reasoning_field", reasoning_field}};
 }
 
 JsonObject describe(const Service& service, const Model& model) {

@@ -2,6 +2,7 @@
 // /api/version.
 #include "runtime/server/chat_generation.h"
 #include "runtime/server/ollama_format.h"
+#include "runtime/server/request_rewrite.h"
 
 namespace bundle::server {
 namespace {
@@ -9,10 +10,20 @@ namespace {
 ReplyResult generate(Service& service, const HttpRequest& request, OllamaShape shape) {
   BUNDLE_TRY(const JsonObject body, read_body(request));
   BUNDLE_TRY(const JsonObject chat, chat_of_ollama(body, shape));
-  return generate_chat(service, request, chat, "ollama-",
-                       [shape, at = request.received](AnswerHead head, std::size_t) {
-                         return ollama_format(std::move(head), shape, at);
-                       });
+  auto reply = generate_chat(service, request, chat, "ollama-",
+                             [shape, at = request.received](AnswerHead head, std::size_t) {
+                               return ollama_format(std::move(head), shape, at);
+                             });
+  if (reply) return reply;
+  return in_words_of_client(reply.error(), {{"max_tokens", "options.num_predict"},
+                                            {"repetition_penalty", "options.repeat_penalty"},
+                                            {"temperature", "options.temperature"},
+                                            {"top_k", "options.top_k"},
+                                            {"top_p", "options.top_p"},
+                                            {"min_p", "options.min_p"},
+                                            {"seed", "options.seed"},
+                                            {"stop", "options.stop"},
+                                            {"response_format", "format"}});
 }
 
 JsonObject details_of(const Model& model) {

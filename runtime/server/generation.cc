@@ -19,6 +19,8 @@ const char* reason_name(engine::FinishReason reason) {
       return "length";
     case engine::FinishReason::kAborted:
       return "abort";
+    case engine::FinishReason::kRefused:
+      return "refused";
     case engine::FinishReason::kDeadline:
       return "deadline";
     default:
@@ -151,6 +153,12 @@ void Generation::take(TimedEvent timed) {
                  .type = "server_error",
                  .code = "engine_error",
                  .message = "The engine failed: " + event.error});
+  }
+  if (event.finish == engine::FinishReason::kRefused) {
+    return fail({.status = 400,
+                 .type = "invalid_request_error",
+                 .code = "invalid_constraint",
+                 .message = event.error});
   }
   if (event.finish == engine::FinishReason::kAborted) {
     return fail({.status = 500,

@@ -30,7 +30,14 @@ constexpr const char* kNotOffered[] = {"guided_json",
                                        "prompt_logprobs",
                                        "chat_template",
                                        "truncate_prompt_tokens",
-                                       "use_beam_search"};
+                                       "use_beam_search",
+                                       "allowed_token_ids",
+                                       "bad_words",
+                                       "logits_processors",
+                                       "thinking_token_budget",
+                                       "prompt_embeds",
+                                       "web_search_options",
+                                       "prediction"};
 
 bool is_set(const Json& value) {
   if (value.is_bool()) return value.get_bool();
@@ -46,6 +53,19 @@ void refuse_not_offered(FieldReader& reader) {
     if (value != nullptr && is_set(*value)) {
       reader.fail(unsupported_field(key, fmt::format("'{}' is not supported.", key)));
     }
+  }
+}
+
+/// Of OpenAI's fields that change nothing here the types are checked all the same.
+void check_unused(FieldReader& reader) {
+  for (const char* key : {"user", "safety_identifier", "prompt_cache_key", "service_tier"}) {
+    reader.string(key);
+  }
+  reader.boolean("store");
+  reader.object("metadata");
+  const auto verbosity = reader.string("verbosity");
+  if (verbosity && *verbosity != "medium") {
+    reader.fail(unsupported_field("verbosity", "The only 'verbosity' supported is 'medium'."));
   }
 }
 
@@ -186,6 +206,7 @@ GenerationParams read_generation_params(FieldReader& reader, const ServedModel& 
   GenerationParams out;
   check_model_name(reader, model);
   refuse_not_offered(reader);
+  check_unused(reader);
   read_sampling(reader, model.sampling, out.sampling);
   read_stop(reader, limits, model, out);
   read_stop_ids(reader, vocab_size, out.sampling);
@@ -197,7 +218,7 @@ GenerationParams read_generation_params(FieldReader& reader, const ServedModel& 
   out.tokens_as_ids = reader.boolean("return_tokens_as_token_ids").value_or(false);
   out.skip_special = reader.boolean("skip_special_tokens").value_or(true);
   read_placement(reader, out);
-  out.output_format = read_output_format(reader);
+  read_output_format(reader, out);
   if (out.output_format && model.tokenizer == nullptr) {
     reader.fail(unsupported_field("response_format",
                                   "This model has no tokenizer, so its output has no text."));
@@ -210,6 +231,13 @@ void read_placement(FieldReader& reader, GenerationParams& out) {
   out.cache_salt = salt_of(reader.string("cache_salt"));
   out.priority = static_cast<std::int32_t>(
       reader.integer("priority", std::numeric_limits<std::int32_t>::min(), kMaxInt32).value_or(0));
+}
+
+void check_min_tokens(FieldReader& reader, const GenerationParams& params) {
+  if (!params.max_tokens || params.sampling.min_tokens <= *params.max_tokens) return;
+  reader.fail(invalid_field("min_tokens",
+                            "'min_tokens' must not be above the most tokens that are "
+                            "asked for."));
 }
 
 void check_model_name(FieldReader& reader, const ServedModel& model) {

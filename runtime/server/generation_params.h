@@ -28,6 +28,7 @@ struct GenerationParams {
   std::uint64_t cache_salt = 0;
   std::int32_t priority = 0;               // lower is more urgent, as vLLM has it
   std::optional<Json> output_format = {};  // that the output must have: of a structural tag
+  bool exact_format = true;                // false: parts that no grammar can hold are left out
   chat::AnswerSyntax answer = {};          // of chats: how reasoning and tool calls are told apart
 };
 
@@ -40,6 +41,8 @@ GenerationParams read_generation_params(FieldReader& reader, const ServedModel& 
 void read_placement(FieldReader& reader, GenerationParams& out);
 
 /// 404 unless `model` is absent or names the served one.
+/// `min_tokens` may not be over the most that the request asks for.
+void check_min_tokens(FieldReader& reader, const GenerationParams& params);
 void check_model_name(FieldReader& reader, const ServedModel& model);
 
 }  // namespace bundle::server

@@ -18,6 +18,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/use_future.hpp>
 #include <boost/asio/write.hpp>
 
 #include "runtime/server/session.h"
@@ -92,6 +93,7 @@ class HttpServer::Impl {
   Status set_tls(const TlsFiles& files);
   void run();
   void begin_drain();
+  bool close_if_idle(std::chrono::seconds idle);
   bool wait();
   void stop();
 
@@ -102,6 +104,8 @@ class HttpServer::Impl {
  private:
   using Clock = Session::Clock;
 
+  asio::awaitable<bool> try_to_close(std::chrono::seconds idle);
+  bool is_idle(std::chrono::seconds idle);
   asio::awaitable<void> accept(tcp::acceptor& acceptor, Door door);
   asio::awaitable<void> turn_away(tcp::socket socket);
   asio::awaitable<void> tick();
@@ -123,6 +127,7 @@ class HttpServer::Impl {
   std::set<std::shared_ptr<Session>> sessions_;  // of the I/O thread, as all below up to mutex_
   std::optional<Clock::time_point> drain_until_;
   bool interrupted_ = false;
+  bool holding_ = false;  // connections wait in the public socket's queue
   bool closed_ = false;
   std::thread thread_;
 
@@ -171,13 +176,15 @@ void HttpServer::Impl::run() {
 
 asio::awaitable<void> HttpServer::Impl::accept(tcp::acceptor& acceptor, Door door) {
   while (!closed_) {
-    auto [error, socket] = co_await acceptor.async_accept(kToken);
-    if (closed_) co_return;
-    if (!error) {
-      admit(std::move(socket), door);
-      continue;
+    if (!holding_ || door != Door::kPublic) {
+      auto [error, socket] = co_await acceptor.async_accept(kToken);
+      if (closed_) co_return;
+      if (!error) {
+        admit(std::move(socket), door);
+        continue;
+      }
     }
-    // Out of descriptors: some come free when connections end.
+    // Held, or out of descriptors: some come free when connections end.
     asio::steady_timer pause(context_, std::chrono::milliseconds(20));
     co_await pause.async_wait(kToken);
   }
@@ -253,6 +260,34 @@ void HttpServer::Impl::begin_drain() {
   });
 }
 
+bool HttpServer::Impl::close_if_idle(std::chrono::seconds idle) {
+  if (!thread_.joinable()) return false;
+  return asio::co_spawn(context_, try_to_close(idle), asio::use_future).get();
+}
+
+asio::awaitable<bool> HttpServer::Impl::try_to_close(std::chrono::seconds idle) {
+  if (closed_ || !is_idle(idle)) co_return false;
+  holding_ = true;
+  boost::system::error_code ignored;
+  acceptor_->cancel(ignored);
+  // Who came in at the last moment is heard first.
+  asio::steady_timer pause(context_, kTick);
+  co_await pause.async_wait(kToken);
+  holding_ = is_idle(idle);
+  co_return holding_;
+}
+
+/// A connection that has just been made, or has just been answered, is about to ask something; the
+/// admin port's probes and scrapes are nobody's questions.
+bool HttpServer::Impl::is_idle(std::chrono::seconds idle) {
+  const auto recent = Clock::now() - std::chrono::seconds(1);
+  const bool silent = std::all_of(sessions_.begin(), sessions_.end(), [&](const auto& session) {
+    if (session->door() == Door::kAdmin) return true;
+    return !session->busy() && session->waiting_since().value_or(Clock::now()) < recent;
+  });
+  return silent && service.load().figures().idle >= static_cast<double>(idle.count());
+}
+
 bool HttpServer::Impl::any_busy() const {
   return std::any_of(sessions_.begin(), sessions_.end(),
                      [](const auto& session) { return session->busy(); });
@@ -326,6 +361,7 @@ void HttpServer::set_model(ServedModel model) { impl_->service.set_model(std::mo
 std::uint16_t HttpServer::port() const { return impl_->port; }
 std::uint16_t HttpServer::admin_port() const { return impl_->admin_port; }
 void HttpServer::begin_drain() { impl_->begin_drain(); }
+bool HttpServer::close_if_idle(std::chrono::seconds idle) { return impl_->close_if_idle(idle); }
 bool HttpServer::wait() { return impl_->wait(); }
 void HttpServer::stop() { impl_->stop(); }
 

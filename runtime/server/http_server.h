@@ -94,6 +94,7 @@ struct ServedModel {
   JsonObject template_variables;
   chat::PromptStyle prompt_style;                          // reasoning, and whether it is on
   chat::ToolFormat tool_format = chat::ToolFormat::kNone;  // how the model writes tool calls
+  bool shows_tools = true;                                 // its template has a place for them
   std::string architecture;
   std::int32_t vocab_size = 0;             // ids below it are taken; 0: the tokenizer's
   std::int64_t max_context = 0;            // prompt and output; 0: what the engine's stats say
@@ -131,6 +132,10 @@ class HttpServer {
   /// /ready is 503, idle connections close, new generations are refused, running ones go on
   /// until the drain timeout. Returns at once; wait() returns when it is over.
   void begin_drain();
+  /// When nobody asked for anything for so long: takes no further connection and returns true; who
+  /// connects then waits in the socket's own queue, for whoever else holds it. Else false, and
+  /// nothing changes. Takes a tenth of a second at most.
+  bool close_if_idle(std::chrono::seconds idle);
   /// Blocks until a drain is over or stop() was called. True when all requests finished in time.
   bool wait();
   /// Cuts every connection and ends the threads. Not from a callback of the engine's.

@@ -22,8 +22,8 @@ Json stop_reason(const Output& output) {
       output.finish == engine::FinishReason::kDeadline) {
     return "max_tokens";
   }
-  if (output.called_tool) return "tool_use";
-  return output.stop_string.empty() ? "end_turn" : "stop_sequence";
+  if (!output.stop_string.empty()) return "stop_sequence";
+  return output.called_tool ? "tool_use" : "end_turn";
 }
 
 Json stop_sequence(const Output& output) {

@@ -106,9 +106,19 @@ ApiResult<bool> add_message(const Json& message, const std::string& where, JsonA
               : add_assistant(content->get_array(), place, out);
 }
 
-Json chat_tools(const JsonArray& tools) {
+JsonArray chat_tools(FieldReader& reader, const JsonArray& tools) {
   JsonArray out;
-  for (const Json& tool : tools) {
+  for (std::size_t i = 0; i < tools.size(); ++i) {
+    const Json& tool = tools[i];
+    const std::string place = "tools[" + std::to_string(i) + "]";
+    const std::string type = type_of(tool);
+    if (!type.empty() && type != "custom") {
+      reader.fail(unsupported_field(place + ".type",
+                                    "The only tools supported are the client's own functions."));
+    } else if (find(tool, "input_schema") == nullptr) {
+      reader.fail(invalid_field(place + ".input_schema", "A tool needs an 'input_schema'.",
+                                "missing_field"));
+    }
     JsonObject function{{"name", member_or(tool, "name", "")}};
     for (const auto& [from, to] :
          {std::pair("description", "description"), std::pair("input_schema", "parameters")}) {
@@ -158,7 +168,9 @@ ApiResult<JsonObject> chat_of_messages(const JsonObject& body) {
     messages.emplace_back(JsonObject{{"role", "system"}, {"content", text}});
   }
   const JsonArray* turns = reader.array("messages");
-  if (turns == nullptr || turns->empty()) reader.fail(wrong("messages", "'messages' is required."));
+  if (turns == nullptr || turns->empty()) {
+    reader.fail(invalid_field("messages", "'messages' is required.", "missing_field"));
+  }
   if (reader.get("max_tokens") == nullptr) {
     reader.fail(invalid_field("max_tokens", "'max_tokens' is required.", "missing_field"));
   }
@@ -166,8 +178,15 @@ ApiResult<JsonObject> chat_of_messages(const JsonObject& body) {
     const std::string where = "messages[" + std::to_string(i) + "]";
     BUNDLE_TRY([[maybe_unused]] const bool added, add_message((*turns)[i], where, messages));
   }
+  // The answer goes on where the last message leaves off.
+  const bool unfinished = !messages.empty() && messages.back().at("role") == "assistant" &&
+                          !messages.back().get_object().contains("tool_calls");
+  if (unfinished) {
+    chat["continue_final_message"] = true;
+    chat["add_generation_prompt"] = false;
+  }
   chat["messages"] = std::move(messages);
-  if (const JsonArray* tools = reader.array("tools")) chat["tools"] = chat_tools(*tools);
+  if (const JsonArray* tools = reader.array("tools")) chat["tools"] = chat_tools(reader, *tools);
   rewrite_choice(reader, chat);
   rewrite_thinking(reader, chat);
   if (reader.error()) return *reader.error();

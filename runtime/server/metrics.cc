@@ -148,7 +148,7 @@ struct Metrics::State {
   State(const std::string& model, const std::string& version, const std::string& digest)
       : labels({{"model_name", model}, {"engine", "0"}}),
         info({{"version", version}, {"content_digest", digest}, {"model_name", model}}) {
-    for (const char* reason : {"stop", "length", "abort", "error", "deadline"}) {
+    for (const char* reason : {"stop", "length", "abort", "error", "refused", "deadline"}) {
       (void)successes.Add(with("finished_reason", reason));
     }
   }

@@ -1,6 +1,9 @@
 #include "runtime/server/output_constraint.h"
 
+#include <algorithm>
+#include <cctype>
 #include <fmt/format.h>
+#include <set>
 
 #include "runtime/server/schema_check.h"
 
@@ -47,12 +50,17 @@ std::optional<Json> schema_of(FieldReader& reader, const Json& value, const std:
   return std::nullopt;
 }
 
-std::optional<Json> of_response_format(FieldReader& reader, const JsonObject& format) {
+std::optional<Json> of_response_format(FieldReader& reader, const JsonObject& format, bool& exact) {
   const Json* type = format.if_contains("type");
   const std::string name =
       type != nullptr && type->is_string() ? std::string(type->get_string()) : "";
   if (name == "text") return std::nullopt;
-  if (name == "json_object") return Json(any_object());
+  if (name == "json_object") {
+    const Json* schema = format.if_contains("schema");  // as llama.cpp and others take it
+    if (schema == nullptr || schema->is_null()) return Json(any_object());
+    const auto read = schema_of(reader, *schema, "response_format.schema", false);
+    return read ? std::optional<Json>(json_schema(*read)) : std::nullopt;
+  }
   if (name == "json_schema") {
     const Json* inner = format.if_contains("json_schema");
     const Json* schema = inner == nullptr ? nullptr : find(*inner, "schema");
@@ -64,6 +72,7 @@ std::optional<Json> of_response_format(FieldReader& reader, const JsonObject& fo
     }
     const Json* strict = find(*inner, "strict");
     const bool loose = strict != nullptr && strict->is_bool() && !strict->get_bool();
+    exact = !loose;
     const auto read = schema_of(reader, *schema, "response_format.json_schema.schema", loose);
     return read ? std::optional<Json>(json_schema(*read)) : std::nullopt;
   }
@@ -86,8 +95,9 @@ std::optional<Json> choice_of(FieldReader& reader, const Json& value) {
   }
   if (!elements.empty()) return Json(JsonObject{{"type", "or"}, {"elements", std::move(elements)}});
   reader.fail(invalid_field("structured_outputs.choice",
-                            "'structured_outputs.choice' must be a list of strings.",
-                            "invalid_type"));
+                            "'structured_outputs.choice' must be a list of strings that are not "
+                            "empty, at least one.",
+                            value.is_array() ? "invalid_value" : "invalid_type"));
   return std::nullopt;
 }
 
@@ -96,9 +106,24 @@ std::optional<Json> text_format(FieldReader& reader, const std::string& key, con
   if (value.is_string() && !value.get_string().empty()) {
     return Json(JsonObject{{"type", type}, {member, value}});
   }
-  reader.fail(invalid_field("structured_outputs." + key,
-                            fmt::format("'structured_outputs.{}' must be a string.", key),
-                            "invalid_type"));
+  reader.fail(
+      invalid_field("structured_outputs." + key,
+                    fmt::format("'structured_outputs.{}' must be a string that is not empty.", key),
+                    value.is_string() ? "invalid_value" : "invalid_type"));
+  return std::nullopt;
+}
+
+/// {"format": …}, also as JSON text.
+std::optional<Json> structural_tag(FieldReader& reader, const Json& value) {
+  Json tag = value;
+  if (value.is_string()) {
+    auto parsed = parse_json(value.get_string(), "structured_outputs.structural_tag");
+    if (parsed) tag = *std::move(parsed);
+  }
+  if (const Json* format = find(tag, "format"); format != nullptr) return *format;
+  reader.fail(invalid_field("structured_outputs.structural_tag",
+                            "'structured_outputs.structural_tag' must be an object with a "
+                            "'format'."));
   return std::nullopt;
 }
 
@@ -106,6 +131,13 @@ std::optional<Json> of_structured_outputs(FieldReader& reader, const JsonObject&
   std::string key;
   for (const auto& [name, value] : outputs) {
     if (value.is_null() || value == false) continue;
+    if (name == "whitespace_pattern" || name == "disable_any_whitespace" ||
+        name == "disable_additional_properties") {
+      reader.fail(unsupported_field(
+          "structured_outputs." + std::string(name),
+          fmt::format("'structured_outputs.{}' is not supported.", std::string_view(name))));
+      return std::nullopt;
+    }
     if (!key.empty()) {
       reader.fail(invalid_field("structured_outputs",
                                 fmt::format("'structured_outputs' has both '{}' and '{}': only one "
@@ -130,12 +162,29 @@ std::optional<Json> of_structured_outputs(FieldReader& reader, const JsonObject&
   if (key == "choice") return choice_of(reader, value);
   if (key == "regex") return text_format(reader, key, value, "regex", "pattern");
   if (key == "grammar") return text_format(reader, key, value, "grammar", "grammar");
-  if (key == "structural_tag" && value.is_object() && value.get_object().contains("format")) {
-    return value.get_object().at("format");
-  }
+  if (key == "structural_tag") return structural_tag(reader, value);
   reader.fail(unsupported_field("structured_outputs." + key,
                                 fmt::format("'structured_outputs.{}' is not supported.", key)));
   return std::nullopt;
+}
+
+bool is_function_name(std::string_view name) {
+  return name.size() <= 64 && std::all_of(name.begin(), name.end(), [](unsigned char c) {
+           return std::isalnum(c) != 0 || c == '_' || c == '-' || c == '.';
+         });
+}
+
+/// Of a function that is `strict` all of the schema must hold.
+void check_parameters(FieldReader& reader, const Json& function, const std::string& place) {
+  const Json* parameters = find(function, "parameters");
+  if (parameters == nullptr || parameters->is_null()) return;
+  if (!parameters->is_object()) {
+    return reader.fail(invalid_field(place + ".parameters",
+                                     "A tool's parameters must be a JSON schema.", "invalid_type"));
+  }
+  const Json* strict = find(function, "strict");
+  const bool loose = strict == nullptr || *strict != true;
+  schema_of(reader, *parameters, place + ".parameters", loose);
 }
 
 void check_tools(FieldReader& reader, const JsonArray& tools) {
@@ -143,6 +192,7 @@ void check_tools(FieldReader& reader, const JsonArray& tools) {
     return reader.fail(invalid_field(
         "tools", fmt::format("'tools' may have {} entries, got {}.", kMostTools, tools.size())));
   }
+  std::set<std::string> names;
   for (std::size_t i = 0; i < tools.size(); ++i) {
     const std::string place = "tools[" + std::to_string(i) + "]";
     const Json* type = find(tools[i], "type");
@@ -154,12 +204,17 @@ void check_tools(FieldReader& reader, const JsonArray& tools) {
                                        "A tool must be {\"type\": \"function\", \"function\": "
                                        "{\"name\": …}}."));
     }
-    const Json* parameters = find(*function, "parameters");
-    if (parameters != nullptr && !parameters->is_null() && !parameters->is_object()) {
-      return reader.fail(invalid_field(place + ".function.parameters",
-                                       "A tool's parameters must be a JSON schema.",
-                                       "invalid_type"));
+    const std::string spelled(name->get_string());
+    if (!is_function_name(spelled)) {
+      return reader.fail(invalid_field(place + ".function.name",
+                                       "A function's name must have 1 to 64 letters, digits, "
+                                       "underscores, dashes and dots."));
     }
+    if (!names.insert(spelled).second) {
+      return reader.fail(invalid_field(place + ".function.name",
+                                       fmt::format("Two functions have the name '{}'.", spelled)));
+    }
+    check_parameters(reader, *function, place + ".function");
   }
 }
 
@@ -246,10 +301,16 @@ std::string spelled(const std::string& name, const CallFrame& frame) {
   return quoted.substr(1, quoted.size() - 2);
 }
 
+/// A function that names no parameters takes none.
+Json no_parameters() {
+  return JsonObject{
+      {"type", "object"}, {"properties", JsonObject()}, {"additionalProperties", false}};
+}
+
 JsonObject arguments_format(const Json& function, const CallFrame& frame) {
   const Json* parameters = find(function, "parameters");
   const bool none = parameters == nullptr || parameters->is_null();
-  JsonObject format = json_schema(none ? Json(JsonObject{{"type", "object"}}) : *parameters);
+  JsonObject format = json_schema(none ? no_parameters() : *parameters);
   format["type"] = frame.arguments;
   return format;
 }
@@ -265,17 +326,17 @@ ToolChoice read_tool_choice(FieldReader& reader) {
   return choice_of_value(reader, *value, tools);
 }
 
-std::optional<Json> read_output_format(FieldReader& reader) {
+void read_output_format(FieldReader& reader, GenerationParams& params) {
   const JsonObject* format = reader.object("response_format");
   const JsonObject* outputs = reader.object("structured_outputs");
-  std::optional<Json> wanted;
-  if (format != nullptr) wanted = of_response_format(reader, *format);
-  if (outputs == nullptr || outputs->empty()) return wanted;
+  std::optional<Json>& wanted = params.output_format;
+  if (format != nullptr) wanted = of_response_format(reader, *format, params.exact_format);
+  if (outputs == nullptr) return;
   if (wanted) {
     reader.fail(invalid_field("structured_outputs",
                               "'structured_outputs' and 'response_format' exclude each other."));
   }
-  return of_structured_outputs(reader, *outputs);
+  wanted = of_structured_outputs(reader, *outputs);
 }
 
 Json tool_call_format(const JsonArray& tools, const ToolChoice& choice, chat::ToolFormat form,
@@ -325,7 +386,8 @@ engine::OutputConstraint constrain(Json format, const chat::AnswerSyntax& answer
 std::optional<ApiError> set_constraint(GenerationParams& params, const FieldReader& reader) {
   if (!params.output_format) return std::nullopt;
   params.sampling.constraint = constrain(*params.output_format, params.answer);
-  const Status checked = engine::check_constraint(params.sampling.constraint.tag);
+  const auto unheld = params.exact_format ? engine::Unheld::kRefused : engine::Unheld::kLeftOut;
+  const Status checked = engine::check_constraint(params.sampling.constraint.tag, unheld);
   if (checked) return std::nullopt;
   std::string param = "tools";
   for (const char* field : {"response_format", "structured_outputs"}) {

@@ -21,9 +21,8 @@ struct ToolChoice {
 /// Reads `tools`, `tool_choice` and `parallel_tool_calls`; errors are left in `reader`.
 ToolChoice read_tool_choice(FieldReader& reader);
 
-/// `response_format` or `structured_outputs` as a format of a structural tag; none when the output
-/// is free.
-std::optional<Json> read_output_format(FieldReader& reader);
+/// `response_format` or `structured_outputs` as the parameters' output_format and exact_format.
+void read_output_format(FieldReader& reader, GenerationParams& params);
 
 /// The format of calls in a model's own form. `tools` has been checked; `form` is not kNone.
 Json tool_call_format(const JsonArray& tools, const ToolChoice& choice, chat::ToolFormat form,

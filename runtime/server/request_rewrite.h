@@ -2,7 +2,9 @@
 #pragma once
 
 #include <initializer_list>
+#include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/json.h"
 #include "runtime/server/api_error.h"
@@ -25,6 +27,22 @@ inline JsonObject copied(const JsonObject& from, std::initializer_list<std::stri
 inline void rename(const JsonObject& from, std::string_view name, JsonObject& to,
                    std::string_view other) {
   if (const Json* value = from.if_contains(name)) to[other] = *value;
+}
+
+/// The error with the names that the client used, for those of the chat request: pairs of both.
+inline ApiError in_words_of_client(
+    ApiError error, std::initializer_list<std::pair<std::string_view, std::string_view>> names) {
+  for (const auto& [ours, theirs] : names) {
+    if (!error.param.starts_with(ours)) continue;
+    const char next = error.param.size() > ours.size() ? error.param[ours.size()] : '.';
+    if (next != '.' && next != '[') continue;
+    error.param.replace(0, ours.size(), theirs);
+    const std::string quoted = "'" + std::string(ours);
+    const auto at = error.message.find(quoted);
+    if (at != std::string::npos) error.message.replace(at + 1, ours.size(), theirs);
+    break;
+  }
+  return error;
 }
 
 /// A text member, or `fallback` when it is absent or no text.

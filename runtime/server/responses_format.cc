@@ -32,8 +32,8 @@ class ResponsesFormat final : public AnswerFormat {
     blocks_.add(output.pieces);
     blocks_.add_text(output.text);
     if (output.finish == engine::FinishReason::kNone) return;
-    blocks_.finish();
     finish_ = output.finish;
+    blocks_.finish();
   }
 
   void end(std::string& out, const Usage& usage) override {
@@ -107,9 +107,12 @@ class ResponsesFormat final : public AnswerFormat {
             {"logprobs", JsonArray()}};
   }
 
-  /// As it begins, or complete.
-  JsonObject item_json(std::size_t index, const AnswerBlock& block, bool filled) const {
-    const char* status = filled ? "completed" : "in_progress";
+  /// As it begins, or as it ends: the last of `count`.
+  JsonObject item_json(std::size_t index, const AnswerBlock& block, bool filled,
+                       std::size_t count) const {
+    // The answer's end cuts its last item.
+    const bool last = index + 1 == count;
+    const std::string status = !filled ? "in_progress" : last ? status_of(finish_) : "completed";
     const std::string id = item_id(index, block);
     JsonArray content;
     if (filled && block.kind != AnswerBlock::Kind::kCall) {
@@ -143,7 +146,7 @@ class ResponsesFormat final : public AnswerFormat {
   JsonArray items(const AnswerBlocks& blocks) const {
     JsonArray out;
     for (std::size_t i = 0; i < blocks.blocks().size(); ++i) {
-      out.emplace_back(item_json(i, blocks.blocks()[i], true));
+      out.emplace_back(item_json(i, blocks.blocks()[i], true, blocks.blocks().size()));
     }
     return out;
   }
@@ -169,7 +172,7 @@ class ResponsesFormat final : public AnswerFormat {
 
   void on_begun(std::size_t index, const AnswerBlock& block) {
     event("response.output_item.added",
-          {{"output_index", index}, {"item", item_json(index, block, false)}});
+          {{"output_index", index}, {"item", item_json(index, block, false, index + 1)}});
     if (block.kind == AnswerBlock::Kind::kCall) return;
     JsonObject members = place(index, block);
     members["part"] = part_json(block, false);
@@ -195,7 +198,7 @@ class ResponsesFormat final : public AnswerFormat {
       event("response.content_part.done", std::move(part));
     }
     event("response.output_item.done",
-          {{"output_index", index}, {"item", item_json(index, block, true)}});
+          {{"output_index", index}, {"item", item_json(index, block, true, index + 1)}});
   }
 
   const AnswerHead head_;

@@ -146,11 +146,28 @@ void refuse_state(FieldReader& reader) {
   }
 }
 
+/// What would change the answer, and does not here.
+void refuse_not_offered(FieldReader& reader) {
+  const auto truncation = reader.string("truncation");
+  if (truncation && *truncation != "disabled") {
+    reader.fail(unsupported_field("truncation", "The only 'truncation' supported is 'disabled'."));
+  }
+  const JsonArray* include = reader.array("include");
+  for (std::size_t i = 0; include != nullptr && i < include->size(); ++i) {
+    // Agents always ask for it; there is none where reasoning is sent in the clear.
+    if ((*include)[i] == "reasoning.encrypted_content") continue;
+    reader.fail(unsupported_field("include[" + std::to_string(i) + "]",
+                                  "The only member of 'include' supported is "
+                                  "reasoning.encrypted_content."));
+  }
+}
+
 }  // namespace
 
 ApiResult<JsonObject> chat_of_responses(const JsonObject& body) {
   FieldReader reader(body);
   refuse_state(reader);
+  refuse_not_offered(reader);
   JsonObject chat = copied(body, {"model", "temperature", "top_p", "top_k", "min_p", "stream",
                                   "parallel_tool_calls", "chat_template_kwargs", "seed", "stop",
                                   "cache_salt", "structured_outputs", "ignore_eos"});

@@ -41,6 +41,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void drain();
   /// Since when it waits for the rest of a request, or for one at all; none while it answers.
   std::optional<Clock::time_point> waiting_since() const;
+  Door door() const { return door_; }
   /// A request is being read or answered.
   bool busy() const { return busy_; }
   /// Ends a generation that is under way with this error.

@@ -100,9 +100,12 @@ TEST_F(UnitsTest, ASleepingDeploymentHasASocketAndNoInstallSection) {
   const auto socket = socket_unit(spec, place_replicas(spec, 1).at(0));
   ASSERT_TRUE(socket) << socket.error().message();
   EXPECT_NE(socket->find("ListenStream=[::]:8000\n"), std::string::npos) << *socket;
+  spec.scaling.idle_seconds = 60;
   const auto unit = service_unit(spec, {0, 0, 8000}, "/var/lib/bundle");
   ASSERT_TRUE(unit);
   EXPECT_EQ(unit->find("[Install]"), std::string::npos);
+  EXPECT_NE(unit->find(R"("--idle-exit-seconds" "60")"), std::string::npos) << *unit;
+  EXPECT_NE(unit->find("StartLimitBurst=15\n"), std::string::npos) << *unit;
 }
 
 TEST_F(UnitsTest, TlsReachesAUnitAsCredentials) {

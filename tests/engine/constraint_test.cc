@@ -259,9 +259,18 @@ TEST_F(ConstraintTest, HostileConstraintsAreRefusedOrCompiled) {
 TEST_F(ConstraintTest, AFailureIsThatRequestsAlone) {
   auto outcomes = run({request(1, tag(R"({"type":"regex","pattern":"(["})")),
                        request(2, tag(R"({"type":"regex","pattern":"ab"})"))});
-  EXPECT_EQ(outcomes[1].finish, FinishReason::kError);
+  EXPECT_EQ(outcomes[1].finish, FinishReason::kRefused);
   EXPECT_FALSE(error_.empty());
   EXPECT_EQ(text(outcomes[2]), "ab");
+}
+
+TEST_F(ConstraintTest, WhatNoOutputFitsIsRefused) {
+  for (const char* none : {R"({"type":"grammar","grammar":"root ::= root"})",
+                           R"({"type":"json_schema","json_schema":{"$ref":"#"}})"}) {
+    auto outcomes = run({request(1, tag(none))});
+    EXPECT_EQ(outcomes[1].finish, FinishReason::kRefused) << none;
+    EXPECT_NE(error_.find("no output fits"), std::string::npos) << error_;
+  }
 }
 
 TEST_F(ConstraintTest, WithoutTokensTextsConstraintsAreRefused) {

@@ -182,7 +182,7 @@ TEST(Wire, EveryPrefixOfABodyIsRefused) {
 
 TEST(Wire, AnUnknownFinishReasonIsRefused) {
   std::string event = only_frame(encode_event(full_event())).body;
-  event[16] = 5;
+  event[16] = static_cast<char>(FinishReason::kDeadline);  // which no engine sends
   EXPECT_THAT(decode_event(as_bytes(event)).error().what, HasSubstr("finish reason"));
 }
 

@@ -34,15 +34,17 @@ class ArgumentsTest : public testing::Test {
 };
 
 TEST_F(ArgumentsTest, EverythingThatTheContractNames) {
-  const auto line = *parse_arguments({"--launch", "l.json", "--host", "::1", "--port", "0",
-                                      "--admin-port", "9", "--api-key-file", "k", "--drain-seconds",
-                                      "5", "--set", "threads=1", "--set", "kv_type=f32"});
+  const auto line =
+      *parse_arguments({"--launch", "l.json", "--host", "::1", "--port", "0", "--admin-port", "9",
+                        "--api-key-file", "k", "--drain-seconds", "5", "--set", "threads=1",
+                        "--set", "kv_type=f32", "--idle-exit-seconds", "60"});
   const Arguments& a = line.arguments;
   EXPECT_EQ(a.launch_file, "l.json");
   EXPECT_EQ(a.host, "::1");
   EXPECT_EQ(a.port, 0);
   EXPECT_EQ(a.admin_port, 9);
   EXPECT_EQ(a.api_key_file, "k");
+  EXPECT_EQ(a.idle_exit_seconds, 60);
   EXPECT_EQ(a.drain_seconds, 5);
   EXPECT_THAT(a.settings, ElementsAre("threads=1", "kv_type=f32"));
   EXPECT_FALSE(line.say);
@@ -98,9 +100,14 @@ TEST_F(ArgumentsTest, AModelOfAPathIsNamedForIt) {
 }
 
 TEST_F(ArgumentsTest, KeysAreOneALine) {
-  EXPECT_THAT(*read_api_keys(write("keys", "sk-one\r\n\n  sk two \nsk-three")),
-              ElementsAre(server::plain_key("sk-one"), server::plain_key("sk two"),
+  EXPECT_THAT(*read_api_keys(write("keys", "sk-one\r\n\n  sk-two \nsk-three")),
+              ElementsAre(server::plain_key("sk-one"), server::plain_key("sk-two"),
                           server::plain_key("sk-three")));
+  for (const char* line : {"sk-one name=a requests_per_minute=60", "SHA256:00 name=a"}) {
+    const auto read = read_api_keys(write("mistaken", line));
+    ASSERT_FALSE(read) << line;
+    EXPECT_EQ(read.error().code, ErrorCode::kBadInput);
+  }
   EXPECT_EQ(read_api_keys(write("none", "\n \n")).error().code, ErrorCode::kBadInput);
   EXPECT_FALSE(read_api_keys((folder_ / "missing").string()));
 }

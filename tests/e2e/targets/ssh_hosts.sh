@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SmolLM2 on two real hosts with systemd, over ssh: deploy, chat, nothing to change, hostile values,
-# update with a stream open, a killed server, a broken revision, rollback, a lost host, delete.
+# update with a stream open, a killed server, a broken revision, rollback, sleep and waking, a lost host, delete.
 # Needs root, systemd-container and debootstrap; about three minutes. Not part of the default run.
 #   tests/e2e/targets/ssh_hosts.sh BIN_FOLDER SOURCE_FOLDER
 set -euo pipefail
@@ -99,6 +99,19 @@ step "rollback and scale"
 ask "$url" | has Paris || fail "it does not answer after the rollback"
 "$bundle" scale prod 1 --yes --quiet
 hosts_ssh 2 test ! -e /etc/systemd/system/bundle-prod-1.service || fail "scaling down left a unit"
+
+step "it sleeps without requests and wakes at the first"
+sed "s/^replicas: 2/scaling: {min_replicas: 0, max_replicas: 1, idle_seconds: 3}/" "$BUNDLE_HOME/d.yaml" >"$BUNDLE_HOME/zero.yaml"
+"$bundle" deploy -f "$BUNDLE_HOME/zero.yaml" --yes --quiet >/dev/null
+for round in 1 2; do
+  for _ in $(seq 60); do
+    [ "$("$bundle" status prod --output json | field state)" = asleep ] && break
+    sleep 0.5
+  done
+  [ "$("$bundle" status prod --output json | field state)" = asleep ] || fail "it did not go to sleep ($round)"
+  for _ in $(seq 60); do ask "http://${HOST_IP[1]}:8000" >"$BUNDLE_HOME/answer" && break; sleep 0.5; done
+  has Paris <"$BUNDLE_HOME/answer" || fail "it did not wake up ($round)"
+done
 
 step "a lost host is named"
 hosts_kill 2
