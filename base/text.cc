@@ -111,6 +111,25 @@ std::string replace_invalid_utf8(std::string_view text) {
   return out;
 }
 
+std::string show_controls(std::string_view text) {
+  constexpr char kHex[] = "0123456789abcdef";
+  std::string out;
+  const auto show = [&](unsigned char c) { out += {'\\', 'x', kHex[c >> 4], kHex[c & 15]}; };
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
+    if (c == 0xc2 && next >= 0x80 && next <= 0x9f) {
+      show(next);
+      ++i;
+    } else if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f) {
+      show(c);
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
 std::string escape_markup(std::string_view text) {
   std::string out;
   for (const char c : text) {

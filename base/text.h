@@ -25,6 +25,10 @@ bool is_valid_utf8(std::string_view text);
 /// errors="replace" do.
 std::string replace_invalid_utf8(std::string_view text);
 
+/// Control characters (but for newline and tab) as \xNN, so that no foreign text moves a terminal's
+/// cursor or hides what follows. Of UTF-8 also U+0080 to U+009F.
+std::string show_controls(std::string_view text);
+
 /// For text between tags and in quoted attributes of SVG, HTML and XML: &, <, > and " as entities.
 std::string escape_markup(std::string_view text);
 

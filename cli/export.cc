@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "packager/reference.h"
+#include "packager/signing/trust.h"
 #include "packager/transfer/archive.h"
 #include "packager/transfer/executable.h"
 #include "packager/transfer/export_model.h"
@@ -92,6 +93,7 @@ Result<packager::ModelExport> export_model(const ExportArguments& arguments,
 Result<Outcome> run_export(const ExportArguments& arguments, const Session& session) {
   BUNDLE_TRY(const packager::Store store, packager::Store::open());
   BUNDLE_TRY(const auto bundle, store.resolve(arguments.reference));
+  BUNDLE_CHECK(packager::signing::check_undamaged(store, bundle, session.progress()));
   if (arguments.form == "archive" || arguments.form == "docker-archive") {
     return export_tar(arguments, store, bundle, session);
   }

@@ -1,6 +1,7 @@
 // bundle inspect: everything about one bundle.
 #include "packager/inspect.h"
 
+#include <algorithm>
 #include <memory>
 
 #include <CLI/CLI.hpp>
@@ -12,14 +13,21 @@ namespace {
 
 bool is_scalar(const Json& value) { return !value.is_object() && !value.is_array(); }
 
+/// A text as it is, unless it could be taken for more than one line.
+std::string one_line(std::string_view text) {
+  const bool plain = std::ranges::none_of(
+      text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+  return plain ? std::string(text) : print_json(Json(text));
+}
+
 std::string scalar_text(const Json& value) {
-  return value.is_string() ? std::string(value.get_string()) : print_json(value);
+  return value.is_string() ? one_line(value.get_string()) : print_json(value);
 }
 
 void append_value(std::string& out, const Json& value, int depth);
 
 void append_member(std::string& out, std::string_view key, const Json& value, int depth) {
-  out.append(static_cast<std::size_t>(depth) * 2, ' ').append(key).append(":");
+  out.append(static_cast<std::size_t>(depth) * 2, ' ').append(one_line(key)).append(":");
   if (is_scalar(value)) {
     out += " " + scalar_text(value) + "\n";
   } else {

@@ -63,9 +63,23 @@ std::string suggestion(const CLI::App& app, const std::vector<std::string>& word
   return "";
 }
 
+/// The first word, when it should be a command and is none.
+std::string unknown_command(const CLI::App& app, const std::vector<std::string>& words) {
+  if (words.empty() || words.front().starts_with('-') || words.front().empty()) return "";
+  const auto commands = app.get_subcommands({});
+  const bool known = std::any_of(commands.begin(), commands.end(), [&](const CLI::App* command) {
+    return command->get_name() == words.front();
+  });
+  return known ? "" : words.front();
+}
+
 Error usage_error(const CLI::App& app, const CLI::ParseError& error,
                   const std::vector<std::string>& words) {
   std::string remedy = suggestion(app, words);
+  if (const std::string unknown = unknown_command(app, words); !unknown.empty()) {
+    if (remedy.empty()) remedy = "See 'bundle --help'.";
+    return {ErrorCode::kUsage, "there is no command '" + unknown + "'", "", remedy};
+  }
   if (remedy.empty()) {
     const auto chosen = app.get_subcommands();
     remedy = "See 'bundle " + (chosen.empty() ? "" : chosen.front()->get_name() + " ") + "--help'.";

@@ -10,6 +10,7 @@
 #include "cli/registry_options.h"
 #include "cli/trust_options.h"
 #include "packager/registry/pull.h"
+#include "packager/signing/trust.h"
 
 namespace bundle::cli {
 namespace {
@@ -68,6 +69,7 @@ Result<Outcome> push(const PushArguments& arguments, const Session& session) {
   BUNDLE_TRY(const packager::Store store, packager::Store::open());
   BUNDLE_TRY(const auto remote, registry::parse_remote(arguments.remote));
   BUNDLE_TRY(const auto bundle, store.resolve(arguments.reference));
+  BUNDLE_CHECK(packager::signing::check_undamaged(store, bundle, session.progress()));
   const registry::PushOptions options{arguments.transfer->registry, arguments.transfer->parallel,
                                       arguments.chunk_bytes, arguments.mount_from};
   BUNDLE_TRY(const auto report, registry::push(bundle, store, remote, options, session.progress()));

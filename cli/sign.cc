@@ -63,6 +63,10 @@ Result<Outcome> keygen(const KeygenArguments& arguments) {
   BUNDLE_TRY(const auto key, signing::PrivateKey::generate(curve_of(arguments.curve)));
   BUNDLE_TRY(const std::string pem, key.pem(password));
   const std::string public_file = arguments.file + ".pub";
+  std::error_code ignored;
+  if (std::filesystem::exists(public_file, ignored)) {
+    return failed("the file is there already", public_file, "Name another key.");
+  }
   BUNDLE_CHECK(write_new_file(arguments.file, pem, 0600));
   BUNDLE_CHECK(write_new_file(public_file, key.public_key().pem(), 0644));
   return Outcome{JsonObject{{"private_key", arguments.file},

@@ -73,7 +73,9 @@ Result<std::vector<signing::CheckedSignature>> check_signatures(
   options.require_signature |= !options.keys.empty();
   BUNDLE_TRY(const auto trust, signing::Trust::load(options));
   BUNDLE_TRY(const auto found, signing::stored_signatures(paths, bundle.digest));
-  return trust.check({bundle.name}, found, bundle.digest);
+  BUNDLE_TRY(auto checked, trust.check({bundle.name}, found, bundle.digest));
+  BUNDLE_CHECK(trust.check_version({bundle.name}, signing::version_of(bundle)));
+  return checked;
 }
 
 bool has_runtime(const packager::StoredBundle& bundle) {

@@ -52,6 +52,13 @@ JsonArray license_of(std::string_view expression) {
   return JsonArray{JsonObject{{"expression", expression}}};
 }
 
+/// What the bundle calls itself. Its name in this store is not the bundle's, and goes nowhere.
+std::string own_name(const StoredBundle& bundle) {
+  const Json* name = find(bundle.bundle, "name");
+  const bool has_one = name != nullptr && name->is_string() && !name->get_string().empty();
+  return has_one ? std::string(name->get_string()) : "bundle";
+}
+
 Json model_component(const StoredBundle& bundle, const std::string& license) {
   JsonArray files;
   for (const format::SourceFile& file : bundle.model.files()) {
@@ -62,7 +69,7 @@ Json model_component(const StoredBundle& bundle, const std::string& license) {
   }
   JsonObject component{{"type", "machine-learning-model"},
                        {"bom-ref", "model"},
-                       {"name", bundle.name},
+                       {"name", own_name(bundle)},
                        {"hashes", sha256_hash(bundle.content_digest.substr(7))}};
   if (!license.empty()) component["licenses"] = license_of(license);
   component["components"] = std::move(files);
@@ -111,7 +118,7 @@ Result<Json> sbom_document(const StoredBundle& bundle) {
   BUNDLE_TRY(const std::string version, get_string_or(bundle.bundle, "version", "", bundle.digest));
   JsonArray components{model_component(bundle, license)};
   BUNDLE_CHECK(add_programs(bundle, components));
-  JsonObject subject{{"type", "container"}, {"bom-ref", "bundle"}, {"name", bundle.name}};
+  JsonObject subject{{"type", "container"}, {"bom-ref", "bundle"}, {"name", own_name(bundle)}};
   if (!version.empty()) subject["version"] = version;
   subject["hashes"] = sha256_hash(bundle.digest.substr(7));
   return Json(JsonObject{{"bomFormat", "CycloneDX"},
@@ -131,7 +138,7 @@ Json provenance_document(const StoredBundle& bundle, const Json& source,
     if (files != nullptr && uri != nullptr) dependency["uri"] = *uri;
     dependencies.push_back(std::move(dependency));
   }
-  JsonArray subject{JsonObject{{"name", bundle.name},
+  JsonArray subject{JsonObject{{"name", own_name(bundle)},
                                {"digest", JsonObject{{"sha256", bundle.digest.substr(7)}}}}};
   JsonObject parameters;
   for (const char* key : {"uri", "revision"}) {

@@ -1,6 +1,8 @@
 #include "packager/inspect.h"
 
+#include <algorithm>
 #include <initializer_list>
+#include <tuple>
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -122,7 +124,11 @@ Json inspect_bundle(const StoredBundle& bundle) {
 }
 
 Result<Json> inspect_referrers(const StorePaths& paths, const StoredBundle& bundle) {
-  BUNDLE_TRY(const auto referrers, referrers_of(paths, bundle.digest));
+  BUNDLE_TRY(auto referrers, referrers_of(paths, bundle.digest));
+  // The same list, whatever was attached last.
+  std::ranges::sort(referrers, {}, [](const Referrer& referrer) {
+    return std::tie(referrer.artifact_type, referrer.manifest.digest);
+  });
   JsonArray list;
   for (const Referrer& referrer : referrers) {
     JsonObject entry{{"kind", kind_of(referrer.artifact_type)},

@@ -48,6 +48,10 @@ Result<Reference> parse_reference(std::string_view text) {
     if (!is_valid_tag(reference.tag)) return no_reference(text);
   }
   reference.name = rest;
+  // It would stand before the digest that it looks like.
+  const bool digest_like =
+      rest.size() == 64 && rest.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+  if (digest_like) return no_reference(text);
   if (!is_valid_name(rest)) return no_reference(text);
   return reference;
 }

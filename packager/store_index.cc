@@ -114,10 +114,21 @@ bool is_variant_tag(std::string_view tag) {
   return std::ranges::any_of(kVariantTags, [&](auto suffix) { return tag.ends_with(suffix); });
 }
 
+Status check_has_index(const StorePaths& paths) {
+  std::error_code error;
+  const bool lost = std::filesystem::exists(paths.layout(), error) &&
+                    !std::filesystem::exists(paths.index(), error);
+  if (!lost) return {};
+  return damaged(bad_input("the store's index is not there", paths.index().string()));
+}
+
 Result<std::vector<IndexEntry>> read_index(const StorePaths& paths) {
   std::vector<IndexEntry> entries;
   auto text = read_file(paths.index(), kMostIndexBytes);
-  if (!text && text.error().code == ErrorCode::kNotFound) return entries;
+  if (!text && text.error().code == ErrorCode::kNotFound) {
+    BUNDLE_CHECK(check_has_index(paths));
+    return entries;
+  }
   if (!text) return damaged(std::move(text).error());
   const std::string where = paths.index().string();
   auto index = parse_json(*text, where);

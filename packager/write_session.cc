@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "base/sha256.h"
+#include "packager/store_index.h"
 
 namespace bundle::packager {
 namespace {
@@ -16,13 +17,12 @@ constexpr std::string_view kEmptyIndex =
 Status make_layout(const StorePaths& paths) {
   BUNDLE_TRY(const FileLock lock, FileLock::exclusive(paths.index_lock()));
   std::error_code error;
-  if (!std::filesystem::exists(paths.layout(), error)) {
-    BUNDLE_CHECK(replace_file(paths, paths.layout(), kLayoutText));
-  }
+  if (std::filesystem::exists(paths.layout(), error)) return check_has_index(paths);
+  // In this order: where there is a layout, there was an index.
   if (!std::filesystem::exists(paths.index(), error)) {
     BUNDLE_CHECK(replace_file(paths, paths.index(), kEmptyIndex));
   }
-  return {};
+  return replace_file(paths, paths.layout(), kLayoutText);
 }
 
 }  // namespace

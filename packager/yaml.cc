@@ -43,6 +43,7 @@ class TreeBuilder : public YAML::EventHandler {
     YamlNode node = start(YamlNode::Kind::kScalar, mark, tag, anchor);
     node.quoted = tag == "!";
     if (node.quoted) check_closed(mark);
+    if (value.find('\0') != std::string::npos) refuse(mark, "a NUL character", "Remove it.");
     node.text = value;
     add(std::move(node));
   }

@@ -1,29 +1,47 @@
 #include "cli/display/report.h"
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
+
+#include "base/text.h"
 
 namespace bundle::cli {
 namespace {
 
-void print(const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fflush(stdout);
+/// False when it could not be written, as to a full disk.
+bool print(const std::string& text) {
+  const std::size_t written = std::fwrite(text.data(), 1, text.size(), stdout);
+  return std::fflush(stdout) == 0 && written == text.size();
+}
+
+/// What a bundle or a server says of itself is foreign: it may not speak to the terminal.
+void print_line(const char* before, const std::string& text) {
+  std::fprintf(stderr, "%s%s\n", before, show_controls(text).c_str());
 }
 
 }  // namespace
 
 int report(const Outcome& outcome, bool json) {
-  print(json && !outcome.verbatim ? pretty_json(outcome.document) : outcome.text);
-  return outcome.exit_code;
+  const bool document = json && !outcome.verbatim;
+  const bool foreign = !document && !outcome.verbatim;
+  if (print(document  ? pretty_json(outcome.document)
+            : foreign ? show_controls(outcome.text)
+                      : outcome.text)) {
+    return outcome.exit_code;
+  }
+  const int number = errno;
+  std::fprintf(stderr, "bundle: cannot write the output: %s\n", std::strerror(number));
+  return static_cast<int>(ErrorCode::kFailed);
 }
 
 int report(const Error& error, bool json) {
   if (json) {
     print(pretty_json(error_document(error)));
   } else {
-    std::fprintf(stderr, "bundle: %s\n", error.what.c_str());
-    if (!error.where.empty()) std::fprintf(stderr, "  where: %s\n", error.where.c_str());
-    if (!error.remedy.empty()) std::fprintf(stderr, "  %s\n", error.remedy.c_str());
+    print_line("bundle: ", error.what);
+    if (!error.where.empty()) print_line("  where: ", error.where);
+    if (!error.remedy.empty()) print_line("  ", error.remedy);
   }
   return static_cast<int>(error.code);
 }

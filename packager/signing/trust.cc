@@ -18,10 +18,6 @@ Error rejected(const std::string& name) {
 
 std::vector<std::string> names_of(const StoredBundle& bundle) { return {bundle.name}; }
 
-std::string version_of(const StoredBundle& bundle) {
-  return oci::annotation(bundle.index, "org.opencontainers.image.version");
-}
-
 /// Every file that a server would load must be one that was signed.
 Status check_files(const StoredBundle& bundle, const std::vector<CheckedSignature>& checked) {
   std::vector<SignedFile> files;
@@ -35,6 +31,10 @@ Status check_files(const StoredBundle& bundle, const std::vector<CheckedSignatur
 }
 
 }  // namespace
+
+std::string version_of(const StoredBundle& bundle) {
+  return oci::annotation(bundle.index, "org.opencontainers.image.version");
+}
 
 Result<Trust> Trust::load(const TrustOptions& options) {
   Trust trust;
@@ -94,7 +94,7 @@ Status Trust::check_version(const std::vector<std::string>& names,
   for (const std::string& name : names) {
     const TrustRule rule = rule_for(name);
     if (rule.minimum_version.empty()) continue;
-    if (version.empty() || compare_versions(version, rule.minimum_version) < 0) {
+    if (!is_version(version) || compare_versions(version, rule.minimum_version) < 0) {
       return failed("the bundle has version '" + version + "', the trust policy asks for '" +
                         rule.minimum_version + "' or later",
                     name, "Fetch a newer version.");
@@ -127,6 +127,12 @@ Status admit_digest(const StorePaths& paths, const std::vector<std::string>& nam
   BUNDLE_TRY(const auto found, stored_signatures(paths, digest));
   BUNDLE_TRY(const auto checked, trust.check(names, found, digest));
   return {};
+}
+
+Status check_undamaged(const Store& store, const StoredBundle& bundle, const Progress& progress) {
+  const StorePaths paths{store.root()};
+  BUNDLE_TRY(const auto blobs, blobs_of(paths, bundle));
+  return check_blobs(paths, blobs, false, progress);
 }
 
 Status admit(const Store& store, const StoredBundle& bundle, const Trust& trust,

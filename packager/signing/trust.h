@@ -53,9 +53,16 @@ class Trust {
 Status admit(const Store& store, const StoredBundle& bundle, const Trust& trust,
              const Progress& progress);
 
+/// Every blob against its digest, by record where its file has not changed since: damage goes
+/// nowhere.
+Status check_undamaged(const Store& store, const StoredBundle& bundle, const Progress& progress);
+
 /// The same by digest alone, parsing nothing of the bundle: signature and index.
 Status admit_digest(const StorePaths& paths, const std::vector<std::string>& names,
                     const std::string& digest, const Trust& trust);
+
+/// What its bundle.yaml said; "" for nothing.
+std::string version_of(const StoredBundle& bundle);
 
 /// Every blob of a bundle: index, manifests, configs and layers.
 Result<std::vector<Descriptor>> blobs_of(const StorePaths& paths, const StoredBundle& bundle);

@@ -79,17 +79,28 @@ class PolicyReader {
 
   Result<TrustRule> rule(const YamlNode& node) const {
     TrustRule rule;
+    bool says_what = false;
     BUNDLE_CHECK(each(node, {"match", "require", "keys", "threshold", "minimum_version"},
                       [&](const std::string& key, const YamlNode& value) -> Status {
+                        says_what = says_what || key == "require";
                         return take_member(key, value, rule);
                       }));
     if (rule.match.empty()) return refuse(node, "a rule without 'match'");
+    if (!says_what) {
+      return refuse(node, "a rule without 'require': accept, reject or signature");
+    }
     return checked(node, std::move(rule));
   }
 
-  /// A rule that no signature could meet is a mistake.
+  /// A rule that no signature could meet is a mistake, and so is one that names keys and asks for
+  /// none.
   Result<TrustRule> checked(const YamlNode& node, TrustRule rule) const {
-    if (rule.action != TrustAction::kRequireSignature) return rule;
+    if (rule.action != TrustAction::kRequireSignature) {
+      const bool idle = !rule.keys.empty() || rule.threshold != 1 || !rule.minimum_version.empty();
+      if (!idle) return rule;
+      return refuse(node,
+                    "keys, threshold and minimum_version hold with 'require: signature' alone");
+    }
     if (rule.keys.empty()) return refuse(node, "'require: signature' without 'keys'");
     if (static_cast<std::size_t>(rule.threshold) > rule.keys.size()) {
       return refuse(node, "'threshold' is larger than the number of keys");
@@ -109,6 +120,9 @@ class PolicyReader {
       BUNDLE_TRY(rule.threshold, number(value, 1, static_cast<int>(kMostKeys)));
     } else {
       BUNDLE_TRY(rule.minimum_version, text(value));
+      if (!is_version(rule.minimum_version)) {
+        return refuse(value, "'" + rule.minimum_version + "' is no version such as 1.2.0");
+      }
     }
     return {};
   }
@@ -181,9 +195,14 @@ Result<TrustPolicy> TrustPolicy::load(const Path& file) {
 }
 
 Result<TrustPolicy> TrustPolicy::load_default() {
-  auto policy = load(bundle_home() / "trust.yaml");
-  if (!policy && policy.error().code == ErrorCode::kNotFound) return TrustPolicy();
-  return policy;
+  const Path file = bundle_home() / "trust.yaml";
+  std::error_code error;
+  // A link that leads nowhere is a policy that is lost, not one that nobody wrote.
+  if (std::filesystem::symlink_status(file, error).type() ==
+      std::filesystem::file_type::not_found) {
+    return TrustPolicy();
+  }
+  return load(file);
 }
 
 const TrustRule& TrustPolicy::rule_for(std::string_view name) const {
@@ -193,8 +212,22 @@ const TrustRule& TrustPolicy::rule_for(std::string_view name) const {
   return default_;
 }
 
+bool is_version(std::string_view version) {
+  if (version.starts_with('v')) version.remove_prefix(1);
+  version = version.substr(0, version.find_first_of("-+"));
+  if (version.empty() || version.ends_with('.')) return false;
+  while (!version.empty()) {
+    const std::string_view part = next_part(version);
+    const bool digits = !part.empty() && part.size() <= 18 &&
+                        std::ranges::all_of(part, [](char c) { return c >= '0' && c <= '9'; });
+    if (!digits) return false;
+  }
+  return true;
+}
+
 int compare_versions(std::string_view a, std::string_view b) {
   const auto split = [](std::string_view version) {
+    if (version.starts_with('v')) version.remove_prefix(1);
     version = version.substr(0, version.find('+'));  // build metadata says nothing of the order
     const std::size_t dash = std::min(version.find('-'), version.size());
     return std::pair(version.substr(0, dash), version.substr(std::min(dash + 1, version.size())));

@@ -51,7 +51,11 @@ class TrustPolicy {
   TrustRule default_;
 };
 
-/// Compares "1.10.0" and "1.9" as semantic versioning does. Negative, zero or positive.
+/// Numbers and dots, as in "1.10.0", "v2" and "1.0.0-rc1+build": what can be older or newer.
+bool is_version(std::string_view version);
+
+/// Of two such: compares "1.10.0" and "1.9" as semantic versioning does. Negative, zero or
+/// positive.
 int compare_versions(std::string_view a, std::string_view b);
 
 }  // namespace bundle::packager::signing

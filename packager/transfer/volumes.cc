@@ -77,6 +77,16 @@ std::vector<Path> VolumeWriter::names() const {
   return names;
 }
 
+std::vector<Path> VolumeWriter::later_volumes() const {
+  std::vector<Path> later;
+  std::error_code error;
+  for (std::size_t i = volumes_.size(); volume_bytes_ > 0 && i < kMostVolumes; ++i) {
+    if (!std::filesystem::exists(name_of(i), error)) break;
+    later.push_back(name_of(i));
+  }
+  return later;
+}
+
 std::uint64_t VolumeWriter::room(const Volume& volume) const {
   return volume_bytes_ == 0 ? ~std::uint64_t{0} : volume_bytes_ - volume.size;
 }
@@ -132,10 +142,19 @@ Status VolumeWriter::copy(int from, std::uint64_t offset, std::uint64_t length, 
 
 Status VolumeWriter::commit(bool replace) {
   std::error_code error;
-  for (const Path& name : names()) {
+  std::vector<Path> taken = names();
+  // Whoever reads the volumes goes on to the next as long as there is one.
+  const std::vector<Path> later = later_volumes();
+  taken.insert(taken.end(), later.begin(), later.end());
+  for (const Path& name : taken) {
     if (!replace && std::filesystem::exists(name, error)) {
       return failed("the file is there already", name.string(),
                     "Name another one, or allow it with --force.");
+    }
+  }
+  for (const Path& name : later) {
+    if (!std::filesystem::remove(name, error)) {
+      return failed("cannot remove an older export's volume", name.string());
     }
   }
   for (std::size_t i = 0; i < volumes_.size(); ++i) {

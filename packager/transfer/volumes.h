@@ -49,6 +49,8 @@ class VolumeWriter {
   Status open_next();
   /// The volume to write to, with room in it.
   Result<Volume*> current();
+  /// Those of an older export that would follow the last.
+  std::vector<Path> later_volumes() const;
   std::uint64_t room(const Volume& volume) const;
   Path name_of(std::size_t index) const;
 

@@ -1,6 +1,7 @@
 #include "runtime/engine/constraint.h"
 
 #include <algorithm>
+#include <array>
 #include <condition_variable>
 #include <optional>
 #include <unordered_map>
@@ -9,6 +10,7 @@
 
 #include "base/json.h"
 #include "runtime/engine/grammar_warnings.h"
+#include "runtime/engine/repetition.h"
 #include "runtime/engine/worker_thread.h"
 
 namespace bundle::engine {
@@ -30,6 +32,9 @@ std::string plain(std::string_view message) {
                               ? std::string_view::npos
                               : message.find(": ", source + kSource.size());
   if (message.starts_with('[') && end != std::string_view::npos) message.remove_prefix(end + 2);
+  // An assertion of the library's: its words mean nothing to who sent the constraint.
+  if (message.starts_with("Check failed"))
+    return "it is beyond the compiler; does a group repeat over 128 times?";
   while (!message.empty() && (message.back() == '\n' || message.back() == ' ')) {
     message.remove_suffix(1);
   }
@@ -42,9 +47,17 @@ Status too_many(std::size_t count, const std::string& key) {
                  std::to_string(kMostAlternatives));
 }
 
+Status too_much_repeated(std::string_view text, const std::string& key) {
+  const std::int64_t count = repeated_elements(text);
+  if (count <= kMostRepeated) return {};
+  return refusal("'" + key + "' repeats a group that comes to " + std::to_string(count) +
+                 " elements when it is written out, and may have " + std::to_string(kMostRepeated));
+}
+
 Status check_alternatives(const Json& value, const std::string& key) {
   if (const auto* text = value.if_string()) {
     if (key != "pattern" && key != "grammar") return {};
+    BUNDLE_CHECK(too_much_repeated(*text, key));
     return too_many(static_cast<std::size_t>(std::count(text->begin(), text->end(), '|')), key);
   }
   if (const auto* list = value.if_array()) {
@@ -350,11 +363,23 @@ class ConstraintCompiler::Impl {
     if (known_.size() >= kMostCompiled) known_.clear();
     auto pending = std::make_shared<PendingCompiled>();
     known_.emplace(tag, pending);
-    compiling_.post([this, tag, pending] { pending->set(compile(tag)); });
+    // In turns, so that one that takes long does not hold up all others.
+    compiling_[next_++ % compiling_.size()].post([this, tag, pending] {
+      if (is_wanted(tag, pending)) pending->set(compile(tag));
+    });
     return pending;
   }
 
-  /// On the compiling thread alone.
+  /// Whether any output waits for it. The list of what is known holds it, and its task does.
+  bool is_wanted(const std::string& tag, const std::shared_ptr<PendingCompiled>& pending) {
+    const std::lock_guard lock(mutex_);
+    if (pending.use_count() > 2) return true;
+    const auto found = known_.find(tag);
+    if (found != known_.end() && found->second == pending) known_.erase(found);
+    return false;
+  }
+
+  /// On the compiling threads alone.
   Result<Compiled> compile(const std::string& tag) {
     BUNDLE_CHECK(load());
     BUNDLE_TRY(xgrammar::Grammar grammar, parse(tag));
@@ -376,23 +401,26 @@ class ConstraintCompiler::Impl {
   }
 
   Status load() {
+    const std::lock_guard lock(loading_);
     if (compiler_) return {};
     BUNDLE_TRY(ConstraintVocabulary loaded, load_());
     vocabulary_ = std::make_shared<const ConstraintVocabulary>(std::move(loaded));
     const xgrammar::TokenizerInfo info(vocabulary_->bytes, xgrammar::VocabType::RAW,
                                        static_cast<int>(vocabulary_->bytes.size()),
                                        vocabulary_->end_ids);
-    compiler_.emplace(info, kCompilerThreads, true, kMostCacheBytes);
+    compiler_.emplace(info, 1, true, kMostCacheBytes);
     return {};
   }
 
   LoadVocabulary load_;
   std::shared_ptr<const ConstraintVocabulary> vocabulary_;
   std::optional<xgrammar::GrammarCompiler> compiler_;
+  std::mutex loading_;
   std::mutex mutex_;
   std::unordered_map<std::string, std::shared_ptr<PendingCompiled>> known_;
+  std::size_t next_ = 0;
   WorkerThread masks_;
-  WorkerThread compiling_;  // last: its tasks use all of the above
+  std::array<WorkerThread, kCompilerThreads> compiling_;  // last: its tasks use all of the above
 };
 
 ConstraintCompiler::ConstraintCompiler(LoadVocabulary load)

@@ -36,6 +36,10 @@ inline constexpr std::size_t kMostAlternatives = 2048;
 /// What becomes of a part of a schema or expression that no grammar can hold an output to.
 enum class Unheld { kLeftOut, kRefused };
 
+/// Elements in one repeated group of an expression or grammar, written out: some seconds to
+/// compile.
+inline constexpr std::int64_t kMostRepeated = 640;
+
 /// kBadInput says why it can not be compiled. Quick; thread-safe.
 Status check_constraint(const std::string& tag, Unheld unheld = Unheld::kLeftOut);
 

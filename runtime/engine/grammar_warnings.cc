@@ -20,6 +20,7 @@ void GrammarWarnings::add(const std::string& message) {
 }  // namespace bundle::engine
 
 // The library declares these for a program that takes its messages itself.
+// NOLINTBEGIN(readability-identifier-naming): its names
 namespace xgrammar {
 
 [[noreturn]] void LogFatalImpl(const std::string& file, int lineno, const std::string& message);
@@ -35,3 +36,4 @@ void LogMessageImpl(const std::string&, int, int level, const std::string& messa
 }
 
 }  // namespace xgrammar
+// NOLINTEND(readability-identifier-naming)

@@ -36,5 +36,14 @@ TEST(Utf8, ReplacesMaximalSubpartsAsPythonDoes) {
   EXPECT_FALSE(is_valid_utf8("\xF8"));
 }
 
+TEST(Text, ControlsAreShown) {
+  EXPECT_EQ(show_controls("a\tb\nc é 🦄"), "a\tb\nc é 🦄");
+  EXPECT_EQ(show_controls("\x1b]0;x\x07\x7f\r"), "\\x1b]0;x\\x07\\x7f\\x0d");
+  EXPECT_EQ(show_controls("\xc2\x9b"
+                          "31m"),
+            "\\x9b31m");
+  EXPECT_EQ(show_controls(std::string_view("\0", 1)), "\\x00");
+}
+
 }  // namespace
 }  // namespace bundle

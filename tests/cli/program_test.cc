@@ -78,6 +78,24 @@ TEST_F(Program, AMisspeltCommandIsSuggested) {
   EXPECT_NE(ran.err.find("Did you mean 'bundle build'?"), std::string::npos) << ran.err;
 }
 
+TEST_F(Program, AnUnknownCommandIsNamed) {
+  const Ran ran = run("frobnicate x");
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_NE(ran.err.find("no command 'frobnicate'"), std::string::npos) << ran.err;
+}
+
+TEST_F(Program, AnOutputThatCannotBeWrittenIsAFailure) {
+  EXPECT_EQ(run("version >/dev/full").code, 1);
+  EXPECT_EQ(run("list --output json >/dev/full").code, 1);
+}
+
+TEST_F(Program, ForeignTextDoesNotReachTheTerminalRaw) {
+  const Ran ran = run("inspect \"$(printf 'a\\033]0;x\\007')\"");
+  EXPECT_NE(ran.code, 0);
+  EXPECT_EQ(ran.err.find('\x1b'), std::string::npos) << ran.err;
+  EXPECT_NE(ran.err.find("\\x1b]0;x\\x07"), std::string::npos) << ran.err;
+}
+
 TEST_F(Program, AnUnknownOptionIsWrongUsageInJsonToo) {
   const Ran ran = run("list --wat --output json");
   EXPECT_EQ(ran.code, 2);

@@ -113,6 +113,20 @@ TEST_F(Archive, VolumesReadAsOne) {
   EXPECT_EQ(read(report.files.front()).error().code, ErrorCode::kBadInput);
 }
 
+TEST_F(Archive, VolumesOfAnOlderExportDoNotFollowTheNewOnes) {
+  const ExportReport small = write({.volume_bytes = 20'000});
+  ASSERT_GT(small.files.size(), 2u);
+  std::filesystem::remove(small.files[0]);
+  std::filesystem::remove(small.files[1]);
+  const std::uint64_t whole = small.size;
+  ExportOptions options{.volume_bytes = whole / 2 + 1};
+  EXPECT_FALSE(export_archive(here_, bundle(), file_, options, {}));
+  options.replace = true;
+  const ExportReport report = write(options);
+  EXPECT_EQ(report.files.size(), 2u);
+  EXPECT_TRUE(read(report.files.front()));
+}
+
 TEST_F(Archive, ADeltaHoldsOnlyWhatTheOtherSideLacks) {
   const ExportReport full = write();
   ASSERT_TRUE(read(file_));
@@ -428,6 +442,8 @@ TEST_F(Archive, TheBillOfMaterialsNamesFilesLibrariesAndLicenses) {
   EXPECT_THAT(print_json(sbom), HasSubstr("\"libc.so.6\""));
   EXPECT_THAT(print_json(sbom), HasSubstr("LGPL-2.1-or-later"));
   EXPECT_EQ(print_json(*sbom_document(bundle("full:v1"))), print_json(sbom));
+  // The name in this store is nobody else's business.
+  EXPECT_THAT(print_json(sbom), testing::Not(HasSubstr("full")));
   const Json source = JsonObject{{"uri", "hf://org/name"}, {"revision", "abc"}};
   ASSERT_TRUE(attach_attestations(here_, bundle("full:v1"), source, "1"));
   ASSERT_TRUE(attach_attestations(here_, bundle("full:v1"), source, "1"));

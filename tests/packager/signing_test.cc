@@ -339,6 +339,14 @@ TEST(Policy, VersionsCompareAsNumbers) {
   EXPECT_EQ(compare_versions("1.0", "1.0"), 0);
   EXPECT_GT(compare_versions("2", "1.99.9"), 0);
   EXPECT_LT(compare_versions("1.0.0-rc1", "1.0.0"), 0);
+  EXPECT_EQ(compare_versions("v1.0", "1.0"), 0);
+  for (const char* version : {"1", "v1.2", "1.2.3-rc.1", "1.0+build", "0.0.0"}) {
+    EXPECT_TRUE(is_version(version)) << version;
+  }
+  for (const char* none :
+       {"", "v", "latest", "1.x", "1..2", "1.", ".1", "_", "foo", "99999999999999999999.0", "-1"}) {
+    EXPECT_FALSE(is_version(none)) << none;
+  }
 }
 
 /// Bundles in a store, signed and not.
@@ -477,7 +485,12 @@ TEST_F(Trusted, AMistakeInThePolicyIsNamedWithItsPlace) {
         "rules:\n  - match: a\n    require: signature\n",
         "rules:\n  - match: a\n    require: signature\n    keys: [missing.pub]\n",
         "rules:\n  - match: a\n    require: signature\n    keys: [key.pub]\n    threshold: 2\n",
-        "default: maybe\n"}) {
+        "rules:\n  - match: a\n    keys: [key.pub]\n", "rules:\n  - match: a\n",
+        "rules:\n  - match: a\n    require: accept\n    keys: [key.pub]\n",
+        "rules:\n  - match: a\n    require: accept\n    minimum_version: 1.0\n",
+        "rules:\n  - match: a\n    require: signature\n    keys: [key.pub]\n"
+        "    minimum_version: abc\n",
+        "keys: [key.pub]\n", "default: maybe\n"}) {
     const auto refused = admit_with(policy(text));
     ASSERT_FALSE(refused) << text;
     EXPECT_EQ(refused.error().code, ErrorCode::kBadInput) << text;

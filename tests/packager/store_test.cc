@@ -335,5 +335,18 @@ TEST_F(ForgedBundle, IsRefused) {
   for (const auto& change : kChanges) EXPECT_EQ(forge(change).code, ErrorCode::kBadInput);
 }
 
+TEST_F(StoreTest, ALostIndexIsDamageAndNothingIsCollected) {
+  build_as("tiny:v1");
+  const std::size_t blobs = num_blobs();
+  std::filesystem::remove(paths_.index());
+  EXPECT_EQ(store_.list().error().code, ErrorCode::kBadInput);
+  EXPECT_EQ(store_.gc().error().code, ErrorCode::kBadInput);
+  BuildOptions options = sample::no_runtime();
+  options.name = "tiny:v2";
+  EXPECT_EQ(build(model_, store_, options, {}).error().code, ErrorCode::kBadInput);
+  EXPECT_EQ(num_blobs(), blobs);
+  EXPECT_FALSE(std::filesystem::exists(paths_.index()));
+}
+
 }  // namespace
 }  // namespace bundle::packager
