@@ -35,6 +35,7 @@ constexpr auto kTick = std::chrono::milliseconds(100);
 constexpr auto kLastWords =
     std::chrono::seconds(1);  // to send what an interrupted answer ends with
 constexpr std::int64_t kAdminConnections = 64;
+constexpr std::size_t kSessionsAtOnce = 32;
 
 Result<tcp::acceptor> listen(asio::io_context& context, const std::string& host,
                              std::uint16_t port) {
@@ -109,6 +110,7 @@ class HttpServer::Impl {
   asio::awaitable<void> accept(tcp::acceptor& acceptor, Door door);
   asio::awaitable<void> turn_away(tcp::socket socket);
   asio::awaitable<void> tick();
+  asio::awaitable<void> tick_sessions(Clock::time_point now);
   void admit(tcp::socket socket, Door door);
   bool make_room();
   std::shared_ptr<TlsContext> tls_for(Door door);
@@ -243,10 +245,19 @@ asio::awaitable<void> HttpServer::Impl::tick() {
       service.tick();
       next_second = now + std::chrono::seconds(1);
     }
-    for (const auto& session : sessions_) session->tick(now);
+    co_await tick_sessions(now);
     if (drain_until_) check_drain(now);
     timer_.expires_after(kTick);
     co_await timer_.async_wait(kToken);
+  }
+}
+
+/// Thousands may be due at once, and each then has its last words to say: others come between them.
+asio::awaitable<void> HttpServer::Impl::tick_sessions(Clock::time_point now) {
+  const std::vector<std::shared_ptr<Session>> all(sessions_.begin(), sessions_.end());
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    all[i]->tick(now);
+    if (i % kSessionsAtOnce == kSessionsAtOnce - 1) co_await asio::post(context_, kToken);
   }
 }
 

@@ -25,7 +25,7 @@ CONSTRAINTS = {
             "required": ["name", "count", "kind"]}}},
         "required": ["items"]}}}},
     "json_object": {"response_format": {"type": "json_object"}},
-    "regex": {"structured_outputs": {"regex": "([a-z]+ ){1000}"}},
+    "regex": {"structured_outputs": {"regex": "([a-z]+ ){300}"}},
 }
 
 

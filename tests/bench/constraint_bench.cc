@@ -32,7 +32,7 @@ constexpr Named kConstraints[] = {
       "required":["items"]}})"},
     {"json_object",
      R"({"type":"json_schema","max_whitespace_cnt":2,"json_schema":{"type":"object"}})"},
-    {"regex", R"({"type":"regex","pattern":"([a-z]+ ){1000}"})"}};
+    {"regex", R"({"type":"regex","pattern":"([a-z]+ ){300}"})"}};
 
 /// Any allowed token but an end; -1 when there is none.
 std::int32_t pick(std::span<const std::int32_t> mask, const engine::ConstraintVocabulary& tokens,
