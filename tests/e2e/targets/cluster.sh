@@ -74,7 +74,7 @@ cluster_pause_image() {
     "$config" "$(stat -c %s "$image/blobs/sha256/$config")" "$layer" "$(stat -c %s "$image/blobs/sha256/$layer")" >"$image/manifest"
   manifest=$(cluster_blob "$image" manifest)
   printf '{"imageLayoutVersion":"1.0.0"}' >"$image/oci-layout"
-  printf '{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:%s","size":%d,"annotations":{"io.containerd.image.name":"test/pause:1"}}]}' \
+  printf '{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:%s","size":%d,"annotations":{"io.containerd.image.name":"docker.io/test/pause:1"}}]}' \
     "$manifest" "$(stat -c %s "$image/blobs/sha256/$manifest")" >"$image/index.json"
   tar -C "$image" -cf "$cluster_work/pause.tar" blobs oci-layout index.json
 }
