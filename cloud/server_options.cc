@@ -19,6 +19,12 @@ std::vector<std::string> server_options(const DeploymentSpec& spec, const Server
   return words;
 }
 
+std::vector<std::string> name_option(const DeploymentSpec& spec) {
+  const Json* name = spec.launch.if_contains("name");
+  if (name == nullptr || !name->is_string()) return {};
+  return {"--name", std::string(name->get_string())};
+}
+
 ServerFiles files_in(const std::string& folder, const DeploymentSpec& spec) {
   const auto place = [&folder](const std::string& source, const char* name) {
     return source.empty() ? "" : folder + "/" + name;

@@ -20,6 +20,10 @@ struct ServerFiles {
 std::vector<std::string> server_options(const DeploymentSpec& spec, const ServerFiles& files,
                                         std::uint16_t admin_port);
 
+/// --name, for a server that starts from an image: the image does not know under which name its
+/// bundle is kept. Elsewhere the launch document has it.
+std::vector<std::string> name_option(const DeploymentSpec& spec);
+
 /// Files with these names in one folder, as far as the specification has them: api-keys,
 /// tls-certificate, tls-key, tls-client-ca.
 ServerFiles files_in(const std::string& folder, const DeploymentSpec& spec);

@@ -23,13 +23,10 @@ void print_line(const char* before, const std::string& text) {
 }  // namespace
 
 int report(const Outcome& outcome, bool json) {
-  const bool document = json && !outcome.verbatim;
-  const bool foreign = !document && !outcome.verbatim;
-  if (print(document  ? pretty_json(outcome.document)
-            : foreign ? show_controls(outcome.text)
-                      : outcome.text)) {
-    return outcome.exit_code;
-  }
+  const bool written = print(outcome.verbatim ? outcome.text
+                             : json           ? pretty_json(outcome.document)
+                                              : show_controls(outcome.text));
+  if (written) return outcome.exit_code;
   const int number = errno;
   std::fprintf(stderr, "bundle: cannot write the output: %s\n", std::strerror(number));
   return static_cast<int>(ErrorCode::kFailed);

@@ -135,6 +135,7 @@ void add_settings(const JsonObject& overrides, const std::string& prefix, JsonAr
 
 JsonArray server_arguments(const DeploymentSpec& spec) {
   JsonArray arguments = words({"--host", "0.0.0.0", "--port", "8000", "--admin-host", "0.0.0.0"});
+  for (const std::string& word : name_option(spec)) arguments.emplace_back(word);
   for (const std::string& word : server_options(spec, files_in("/run/keys", spec), kAdminPort)) {
     arguments.emplace_back(word);
   }

@@ -121,6 +121,7 @@ Result<std::string> quadlet(const DeploymentSpec& spec, const UnitReplica& repli
   const std::uint16_t admin = admin_port(spec, replica);
   const std::string number = std::to_string(admin);
   JsonArray arguments = words({"--host", "0.0.0.0", "--port", std::to_string(replica.port)});
+  for (const std::string& word : name_option(spec)) arguments.emplace_back(word);
   if (admin != 0) {
     for (Json& word : words({"--admin-host", "0.0.0.0"})) arguments.push_back(std::move(word));
   }

@@ -364,19 +364,23 @@ class ConstraintCompiler::Impl {
     auto pending = std::make_shared<PendingCompiled>();
     known_.emplace(tag, pending);
     // In turns, so that one that takes long does not hold up all others.
-    compiling_[next_++ % compiling_.size()].post([this, tag, pending] {
-      if (is_wanted(tag, pending)) pending->set(compile(tag));
-    });
+    compiling_[next_++ % compiling_.size()].post(
+        [this, tag, task = std::weak_ptr<PendingCompiled>(pending)] {
+          if (const auto wanted = take_if_wanted(tag, task)) wanted->set(compile(tag));
+        });
     return pending;
   }
 
-  /// Whether any output waits for it. The list of what is known holds it, and its task does.
-  bool is_wanted(const std::string& tag, const std::shared_ptr<PendingCompiled>& pending) {
+  /// Null when no output waits for it, and then it is forgotten. Outputs hold it, and the list of
+  /// what is known does until it is cleared.
+  std::shared_ptr<PendingCompiled> take_if_wanted(const std::string& tag,
+                                                  const std::weak_ptr<PendingCompiled>& task) {
     const std::lock_guard lock(mutex_);
-    if (pending.use_count() > 2) return true;
     const auto found = known_.find(tag);
-    if (found != known_.end() && found->second == pending) known_.erase(found);
-    return false;
+    const bool known = found != known_.end() && found->second == task.lock();
+    if (!known || task.use_count() > 1) return task.lock();
+    known_.erase(found);
+    return nullptr;
   }
 
   /// On the compiling threads alone.

@@ -1,51 +1,13 @@
 #include "base/http_client.h"
 
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <thread>
-#include <unistd.h>
 
-#include "base/file.h"
+#include "tests/base/one_shot_server.h"
 
 namespace bundle {
 namespace {
 
-/// Answers one connection on loopback with fixed bytes, then closes it.
-class OneShotServer {
- public:
-  explicit OneShotServer(std::string answer) : listener_(::socket(AF_INET, SOCK_STREAM, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    EXPECT_EQ(::bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-    EXPECT_EQ(::listen(listener_.get(), 1), 0);
-    socklen_t size = sizeof address;
-    ::getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&address), &size);
-    port_ = ntohs(address.sin_port);
-    thread_ = std::thread([this, answer = std::move(answer)] { serve(answer); });
-  }
-  ~OneShotServer() { thread_.join(); }
-
-  std::string url() const { return "http://127.0.0.1:" + std::to_string(port_) + "/x"; }
-  const std::string& request() const { return request_; }
-
- private:
-  void serve(const std::string& answer) {
-    const Fd peer(::accept(listener_.get(), nullptr, nullptr));
-    char buffer[4096];
-    const ssize_t n = ::read(peer.get(), buffer, sizeof buffer);
-    if (n > 0) request_.assign(buffer, static_cast<std::size_t>(n));
-    [[maybe_unused]] const ssize_t sent =
-        ::send(peer.get(), answer.data(), answer.size(), MSG_NOSIGNAL);
-  }
-
-  Fd listener_;
-  int port_ = 0;
-  std::string request_;
-  std::thread thread_;
-};
+using testing_support::OneShotServer;
 
 TEST(HttpClient, GivesStatusHeadersAndBody) {
   OneShotServer server("HTTP/1.1 404 Not Found\r\nX-Thing:  a b \r\nContent-Length: 2\r\n\r\nno");

@@ -7,36 +7,14 @@
 
 #include "base/http_client.h"
 #include "base/process.h"
-#include "cloud/local/local_provider.h"
+#include "tests/cloud/local_deployments.h"
 
 namespace bundle::cloud {
 namespace {
 
-class CanaryTest : public testing::Test {
+class CanaryTest : public LocalDeployments {
  protected:
-  void SetUp() override {
-    std::string name = testing::TempDir() + "bundle_canary_XXXXXX";
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    home_ = name;
-    ::setenv("BUNDLE_HOME", home_.c_str(), 1);
-  }
-  void TearDown() override {
-    const auto all = provider_->list();
-    for (const auto& status : *all) (void)provider_->remove(status.name, {});
-    std::filesystem::remove_all(home_);
-  }
-
-  DeploymentSpec spec(const std::string& bundle) const {
-    DeploymentSpec spec;
-    spec.name = "prod";
-    spec.target = "local";
-    spec.bundle = bundle;
-    spec.digest = "sha256:00";
-    spec.server = {STUB_SERVER};
-    spec.launch = JsonObject{{"name", bundle}, {"runtime", JsonObject{}}};
-    spec.drain_seconds = 1;
-    return spec;
-  }
+  static DeploymentSpec spec(const std::string& bundle) { return stub_spec("prod", bundle); }
   DeploymentSpec canary(const std::string& bundle, int percent) const {
     auto made = canary_spec(spec(bundle), percent);
     EXPECT_TRUE(made) << made.error().message();
@@ -60,9 +38,6 @@ class CanaryTest : public testing::Test {
       return !now.starts_with(stage);
     };
   }
-
-  Path home_;
-  std::unique_ptr<Provider> provider_ = make_local_provider();
 };
 
 TEST_F(CanaryTest, RunsBesideTheDeploymentAndIsFoundOnTheTarget) {

@@ -54,6 +54,11 @@ TEST(Manifests, AreYamlWithTheirKindAndName) {
   }
 }
 
+TEST(Manifests, TheServerHasTheBundlesName) {
+  const std::string yaml = find_kind(rendered(sample(), "1.33"), "Deployment")->yaml;
+  EXPECT_NE(yaml.find("- \"--name\"\n            - m\n"), std::string::npos) << yaml;
+}
+
 TEST(Manifests, ARouteSplitsTrafficWithACanary) {
   DeploymentSpec spec = sample();
   spec.settings["gateway"] = "front";

@@ -6,38 +6,14 @@
 
 #include "base/http_client.h"
 #include "base/process.h"
+#include "tests/cloud/local_deployments.h"
 
 namespace bundle::cloud {
 namespace {
 
-class LocalProviderTest : public testing::Test {
+class LocalProviderTest : public LocalDeployments {
  protected:
-  void SetUp() override {
-    std::string name = testing::TempDir() + "bundle_cloud_XXXXXX";
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    home_ = name;
-    ::setenv("BUNDLE_HOME", home_.c_str(), 1);
-  }
-  void TearDown() override {
-    const auto all = provider_->list();
-    for (const auto& status : *all) (void)provider_->remove(status.name, {});
-    std::filesystem::remove_all(home_);
-  }
-
-  DeploymentSpec spec(const std::string& name) const {
-    DeploymentSpec spec;
-    spec.name = name;
-    spec.target = "local";
-    spec.bundle = "b:latest";
-    spec.digest = "sha256:00";
-    spec.server = {STUB_SERVER};
-    spec.launch = JsonObject{{"name", "b"}, {"runtime", JsonObject{}}};
-    spec.drain_seconds = 1;
-    return spec;
-  }
-
-  Path home_;
-  std::unique_ptr<Provider> provider_ = make_local_provider();
+  static DeploymentSpec spec(const std::string& name) { return stub_spec(name, "b:latest"); }
 };
 
 TEST_F(LocalProviderTest, AppliesAndAnswers) {

