@@ -12,9 +12,14 @@ namespace {
 
 std::uint64_t page_size() { return static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)); }
 
+/// A named pipe that nobody writes to is empty: opened as usual, it would wait without end.
 Result<Fd> open_for_reading(const Path& path) {
-  Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd) return system_error("cannot open the file", path.string());
+  const int flags = ::fcntl(fd.get(), F_GETFL);
+  if (flags < 0 || ::fcntl(fd.get(), F_SETFL, flags & ~O_NONBLOCK) != 0) {
+    return system_error("cannot open the file", path.string());
+  }
   return fd;
 }
 

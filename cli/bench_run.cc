@@ -20,6 +20,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr std::int64_t kShortPrompt = 16;  // of the warm-up and of each stream
+constexpr std::int64_t kWarmUpTokens = 4;
+
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
@@ -60,7 +63,8 @@ Result<std::unique_ptr<Bench>> load(const format::ModelSource& source,
   BUNDLE_TRY(bench->device, make_device(options));
   BUNDLE_TRY(auto model, model::load_model(bench->checkpoint, *bench->device));
   engine::EngineOptions engine_options;
-  engine_options.max_context = options.prompt_tokens + options.output_tokens + 1;
+  engine_options.max_context = std::max(options.prompt_tokens, kShortPrompt) +
+                               std::max(options.output_tokens, kWarmUpTokens) + 1;
   engine_options.kv_tokens = engine_options.max_context * options.streams + 1024;
   engine_options.max_sequences = options.streams;
   engine_options.kv_type = kv_type_named(options.kv_type).value_or(engine_options.kv_type);
@@ -141,8 +145,8 @@ Status measure(engine::Engine& engine, const BenchOptions& options, const Progre
     BUNDLE_TRY(const auto decode,
                run(engine, 1, options.output_tokens + 1, 1, progress, "measuring decode"));
     found.decode.push_back(decode_rate(decode));
-    BUNDLE_TRY(const auto streams, run(engine, 16, options.output_tokens + 1, options.streams,
-                                       progress, "measuring streams"));
+    BUNDLE_TRY(const auto streams, run(engine, kShortPrompt, options.output_tokens + 1,
+                                       options.streams, progress, "measuring streams"));
     found.streams.push_back(decode_rate(streams));
     if (reference && *reference != streams.back().tokens) found.deterministic = false;
     reference = streams.back().tokens;
@@ -159,7 +163,8 @@ Result<Json> run_bench(const format::ModelSource& source, const BenchOptions& op
   BUNDLE_TRY(const auto bench, load(source, options));
   const std::uint64_t resident = peak_resident_bytes();
   double bandwidth = read_bandwidth_gb_s(threads, 3);
-  BUNDLE_TRY(const auto warm_up, run(*bench->engine, 16, 4, 1, progress, "warming up"));
+  BUNDLE_TRY(const auto warm_up,
+             run(*bench->engine, kShortPrompt, kWarmUpTokens, 1, progress, "warming up"));
   Measurements found;
   BUNDLE_CHECK(measure(*bench->engine, options, progress, found));
   bandwidth = std::max(bandwidth, read_bandwidth_gb_s(threads, 3));

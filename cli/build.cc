@@ -11,6 +11,7 @@
 #include "cli/commands.h"
 #include "cli/measure_quality.h"
 #include "cli/registry_options.h"
+#include "cli/server_program.h"
 #include "packager/attestations.h"
 #include "packager/sources/fetch.h"
 
@@ -58,7 +59,8 @@ std::string build_text(const packager::BuildResult& result) {
   return text + result.digest + "\n";
 }
 
-/// Fetches models for one build, and deletes them when they are in the store.
+/// Fetches models for one build, keeps others away from them meanwhile, and deletes them when they
+/// are in the store.
 class ModelFetcher {
  public:
   ModelFetcher(const BuildArguments& arguments, const Session& session)
@@ -69,21 +71,21 @@ class ModelFetcher {
     const sources::FetchOptions options{manifest.include, manifest.exclude,
                                         arguments_.transfer->parallel,
                                         arguments_.transfer->registry};
-    BUNDLE_TRY(auto fetched, sources::fetch_model(uri, bundle_home() / "downloads", options,
+    BUNDLE_TRY(auto fetched, sources::fetch_model(uri, sources::downloads_folder(), options,
                                                   session_.progress()));
-    folders_.push_back(fetched.folder);
+    fetched_.push_back(fetched);
     return fetched;
   }
 
   void clear() const {
     std::error_code ignored;
-    for (const Path& folder : folders_) std::filesystem::remove_all(folder, ignored);
+    for (const auto& model : fetched_) std::filesystem::remove_all(model.folder, ignored);
   }
 
  private:
   const BuildArguments& arguments_;
   const Session& session_;
-  std::vector<Path> folders_;
+  std::vector<sources::FetchedModel> fetched_;  // and their locks
 };
 
 /// The folder's or file's own name: a path would tell of this host.
@@ -95,6 +97,7 @@ std::string source_name(const Path& source) {
 }
 
 Result<Outcome> build(const BuildArguments& arguments, const Session& session) {
+  BUNDLE_CHECK(check_server_program(arguments.server));
   BUNDLE_TRY(packager::Store store, packager::Store::open());
   ModelFetcher fetcher(arguments, session);
   packager::BuildOptions options;

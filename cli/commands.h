@@ -45,4 +45,7 @@ void add_simulate(CLI::App& app, Session& session);
 void add_update(CLI::App& app, Session& session);
 void add_version(CLI::App& app, Session& session);
 
+/// What `bundle version` and `bundle --version` say.
+Outcome version_outcome();
+
 }  // namespace bundle::cli

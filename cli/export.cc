@@ -63,6 +63,10 @@ Result<Outcome> export_tar(const ExportArguments& arguments, const packager::Sto
   if (!arguments.have.empty()) {
     BUNDLE_TRY(const std::string text, read_file(arguments.have, kMostDigestsBytes));
     options.have = digests_in(text);
+    if (options.have.empty()) {
+      return bad_input("there is no digest in it", arguments.have,
+                       "Write what 'bundle list --blobs' says on the other host into it.");
+    }
   }
   const bool is_docker = arguments.form == "docker-archive";
   BUNDLE_TRY(const auto report, is_docker

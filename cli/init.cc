@@ -20,7 +20,7 @@ Result<Outcome> init(const InitArguments& arguments) {
   BUNDLE_TRY(const auto chosen, templates::model_template(arguments.model));
   const Path path = Path(arguments.folder) / "bundle.yaml";
   if (!arguments.force && std::filesystem::exists(path)) {
-    return bad_input("the file is there already", path.string(), "--force replaces it.");
+    return failed("the file is there already", path.string(), "--force replaces it.");
   }
   BUNDLE_CHECK(make_directories(arguments.folder));
   BUNDLE_CHECK(write_file_atomic(path, chosen.text));

@@ -1,5 +1,6 @@
 // bundle: parses the command line, runs one subcommand, reports, exits.
 #include <cstdio>
+#include <sstream>
 #include <string>
 #include <unistd.h>
 #include <vector>
@@ -96,6 +97,14 @@ bool wants_json(const std::vector<std::string>& words) {
   return false;
 }
 
+/// --help and --version for programs.
+Outcome answer_of(const CLI::App& app, const CLI::Success& asked) {
+  std::ostringstream text;
+  app.exit(asked, text, text);
+  if (dynamic_cast<const CLI::CallForVersion*>(&asked) != nullptr) return version_outcome();
+  return {JsonObject{{"help", text.str()}}, text.str()};
+}
+
 int run(int argc, char** argv) {
   Session session;
   CLI::App app(kOverview, "bundle");
@@ -112,8 +121,8 @@ int run(int argc, char** argv) {
   }
   try {
     app.parse(argc, argv);
-  } catch (const CLI::Success& help) {
-    return app.exit(help);
+  } catch (const CLI::Success& asked) {
+    return wants_json(words) ? report(answer_of(app, asked), true) : app.exit(asked);
   } catch (const CLI::ParseError& error) {
     return report(usage_error(app, error, words), wants_json(words));
   }

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cloud/provider.h"
+#include "packager/sources/fetch.h"
 #include "packager/store.h"
 
 namespace bundle::cli {
@@ -68,7 +69,8 @@ Result<Outcome> remove(const std::string& reference, bool force) {
 
 Result<Outcome> collect() {
   BUNDLE_TRY(packager::Store store, packager::Store::open());
-  BUNDLE_TRY(const auto report, store.gc());
+  BUNDLE_TRY(auto report, store.gc());
+  report.freed_bytes += packager::sources::clear_fetched(packager::sources::downloads_folder());
   return removal(report);
 }
 
@@ -89,7 +91,9 @@ void add_rm(CLI::App& app, Session& session) {
 
 void add_gc(CLI::App& app, Session& session) {
   CLI::App* command = add_command(app, "gc", "Free what no bundle in the store needs any more",
-                                  "Example:\n  bundle gc");
+                                  "That is, besides blobs, what stopped downloads and uploads keep "
+                                  "for the next time,\nand models that 'build --keep-download' "
+                                  "kept.\n\nExample:\n  bundle gc");
   on_run(command, session, collect);
 }
 

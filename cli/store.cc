@@ -10,13 +10,15 @@
 #include "cli/display/table.h"
 #include "packager/disk_usage.h"
 #include "packager/fsck.h"
+#include "packager/sources/fetch.h"
 
 namespace bundle::cli {
 namespace {
 
 Result<Outcome> du() {
   BUNDLE_TRY(const packager::Store store, packager::Store::open());
-  BUNDLE_TRY(const auto usage, packager::disk_usage(packager::StorePaths{store.root()}));
+  BUNDLE_TRY(auto usage, packager::disk_usage(packager::StorePaths{store.root()}));
+  usage.unfinished += packager::sources::size_of_fetched(packager::sources::downloads_folder());
   std::vector<std::vector<std::string>> rows;
   for (const packager::BundleUsage& bundle : usage.bundles) {
     rows.push_back({bundle.name, human_bytes(bundle.size), human_bytes(bundle.unique)});

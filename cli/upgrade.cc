@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/server_program.h"
 #include "packager/attestations.h"
 
 namespace bundle::cli {
@@ -14,6 +15,7 @@ namespace {
 
 Result<Outcome> upgrade(const std::string& reference, const std::string& server,
                         const Session& session) {
+  BUNDLE_CHECK(check_server_program(server));
   BUNDLE_TRY(packager::Store store, packager::Store::open());
   BUNDLE_TRY(const auto old, store.resolve(reference));
   BUNDLE_TRY(const auto report, packager::upgrade(store, old, server, session.progress()));

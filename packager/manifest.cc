@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "packager/manifest_keys.h"
 #include "packager/manifest_value.h"
+#include "packager/spdx.h"
 #include "packager/yaml.h"
 
 namespace bundle::packager {
@@ -77,6 +78,15 @@ Status check_model(const Manifest& manifest, const std::string& where) {
       "there is no model source '" + manifest.model.substr(0, scheme) + "://'", where,
       "Write a path, hf://ORG/NAME, https://HOST/FILE.gguf#sha256=HEX, s3://BUCKET/… or "
       "oci://REGISTRY/NAME.");
+}
+
+Status check_license(const Manifest& manifest, const std::string& where) {
+  if (manifest.license.empty()) return {};
+  const Status checked = check_spdx(manifest.license);
+  if (checked) return {};
+  Error error = checked.error();
+  error.where = where;
+  return error;
 }
 
 Status check_secrets(const Manifest& manifest, const std::string& where) {
@@ -171,7 +181,9 @@ Result<Manifest> parse_manifest(std::string_view text, std::string_view where) {
   BUNDLE_TRY(const YamlNode root, parse_yaml(text, where));
   BUNDLE_TRY(const JsonObject document, manifest_section("", root, where));
   Manifest manifest = from_document(document);
-  BUNDLE_CHECK(check_model(manifest, position_of(root, "model", where)));
+  manifest.model_where = position_of(root, "model", where);
+  BUNDLE_CHECK(check_model(manifest, manifest.model_where));
+  BUNDLE_CHECK(check_license(manifest, position_of(root, "license", where)));
   BUNDLE_CHECK(check_secrets(manifest, position_of(root, "secrets", where)));
   BUNDLE_CHECK(check_scaling(manifest, position_of(root, "scaling", where)));
   return manifest;

@@ -16,10 +16,11 @@ namespace bundle::packager {
 
 /// A checked bundle.yaml. Absent keys are empty. A value.
 struct Manifest {
-  std::string name;      // OCI-valid, lower case; "" when the source is to give it
-  std::string version;   // becomes the tag; "" means "latest"
-  std::string model;     // "./dir", "file.gguf"; relative to bundle.yaml's folder
-  std::string quantize;  // "q8_0", …: what the weights become in the bundle; "": as published
+  std::string name;         // OCI-valid, lower case; "" when the source is to give it
+  std::string version;      // becomes the tag; "" means "latest"
+  std::string model_where;  // its place, FILE:LINE:COLUMN, for errors
+  std::string model;        // "./dir", "file.gguf"; relative to bundle.yaml's folder
+  std::string quantize;     // "q8_0", …: what the weights become in the bundle; "": as published
   std::string description;
   std::string license;               // SPDX expression
   std::vector<std::string> include;  // globs over file names; empty: the usual files

@@ -21,8 +21,11 @@ JsonObject section_schema(std::string_view section);
 
 JsonObject type_schema(const ManifestKey& key) {
   switch (key.type) {
-    case KeyType::kSection:
-      return section_schema(key.path);
+    case KeyType::kSection: {
+      JsonObject schema = section_schema(key.path);
+      schema["type"] = JsonArray{"object", "null"};  // `runtime:` with nothing below it
+      return schema;
+    }
     case KeyType::kText:
       return text_schema(key, true);
     case KeyType::kChoice: {

@@ -85,7 +85,14 @@ Result<Json> choice_value(const ManifestKey& key, const YamlNode& node) {
   return error;
 }
 
+/// 010 is eight to YAML 1.1, ten to YAML 1.2, and a slip to us.
+bool has_idle_zero(std::string_view text) {
+  if (text.starts_with('-')) text.remove_prefix(1);
+  return text.size() > 1 && text.front() == '0';
+}
+
 Result<Json> whole_value(const ManifestKey& key, const YamlNode& node) {
+  if (has_idle_zero(node.text)) return wrong_type(key, describe(node));
   const auto number = parse_number<std::int64_t>(node.text);
   const bool fits =
       number && static_cast<double>(*number) >= key.min && static_cast<double>(*number) <= key.max;

@@ -4,6 +4,7 @@
 
 #include <boost/json/object.hpp>
 
+#include "packager/glob.h"
 #include "packager/tar_layer.h"
 #include "runtime/format/gguf_split.h"
 #include "runtime/format/safetensors_index.h"
@@ -24,10 +25,6 @@ constexpr std::string_view kUsualFiles[] = {
     "tekken.json", "*.tiktoken",    "*.model",     "chat_template*",
     "*.jinja",     "LICENSE*",      "NOTICE*",     "README.md",
 };
-
-bool matches_any(std::string_view name, const std::vector<std::string>& globs) {
-  return std::ranges::any_of(globs, [&](const auto& glob) { return matches_glob(glob, name); });
-}
 
 bool is_usual(std::string_view name) {
   return std::ranges::any_of(kUsualFiles, [&](auto glob) { return matches_glob(glob, name); });
@@ -56,17 +53,26 @@ Status check_link(const Path& file, const Path& folder) {
                    file.string(), "Put the file itself there, or leave it out with 'exclude'.");
 }
 
-Result<Path> model_path(const Path& folder, const Manifest& manifest, const Path& manifest_file,
-                        const FetchSource& fetch) {
+/// What bundle.yaml says wrongly is bad input, at its place there.
+Result<Path> fetch_model(const Manifest& manifest, const FetchSource& fetch) {
+  auto fetched = fetch(manifest.model, manifest);
+  if (fetched || fetched.error().code != ErrorCode::kUsage) return fetched;
+  Error error = std::move(fetched).error();
+  error.code = ErrorCode::kBadInput;
+  error.where = manifest.model_where;
+  return error;
+}
+
+Result<Path> model_path(const Path& folder, const Manifest& manifest, const FetchSource& fetch) {
   if (manifest.model.find("://") != std::string::npos) {
-    if (fetch) return fetch(manifest.model, manifest);
+    if (fetch) return fetch_model(manifest, fetch);
     return Error{ErrorCode::kUsage, "the model must be fetched first: " + manifest.model,
-                 manifest_file.string()};
+                 manifest.model_where};
   }
   const Path path = manifest.model.empty() ? folder : folder / manifest.model;
   std::error_code error;
   if (fs::exists(path, error)) return path;
-  return not_found("the model '" + path.string() + "' does not exist", manifest_file.string(),
+  return not_found("the model '" + path.string() + "' does not exist", manifest.model_where,
                    "Correct 'model' in it, or fetch the model there.");
 }
 
@@ -115,12 +121,28 @@ Result<ChosenFile> choose(const format::SourceFile& file, const Path& folder, bo
   return ChosenFile{file, stamp, is_weight};
 }
 
+std::vector<std::string> names_of(const format::ModelSource& files) {
+  std::vector<std::string> names;
+  for (const format::SourceFile& file : files.files()) names.push_back(file.name);
+  return names;
+}
+
+/// A pattern that matches nothing would leave out, without a word, what somebody wants.
+Status check_include(const Manifest& manifest, const std::vector<std::string>& names,
+                     const Path& folder) {
+  const std::string idle = unmatched_glob(manifest.include, names);
+  if (idle.empty()) return {};
+  return not_found("'include' has '" + idle + "', which matches no file", folder.string(),
+                   "Correct it, or take it out.");
+}
+
 /// Selects among the files of a folder, or takes the one model that a path names.
 Result<std::vector<ChosenFile>> choose_files(const Path& path, const Manifest& manifest) {
   BUNDLE_TRY(const format::ModelSource all, format::ModelSource::open(path));
   std::error_code error;
   const bool is_folder = fs::is_directory(path, error);
   std::vector<format::SourceFile> candidates;
+  if (is_folder) BUNDLE_CHECK(check_include(manifest, names_of(all), path));
   for (const format::SourceFile& file : all.files()) {
     const bool is_wanted =
         !is_folder || (manifest.include.empty() ? is_usual(file.name) || is_weight_format(file.name)
@@ -183,28 +205,6 @@ Result<Path> find_manifest(const Path& source) {
 
 bool is_packable(std::string_view name) { return is_usual(name) || is_weight_format(name); }
 
-bool matches_glob(std::string_view pattern, std::string_view name) {
-  std::size_t p = 0;
-  std::size_t n = 0;
-  std::size_t star = std::string_view::npos;  // of the last '*', and the text it has not taken yet
-  std::size_t rest = 0;
-  while (n < name.size()) {
-    if (p < pattern.size() && pattern[p] == '*') {
-      star = p++;
-      rest = n;
-    } else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == name[n])) {
-      ++p;
-      ++n;
-    } else if (star != std::string_view::npos) {
-      p = star + 1;
-      n = ++rest;
-    } else {
-      return false;
-    }
-  }
-  return pattern.find_first_not_of('*', p) == std::string_view::npos;
-}
-
 format::ModelSource BuildSource::model() const {
   std::vector<format::SourceFile> list;
   for (const ChosenFile& chosen : files) list.push_back(chosen.file);
@@ -219,7 +219,7 @@ Result<BuildSource> open_source(const Path& source, const FetchSource& fetch) {
   if (!opened.manifest_file.empty()) {
     BUNDLE_TRY(opened.manifest, read_manifest(opened.manifest_file));
     const Path folder = opened.manifest_file.parent_path();
-    BUNDLE_TRY(model, model_path(folder, opened.manifest, opened.manifest_file, fetch));
+    BUNDLE_TRY(model, model_path(folder, opened.manifest, fetch));
     opened.fallback_name = name_of_path(folder.empty() ? "." : folder);
     BUNDLE_CHECK(load_template(opened));
   }

@@ -41,7 +41,4 @@ Result<BuildSource> open_source(const Path& source, const FetchSource& fetch = {
 /// Whether a model's folder is usually packed with a file of this name.
 bool is_packable(std::string_view name);
 
-/// True when `name` matches `pattern`, in which '*' is any text and '?' any one byte.
-bool matches_glob(std::string_view pattern, std::string_view name);
-
 }  // namespace bundle::packager

@@ -64,6 +64,13 @@ Status FileLock::make_shared() {
   return {};
 }
 
+bool FileLock::is_at(const Path& path) const {
+  struct stat held {};
+  struct stat there {};
+  return ::fstat(fd_.get(), &held) == 0 && ::stat(path.c_str(), &there) == 0 &&
+         held.st_ino == there.st_ino && held.st_dev == there.st_dev;
+}
+
 Result<TemporaryFile> TemporaryFile::create(const StorePaths& paths) {
   std::string path = (paths.temporary() / "write-XXXXXX").string();
   Fd fd(::mkostemp(path.data(), O_CLOEXEC));

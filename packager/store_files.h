@@ -47,6 +47,8 @@ class FileLock {
 
   /// Lets others share it from now on.
   Status make_shared();
+  /// False when the file that was locked is no longer the one at `path`: somebody deleted it.
+  bool is_at(const Path& path) const;
 
  private:
   explicit FileLock(Fd fd) : fd_(std::move(fd)) {}

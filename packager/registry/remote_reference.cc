@@ -37,7 +37,10 @@ Result<RemoteReference> parse_remote(std::string_view text) {
   RemoteReference remote;
   remote.registry = rest.substr(0, slash);
   rest.remove_prefix(slash + 1);
-  if (!parse_url("https://" + remote.registry + '/')) return no_remote(text);
+  if (!parse_url("https://" + remote.registry + '/')) {
+    return Error{ErrorCode::kUsage, "'" + remote.registry + "' is no registry's HOST[:PORT]",
+                 std::string(text), "A port is a number from 1 to 65535."};
+  }
   const auto reference = parse_reference(rest);
   if (!reference || reference->name.empty()) return no_remote(text);
   remote.repository = reference->name;

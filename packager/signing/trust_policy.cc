@@ -4,7 +4,7 @@
 #include <charconv>
 
 #include "base/text.h"
-#include "packager/source_files.h"
+#include "packager/glob.h"
 #include "packager/yaml.h"
 
 namespace bundle::packager::signing {

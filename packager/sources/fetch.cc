@@ -1,8 +1,11 @@
 #include "packager/sources/fetch.h"
 
 #include <algorithm>
+#include <chrono>
 #include <openssl/evp.h>
+#include <optional>
 #include <set>
+#include <thread>
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -10,6 +13,7 @@
 #include "base/sha256.h"
 #include "packager/documents.h"
 #include "packager/download/range_download.h"
+#include "packager/glob.h"
 #include "packager/source_files.h"
 #include "packager/sources/listing.h"
 #include "packager/store_files.h"
@@ -18,9 +22,8 @@
 namespace bundle::packager::sources {
 namespace {
 
-bool matches_any(const std::string& name, const std::vector<std::string>& globs) {
-  return std::ranges::any_of(globs, [&](const auto& glob) { return matches_glob(glob, name); });
-}
+constexpr std::string_view kLock = ".lock";
+constexpr std::chrono::milliseconds kLockPause{100};
 
 /// "model-Q4_K_M-00001-of-00002.gguf" -> "model-Q4_K_M": the files of one model have one stem.
 std::string stem_of(const std::string& name) {
@@ -54,6 +57,13 @@ Result<std::vector<ListedFile>> select(const Listing& listing, const FetchOption
     has_safetensors = has_safetensors || file.name.ends_with(".safetensors");
     chosen.push_back(file);
   }
+  std::vector<std::string> names;
+  for (const ListedFile& file : listing.files) names.push_back(file.name);
+  if (const std::string idle = unmatched_glob(options.include, names);
+      !idle.empty() && !has_layers) {
+    return not_found("'include' has '" + idle + "', which matches no file", uri.text,
+                     "Correct it, or take it out.");
+  }
   if (has_layers) return chosen;  // a bundle holds one model, and the builder chooses of its files
   if (has_safetensors) {
     std::erase_if(chosen, [](const ListedFile& file) { return file.name.ends_with(".gguf"); });
@@ -65,9 +75,9 @@ Result<std::vector<ListedFile>> select(const Listing& listing, const FetchOption
   }
   if (models.empty()) return not_found("there are no weights", uri.text);
   if (models.size() == 1) return chosen;
-  std::string names;
-  for (const std::string& name : models) names += (names.empty() ? "" : ", ") + name;
-  return Error{ErrorCode::kUsage, "there are several models: " + names, uri.text,
+  std::string list;
+  for (const std::string& name : models) list += (list.empty() ? "" : ", ") + name;
+  return Error{ErrorCode::kUsage, "there are several models: " + list, uri.text,
                "Name one file, or select with 'include' in bundle.yaml."};
 }
 
@@ -118,8 +128,6 @@ class Fetcher {
       : listing_(listing), files_(std::move(files)), folder_(std::move(folder)) {}
 
   Status run(int parallel, const Progress& progress) {
-    BUNDLE_CHECK(make_directories(folder_));
-    BUNDLE_TRY(const FileLock lock, FileLock::exclusive(folder_ / ".lock"));
     std::vector<DownloadJob> jobs;
     std::vector<std::size_t> missing;
     for (std::size_t i = 0; i < files_.size(); ++i) {
@@ -223,6 +231,46 @@ std::string folder_key(const SourceUri& uri, const Listing& listing,
   return sha256_hex(text).substr(0, 24);
 }
 
+/// The folder, for this process alone. A lock that gc deleted while we waited for it keeps nobody
+/// away any more: then we begin anew.
+Result<FileLock> lock_folder(const Path& folder, const std::string& what,
+                             const Progress& progress) {
+  const Path file = folder / kLock;
+  for (;;) {
+    BUNDLE_CHECK(make_directories(folder));
+    BUNDLE_TRY(std::optional<FileLock> lock, FileLock::try_exclusive(file));
+    if (lock && lock->is_at(file)) return *std::move(lock);
+    if (progress && !progress("waiting for another build of " + what, 0, 0)) {
+      return Error{ErrorCode::kInterrupted, "the work was stopped"};
+    }
+    if (!lock) std::this_thread::sleep_for(kLockPause);
+  }
+}
+
+/// The locks of all folders of one source; none when another process holds one.
+std::optional<std::vector<FileLock>> locks_below(const Path& source) {
+  std::vector<FileLock> locks;
+  std::error_code error;
+  for (const auto& folder : std::filesystem::directory_iterator(source, error)) {
+    auto lock = FileLock::try_exclusive(folder.path() / kLock);
+    if (lock && !*lock) return std::nullopt;
+    if (lock) locks.push_back(**std::move(lock));
+  }
+  return locks;
+}
+
+std::uint64_t size_below(const Path& folder) {
+  std::uint64_t total = 0;
+  std::error_code error;
+  for (std::filesystem::recursive_directory_iterator at(folder, error), end; !error && at != end;
+       at.increment(error)) {
+    std::error_code failure;
+    const std::uint64_t size = at->is_regular_file(failure) ? at->file_size(failure) : 0;
+    if (!failure) total += size;
+  }
+  return total;
+}
+
 }  // namespace
 
 Result<FetchedModel> fetch_model(const SourceUri& uri, const Path& cache,
@@ -234,12 +282,32 @@ Result<FetchedModel> fetch_model(const SourceUri& uri, const Path& cache,
   model.name = listing.name;
   model.folder = cache / folder_key(uri, listing, files);
   const Path folder = model.folder / listing.name;
+  BUNDLE_TRY(FileLock lock, lock_folder(folder, uri.text, progress));
+  model.lock = std::make_shared<const FileLock>(std::move(lock));
   Fetcher fetcher(listing, files, folder);
   BUNDLE_CHECK(fetcher.run(options.parallel, progress));
   model.provenance = fetcher.provenance(uri);
   const bool is_single = files.size() == 1 && files.front().name.ends_with(".gguf");
   model.path = is_single ? folder / files.front().name : folder;
   return model;
+}
+
+Path downloads_folder() { return bundle_home() / "downloads"; }
+
+std::uint64_t size_of_fetched(const Path& cache) { return size_below(cache); }
+
+std::uint64_t clear_fetched(const Path& cache) {
+  std::uint64_t freed = 0;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(cache, error)) {
+    const auto locks = locks_below(entry.path());
+    if (!locks) continue;
+    const std::uint64_t size = size_below(entry.path());
+    std::error_code failure;
+    std::filesystem::remove_all(entry.path(), failure);
+    if (!failure) freed += size;
+  }
+  return freed;
 }
 
 }  // namespace bundle::packager::sources

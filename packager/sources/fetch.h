@@ -1,6 +1,7 @@
 // A model from elsewhere, in a folder of this host, ready to be built.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "base/result.h"
 #include "packager/registry/token_source.h"
 #include "packager/sources/source_uri.h"
+#include "packager/store_files.h"
 
 namespace bundle::packager::sources {
 
@@ -25,6 +27,8 @@ struct FetchedModel {
   Path folder;       // what to delete when the bundle is built
   std::string name;  // for the bundle
   Json provenance;   // {"uri", "revision", "files": [{"name","size","sha256"}]}
+  /// While it is held, no other process takes or clears the folder.
+  std::shared_ptr<const FileLock> lock;
 };
 
 /// Downloads below `cache`, in ranges at the same time, and checks every file against what the
@@ -33,5 +37,14 @@ struct FetchedModel {
 /// and none was named.
 Result<FetchedModel> fetch_model(const SourceUri& uri, const Path& cache,
                                  const FetchOptions& options, const Progress& progress);
+
+/// Where `bundle build` fetches to: $BUNDLE_HOME/downloads.
+Path downloads_folder();
+
+/// Bytes of what fetch_model left below `cache`: stopped downloads, and those that were kept.
+std::uint64_t size_of_fetched(const Path& cache);
+
+/// Deletes them, except those that a process works on. Returns the bytes that were freed.
+std::uint64_t clear_fetched(const Path& cache);
 
 }  // namespace bundle::packager::sources

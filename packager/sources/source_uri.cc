@@ -34,6 +34,12 @@ bool is_path(std::string_view path) {
                              [](unsigned char c) { return c > 0x20 && c < 0x7f && c != '\\'; });
 }
 
+/// A key of S3 may hold any character; it goes into addresses percent-encoded.
+bool is_key(std::string_view key) {
+  return key.size() <= 1024 && key.find("//") == std::string_view::npos &&
+         std::ranges::none_of(key, [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+}
+
 Result<SourceUri> parse_hub(std::string_view text) {
   std::string_view rest = text.substr(5);
   const std::size_t first = rest.find('/');
@@ -81,7 +87,7 @@ Result<SourceUri> parse_s3(std::string_view text) {
   const std::size_t slash = std::min(rest.find('/'), rest.size());
   SourceUri uri{SourceKind::kS3, std::string(text), std::string(rest.substr(0, slash)), {}, {}, {}};
   if (slash < rest.size()) uri.path = rest.substr(slash + 1);
-  if (!is_name(uri.repository) || !is_path(uri.path)) return wrong(text, kS3Form);
+  if (!is_name(uri.repository) || !is_key(uri.path)) return wrong(text, kS3Form);
   return uri;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -23,8 +24,10 @@ Error stopped(const Path& file) {
   return {ErrorCode::kInterrupted, "the work was stopped", file.string()};
 }
 
+Path folder_of(const Path& file) { return file.has_parent_path() ? file.parent_path() : Path("."); }
+
 Status sync_parent(const Path& file) {
-  const Path folder = file.has_parent_path() ? file.parent_path() : Path(".");
+  const Path folder = folder_of(file);
   const Fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd || ::fsync(fd.get()) != 0) return system_error("cannot sync the folder", folder.string());
   return {};
@@ -57,6 +60,17 @@ Result<std::uint64_t> copy_piece(int from, std::uint64_t offset, int to, std::ui
   BUNDLE_CHECK(
       write_whole(to, std::string_view(buffer).substr(0, static_cast<std::size_t>(n)), where));
   return static_cast<std::uint64_t>(n);
+}
+
+/// The name by which the kernel knows an open file that has none in a folder.
+std::string name_of_open(int fd) { return fmt::format("/proc/self/fd/{}", fd); }
+
+/// A file without a name: however the process ends, nothing stays of it. Empty where the file
+/// system has no such files, or where /proc is not there to name it in the end.
+Fd open_nameless(const Path& folder) {
+  Fd fd(::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0644));
+  if (!fd || ::access(name_of_open(fd.get()).c_str(), F_OK) != 0) return {};
+  return fd;
 }
 
 }  // namespace
@@ -97,9 +111,13 @@ Status VolumeWriter::open_next() {
                  "Choose larger ones."};
   }
   Volume volume;
-  volume.temporary = name_of(volumes_.size()).string() + ".tmp.XXXXXX";
-  volume.fd = Fd(::mkostemp(volume.temporary.data(), O_CLOEXEC));
-  if (!volume.fd) return system_error("cannot create a file", volume.temporary);
+  const Path name = name_of(volumes_.size());
+  volume.fd = open_nameless(folder_of(name));
+  if (!volume.fd) {
+    volume.temporary = name.string() + ".tmp.XXXXXX";
+    volume.fd = Fd(::mkostemp(volume.temporary.data(), O_CLOEXEC));
+  }
+  if (!volume.fd) return system_error("cannot create a file", name.string());
   ::fchmod(volume.fd.get(), 0644);
   volumes_.push_back(std::move(volume));
   return {};
@@ -115,7 +133,7 @@ Status VolumeWriter::write(std::string_view bytes) {
     BUNDLE_TRY(Volume* const volume, current());
     const std::string_view part =
         bytes.substr(0, std::min<std::uint64_t>(bytes.size(), room(*volume)));
-    BUNDLE_CHECK(write_whole(volume->fd.get(), part, volume->temporary));
+    BUNDLE_CHECK(write_whole(volume->fd.get(), part, name_of(volumes_.size() - 1).string()));
     volume->size += part.size();
     written_ += part.size();
     bytes.remove_prefix(part.size());
@@ -128,8 +146,8 @@ Status VolumeWriter::copy(int from, std::uint64_t offset, std::uint64_t length, 
   while (length > 0) {
     BUNDLE_TRY(Volume* const volume, current());
     const std::uint64_t wanted = std::min({length, kCopyPiece, room(*volume)});
-    BUNDLE_TRY(const std::uint64_t n,
-               copy_piece(from, offset, volume->fd.get(), wanted, volume->temporary));
+    BUNDLE_TRY(const std::uint64_t n, copy_piece(from, offset, volume->fd.get(), wanted,
+                                                 name_of(volumes_.size() - 1).string()));
     if (n == 0) return bad_input("the file is cut short", where.string());
     volume->size += n;
     written_ += n;
@@ -158,14 +176,31 @@ Status VolumeWriter::commit(bool replace) {
     }
   }
   for (std::size_t i = 0; i < volumes_.size(); ++i) {
-    Volume& volume = volumes_[i];
-    if (::fsync(volume.fd.get()) != 0) return system_error("cannot sync", volume.temporary);
-    if (::rename(volume.temporary.c_str(), name_of(i).c_str()) != 0) {
-      return system_error("cannot rename a file into place", name_of(i).string());
-    }
-    volume.temporary.clear();
+    BUNDLE_CHECK(give_name(volumes_[i], name_of(i)));
   }
   return sync_parent(file_);
+}
+
+Status VolumeWriter::give_name(Volume& volume, const Path& name) {
+  if (::fsync(volume.fd.get()) != 0) return system_error("cannot sync", name.string());
+  if (volume.temporary.empty()) {
+    const std::string open = name_of_open(volume.fd.get());
+    const auto link = [&](const std::string& to) {
+      return ::linkat(AT_FDCWD, open.c_str(), AT_FDCWD, to.c_str(), AT_SYMLINK_FOLLOW) == 0;
+    };
+    if (link(name.string())) return {};
+    // The name is taken, and only a rename replaces a file in one step.
+    const std::string beside = fmt::format("{}.tmp.{}", name.string(), ::getpid());
+    if (errno != EEXIST) return system_error("cannot name the file", name.string());
+    ::unlink(beside.c_str());  // of a process that had this number before
+    if (!link(beside)) return system_error("cannot name the file", beside);
+    volume.temporary = beside;
+  }
+  if (::rename(volume.temporary.c_str(), name.c_str()) != 0) {
+    return system_error("cannot rename a file into place", name.string());
+  }
+  volume.temporary.clear();
+  return {};
 }
 
 Result<VolumeReader> VolumeReader::open(const Path& file) {
@@ -177,7 +212,7 @@ Result<VolumeReader> VolumeReader::open(const Path& file) {
   reader.name_ = file.string();
   for (std::size_t i = 1; i <= kMostVolumes; ++i) {
     const std::string name = is_single ? base : fmt::format("{}.{:03}", base, i);
-    Fd fd(::open(name.c_str(), O_RDONLY | O_CLOEXEC));
+    Fd fd(::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (!fd && errno == ENOENT && i > 1) break;
     if (!fd) return system_error("cannot open the archive", i == 1 ? file.string() : name);
     struct stat info {};

@@ -15,8 +15,8 @@ namespace bundle::packager {
 /// Told how many bytes more were moved; false stops the work with kInterrupted.
 using CopyMeter = std::function<bool(std::uint64_t more)>;
 
-/// Writes under temporary names; commit gives the final ones. What is not committed is deleted.
-/// Not thread-safe.
+/// Writes files without a name, or under temporary ones where a file system has no such files;
+/// commit gives the final names. What is not committed is deleted. Not thread-safe.
 class VolumeWriter {
  public:
   /// `volume_bytes` 0: one file of any size, named `file` itself.
@@ -42,11 +42,12 @@ class VolumeWriter {
  private:
   struct Volume {
     Fd fd;
-    std::string temporary;
+    std::string temporary;  // its name before the final one, or ""
     std::uint64_t size = 0;
   };
 
   Status open_next();
+  static Status give_name(Volume& volume, const Path& name);
   /// The volume to write to, with room in it.
   Result<Volume*> current();
   /// Those of an older export that would follow the last.

@@ -109,10 +109,11 @@ Result<RuntimeSettings> read_runtime_settings(const JsonObject& runtime, std::st
   if (const Json* value = present(runtime, kSampling)) read_sampling(value->get_object(), settings);
   if (const Json* value = present(runtime, kParallel)) {
     read_parallel(value->get_object(), settings.parallel);
+    BUNDLE_CHECK(model::check_numbers(settings.parallel));
     engine.ranks = settings.parallel.ranks();
   }
   if (const Json* value = present(runtime, kServer)) {
-    settings.server = read_server_settings(value->get_object());
+    BUNDLE_TRY(settings.server, read_server_settings(value->get_object()));
   }
   return settings;
 }

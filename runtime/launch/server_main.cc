@@ -15,6 +15,9 @@ namespace {
 
 using namespace bundle;
 
+/// By this the CLI knows the program that it packs.
+[[gnu::used]] constexpr char kMark[] = "bundle-server, launch contract 1";
+
 int report(const Error& error) {
   std::fprintf(stderr, "error: %s\n", error.message().c_str());
   return static_cast<int>(error.code);

@@ -1,5 +1,7 @@
 #include "runtime/launch/server_settings.h"
 
+#include "runtime/server/web_address.h"
+
 namespace bundle::launch {
 namespace {
 
@@ -33,9 +35,26 @@ class Section {
   const JsonObject& section_;
 };
 
+Status check_address(const std::string& key, const std::string& address) {
+  if (address.empty()) return {};
+  const auto parsed = server::parse_web_address(address);
+  if (parsed) return {};
+  Error error = parsed.error();
+  error.where = "runtime.server." + key;
+  return error;
+}
+
+Status check(const ServerSettings& settings) {
+  if (settings.scaling.min_replicas > settings.scaling.max_replicas) {
+    return bad_input("min_replicas is over max_replicas", "runtime.server");
+  }
+  BUNDLE_CHECK(check_address("otlp_endpoint", settings.otlp_endpoint));
+  return check_address("webhook_url", settings.webhook.url);
+}
+
 }  // namespace
 
-ServerSettings read_server_settings(const JsonObject& object) {
+Result<ServerSettings> read_server_settings(const JsonObject& object) {
   const Section section(object);
   ServerSettings out;
   section.number("max_queued_requests", out.limits.queued_requests);
@@ -54,6 +73,7 @@ ServerSettings read_server_settings(const JsonObject& object) {
   section.number("webhook_wait_seconds", out.webhook.wait_seconds);
   section.number("webhook_kv_usage", out.webhook.kv_usage);
   section.number("webhook_idle_seconds", out.webhook.idle_seconds);
+  BUNDLE_CHECK(check(out));
   return out;
 }
 

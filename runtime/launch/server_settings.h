@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/json.h"
+#include "base/result.h"
 #include "runtime/server/http_server.h"
 
 namespace bundle::launch {
@@ -15,7 +16,8 @@ struct ServerSettings {
   bool page = true;
 };
 
-/// Every key is known and fits (read_runtime_settings checks that first).
-ServerSettings read_server_settings(const JsonObject& section);
+/// Every key is known and fits (read_runtime_settings checks that first). kBadInput for values that
+/// contradict each other, and for addresses that are none.
+Result<ServerSettings> read_server_settings(const JsonObject& section);
 
 }  // namespace bundle::launch

@@ -73,7 +73,8 @@ template <typename T>
 std::optional<Json> number(std::string_view text) {
   T value{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  const bool idle_zero = text.size() > 1 && text.front() == '0' && std::is_integral_v<T>;
+  if (idle_zero || error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return Json(value);
 }
 

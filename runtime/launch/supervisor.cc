@@ -310,7 +310,6 @@ Status supervise(const Arguments& arguments, const Command& self) {
   BUNDLE_TRY(LaunchSpec spec, launch_spec(arguments));
   const std::string where = arguments.launch_file.empty() ? "--set" : arguments.launch_file;
   BUNDLE_TRY(RuntimeSettings settings, read_runtime_settings(spec.runtime, where));
-  BUNDLE_CHECK(model::check_numbers(settings.parallel));
   Supervisor supervisor(arguments, std::move(spec), std::move(settings));
   BUNDLE_CHECK(supervisor.start(self));
   return supervisor.run(signals);

@@ -16,6 +16,7 @@ struct Usage {
   std::int64_t completion_tokens = 0;
   std::int64_t cached_tokens = 0;     // of the prompt
   std::int64_t reasoning_tokens = 0;  // of the completion
+  double first_token = 0;             // seconds from the arrival to the first choice's
 };
 
 struct Prompt {

@@ -83,6 +83,11 @@ std::string token_label(const AnswerHead& head, std::int32_t id) {
   return replace_invalid_utf8(tokenizer->token_bytes(id));
 }
 
+std::int64_t token_characters(const AnswerHead& head, std::int32_t id) {
+  const auto& tokenizer = head.model->served.tokenizer;
+  return tokenizer == nullptr ? 0 : count_characters(tokenizer->token_bytes(id));
+}
+
 float finite_logprob(float logprob) { return std::max(logprob, -9999.0f); }
 
 std::int64_t count_characters(std::string_view text) {

@@ -22,6 +22,9 @@ void append_ids(std::string& out, std::span<const std::int32_t> ids);
 /// What a token is called among logprobs: its bytes as text (U+FFFD for parts of characters), or
 /// "token_id:42".
 std::string token_label(const AnswerHead& head, std::int32_t id);
+
+/// Characters that begin in the token's text; one that several tokens share counts with the first.
+std::int64_t token_characters(const AnswerHead& head, std::int32_t id);
 /// JSON knows no infinity: what can not happen is -9999, as OpenAI's and vLLM's servers write it.
 float finite_logprob(float logprob);
 /// Unicode characters of valid UTF-8.

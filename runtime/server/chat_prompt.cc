@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <ctime>
+#include <fmt/format.h>
+#include <optional>
 
 #include "runtime/chat/prompt.h"
 
@@ -36,6 +38,21 @@ ApiError request_error(const Error& error) {
   return invalid_field(in_request ? error.where : "messages", error.message());
 }
 
+/// DeepSeek's `prefix` is read from a message, where nothing else checks it.
+std::optional<ApiError> check_messages(const Json& messages) {
+  const JsonArray* list = messages.if_array();
+  if (list == nullptr) {
+    return invalid_field("messages", "'messages' must be a list.", "invalid_type");
+  }
+  for (std::size_t i = 0; i < list->size(); ++i) {
+    const Json* prefix = find((*list)[i], "prefix");
+    if (prefix == nullptr || prefix->is_null() || prefix->is_bool()) continue;
+    return invalid_field(fmt::format("messages[{}].prefix", i), "'prefix' must be true or false.",
+                         "invalid_type");
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 ApiResult<chat::Prompt> render_chat_prompt(const ServedModel& model, const JsonObject& body) {
@@ -44,6 +61,7 @@ ApiResult<chat::Prompt> render_chat_prompt(const ServedModel& model, const JsonO
   if (messages == nullptr || messages->is_null()) {
     return invalid_field("messages", "'messages' is required.", "missing_field");
   }
+  if (auto wrong = check_messages(*messages)) return *std::move(wrong);
   auto prompt = chat::make_prompt(*model.chat_template, Json(body), variables_of(model),
                                   model.prompt_style, std::time(nullptr));
   if (prompt.has_error()) return request_error(prompt.error());

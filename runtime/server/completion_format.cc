@@ -98,15 +98,14 @@ class CompletionFormat : public AnswerFormat {
     }
     std::string tokens, scores, tops, offsets;
     for (const Entry& entry : all) {
-      const std::string label = token_label(head_, entry.token);
       for (std::string* list : {&tokens, &scores, &tops, &offsets}) {
         if (!list->empty()) *list += ',';
       }
-      append_json(tokens, label);
+      append_json(tokens, token_label(head_, entry.token));
       append_json(offsets, offset);
       append_score(scores, entry);
       append_top(tops, entry);
-      offset += count_characters(label);
+      offset += token_characters(head_, entry.token);
     }
     out += R"({"text_offset":[)" + offsets + R"(],"token_logprobs":[)" + scores +
            R"(],"tokens":[)" + tokens + R"(],"top_logprobs":[)" + tops + "]}";

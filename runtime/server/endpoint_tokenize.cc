@@ -34,7 +34,8 @@ ApiResult<Text> text_of(FieldReader& reader, const Model& model, const JsonObjec
   }
   const auto prompt = reader.string("prompt");
   const bool add_special = reader.boolean("add_special_tokens").value_or(true);
-  if (!prompt) reader.fail(invalid_field("prompt", "'prompt' or 'messages' is required."));
+  if (!prompt)
+    reader.fail(invalid_field("prompt", "'prompt' or 'messages' is required.", "missing_field"));
   if (reader.error()) return *reader.error();
   return Text{*prompt, add_special};
 }
@@ -72,7 +73,9 @@ ReplyResult detokenize(Service& service, const HttpRequest& request) {
   FieldReader reader(body);
   check_model_name(reader, model->served);
   const JsonArray* tokens = reader.array("tokens");
-  if (tokens == nullptr) reader.fail(invalid_field("tokens", "'tokens' is required."));
+  if (tokens == nullptr) {
+    reader.fail(invalid_field("tokens", "'tokens' is required.", "missing_field"));
+  }
   if (reader.error()) return *reader.error();
   BUNDLE_TRY(const auto ids, read_token_ids(*tokens, "tokens", model->vocab_size));
   const std::string text = model->served.tokenizer->decode(ids, /*skip_special=*/false);

@@ -341,6 +341,8 @@ Usage Generation::usage() const {
     out.reasoning_tokens += slots_[i].choice.reasoning_tokens();
     if (i % n == 0) out.cached_tokens += slots_[i].cached_tokens;
   }
+  const Slot& first = slots_.front();
+  if (first.first_at != Clock::time_point()) out.first_token = seconds(first.first_at - started_);
   for (const Prompt& prompt : plan_.prompts) {
     out.prompt_tokens += static_cast<std::int64_t>(prompt.ids.size());
   }

@@ -5,12 +5,13 @@
 #include <limits>
 
 #include "base/sha256.h"
+#include "runtime/server/answer_parts.h"
 #include "runtime/server/output_constraint.h"
 
 namespace bundle::server {
 namespace {
 
-constexpr std::size_t kStopBytes = 1024;
+constexpr std::int64_t kStopCharacters = 256;
 constexpr std::size_t kStopIds = 128;
 constexpr std::size_t kBiasEntries = 1024;
 constexpr std::int64_t kMaxInt32 = std::numeric_limits<std::int32_t>::max();
@@ -94,8 +95,9 @@ void add_stop(FieldReader& reader, const Json& value, std::vector<std::string>& 
         invalid_field("stop", "'stop' must be a string or a list of strings.", "invalid_type"));
   } else if (value.get_string().empty()) {
     reader.fail(invalid_field("stop", "'stop' must not hold an empty string."));
-  } else if (value.get_string().size() > kStopBytes) {
-    reader.fail(invalid_field("stop", fmt::format("A stop string may have {} bytes.", kStopBytes)));
+  } else if (count_characters(value.get_string()) > kStopCharacters) {
+    reader.fail(invalid_field(
+        "stop", fmt::format("A stop string may have {} characters.", kStopCharacters)));
   } else {
     out.emplace_back(value.get_string());
   }

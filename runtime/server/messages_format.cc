@@ -17,11 +17,8 @@ JsonObject usage_json(const Usage& usage) {
 
 Json stop_reason(const Output& output) {
   if (output.finish == engine::FinishReason::kNone) return nullptr;
-  // Anthropic has no word for a time that is over; what matters is that the text is cut off.
-  if (output.finish == engine::FinishReason::kLength ||
-      output.finish == engine::FinishReason::kDeadline) {
-    return "max_tokens";
-  }
+  if (output.finish == engine::FinishReason::kLength) return "max_tokens";
+  if (output.finish == engine::FinishReason::kDeadline) return "deadline";  // a word of our own
   if (!output.stop_string.empty()) return "stop_sequence";
   return output.called_tool ? "tool_use" : "end_turn";
 }

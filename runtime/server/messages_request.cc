@@ -161,7 +161,7 @@ ApiResult<JsonObject> chat_of_messages(const JsonObject& body) {
   FieldReader reader(body);
   JsonObject chat = copied(body, {"model", "max_tokens", "temperature", "top_p", "top_k", "stream",
                                   "chat_template_kwargs", "cache_salt", "seed"});
-  rename(body, "stop_sequences", chat, "stop");
+  if (reader.array("stop_sequences") != nullptr) rename(body, "stop_sequences", chat, "stop");
   JsonArray messages;
   if (const Json* system = reader.get("system")) {
     BUNDLE_TRY(const std::string text, text_of(*system, "system"));

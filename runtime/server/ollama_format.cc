@@ -1,5 +1,6 @@
 #include "runtime/server/ollama_format.h"
 
+#include <algorithm>
 #include <ctime>
 
 #include "runtime/server/answer_blocks.h"
@@ -20,7 +21,6 @@ class OllamaFormat final : public AnswerFormat {
 
   void chunk(std::string& out, std::size_t, const Prompt&, const Output& output,
              const Usage*) override {
-    note_first();
     blocks_.add(output.pieces);
     blocks_.add_text(output.text);
     for (const chat::AnswerPiece& piece : output.pieces) {
@@ -43,7 +43,6 @@ class OllamaFormat final : public AnswerFormat {
 
   std::string whole(const std::vector<Output>& choices, const std::vector<Prompt>&,
                     const Usage& usage) override {
-    first_ = received_;  // when the first token came is not known here
     AnswerBlocks blocks;
     blocks.add(choices.front().pieces);
     blocks.add_text(choices.front().text);
@@ -62,10 +61,6 @@ class OllamaFormat final : public AnswerFormat {
   std::string_view keep_alive() const override { return ""; }
 
  private:
-  void note_first() {
-    if (first_ == Clock::time_point()) first_ = Clock::now();
-  }
-
   static JsonArray calls_of(const AnswerBlocks& blocks) {
     JsonArray out;
     for (const AnswerBlock& block : blocks.blocks()) {
@@ -105,21 +100,22 @@ class OllamaFormat final : public AnswerFormat {
 
   /// Times are in nanoseconds. The prompt's ends with the first token.
   void add_figures(JsonObject& out, engine::FinishReason finish, const Usage& usage) const {
-    const auto now = Clock::now();
-    const auto first = first_ == Clock::time_point() ? now : first_;
+    const Clock::duration total = Clock::now() - received_;
+    const auto prompt = std::min(std::chrono::duration_cast<Clock::duration>(
+                                     std::chrono::duration<double>(usage.first_token)),
+                                 total);
     out["done_reason"] = done_reason(finish);
-    out["total_duration"] = nanoseconds(now - received_);
+    out["total_duration"] = nanoseconds(total);
     out["load_duration"] = 0;
     out["prompt_eval_count"] = usage.prompt_tokens;
-    out["prompt_eval_duration"] = nanoseconds(first - received_);
+    out["prompt_eval_duration"] = nanoseconds(prompt);
     out["eval_count"] = usage.completion_tokens;
-    out["eval_duration"] = nanoseconds(now - first);
+    out["eval_duration"] = nanoseconds(total - prompt);
   }
 
   const AnswerHead head_;
   const OllamaShape shape_;
   const Clock::time_point received_;
-  Clock::time_point first_;
   AnswerBlocks blocks_;
   engine::FinishReason finish_ = engine::FinishReason::kStop;
 };

@@ -82,7 +82,8 @@ ApiResult<Admission::Ticket> Service::admit(const Model& model, const HttpReques
                                             const Demand& demand) {
   load_.arrived();
   auto ticket = enter(request, demand);
-  if (ticket.has_error()) model.metrics.rejected(ticket.error().code);
+  const bool no_room = ticket.has_error() && ticket.error().status >= 429;
+  if (no_room) model.metrics.rejected(ticket.error().code);
   return ticket;
 }
 

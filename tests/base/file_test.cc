@@ -1,7 +1,12 @@
 #include "base/file.h"
 
+#include <array>
+#include <chrono>
 #include <cstdlib>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <thread>
+#include <unistd.h>
 
 namespace bundle {
 namespace {
@@ -43,6 +48,32 @@ TEST_F(FileTest, ReadStopsAtTheCap) {
   ASSERT_TRUE(write_file_atomic(path, std::string(1000, 'x')));
   EXPECT_TRUE(read_file(path, 999).has_error());
   EXPECT_TRUE(read_file(path, 1000));
+}
+
+TEST_F(FileTest, ANamedPipeThatNobodyWritesToDoesNotHang) {
+  const Path path = folder_ / "pipe";
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  EXPECT_EQ(*read_file(path), "");
+  EXPECT_EQ(MappedFile::open(path).error().code, ErrorCode::kBadInput);
+}
+
+TEST_F(FileTest, APipeThatIsStillWrittenToIsReadToItsEnd) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe(ends.data()), 0);
+  const std::string text(200'000, 'x');  // more than a pipe holds
+  std::thread writer([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    for (std::size_t at = 0; at < text.size();) {
+      const ssize_t n = ::write(ends[1], text.data() + at, text.size() - at);
+      if (n <= 0) break;
+      at += static_cast<std::size_t>(n);
+    }
+    ::close(ends[1]);
+  });
+  const auto read = read_file("/proc/self/fd/" + std::to_string(ends[0]));
+  writer.join();
+  ::close(ends[0]);
+  EXPECT_EQ(*read, text);
 }
 
 TEST(BundleHome, PrefersItsOwnVariable) {

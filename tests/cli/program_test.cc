@@ -202,7 +202,7 @@ TEST_F(Program, AnUnknownKeyOfBundleYamlIsNamedWithTheNearest) {
 TEST_F(Program, InitWritesATemplateThatIsValidAndDoesNotOverwrite) {
   const std::string folder = (home_ / "new").string();
   EXPECT_EQ(run("init --dir " + folder).code, 0);
-  EXPECT_EQ(run("init --dir " + folder).code, 3);
+  EXPECT_EQ(run("init --dir " + folder).code, 1);
   EXPECT_EQ(run("init --force --dir " + folder).code, 0);
   // It is valid up to the model that is not there.
   EXPECT_EQ(run("build " + folder).code, 4);
@@ -273,6 +273,32 @@ TEST_F(Program, WhatOnlyWritesFilesSaysSo) {
   const Ran ran = run("status x --file " + (home_ / "d.yaml").string() + " --output json");
   EXPECT_EQ(ran.code, 2);
   EXPECT_NE(ran.out.find("--render"), std::string::npos) << ran.out;
+}
+
+TEST_F(Program, FlagsThatOnlyAskAnswerInJsonToo) {
+  const Ran version = run("--version --output json");
+  EXPECT_EQ(version.code, 0);
+  EXPECT_EQ(version.out, run("version --output json").out);
+  const Ran help = run("list --help --output json");
+  EXPECT_EQ(help.code, 0);
+  const auto document = parse_json(help.out, "stdout");
+  ASSERT_TRUE(document) << help.out;
+  EXPECT_NE(document->at("help").as_string().find("bundle list"), std::string::npos);
+}
+
+TEST_F(Program, OnlyAServerIsPackedAsOne) {
+  for (const char* program : {"/bin/ls", BUNDLE_BINARY_DIR "/bin/bundle"}) {
+    const Ran ran = run("build . --server " + std::string(program));
+    EXPECT_EQ(ran.code, 2) << program;
+    EXPECT_NE(ran.err.find("no bundle-server"), std::string::npos) << ran.err;
+  }
+}
+
+TEST_F(Program, ARegistrysPortIsChecked) {
+  const Ran ran = run("pull localhost:99999/tiny --plain-http");
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_NE(ran.err.find("'localhost:99999' is no registry's HOST[:PORT]"), std::string::npos)
+      << ran.err;
 }
 
 TEST_F(Program, VersionIsPrintedInBothForms) {

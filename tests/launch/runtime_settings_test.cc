@@ -109,6 +109,22 @@ TEST(RuntimeSettings, WrongTypesAndRangesAreRefusedByKey) {
   EXPECT_THAT(refusal(R"({"sampling": {"top_p": {}}})"), HasSubstr("top_p"));
 }
 
+TEST(RuntimeSettings, ValuesThatContradictEachOtherAreRefused) {
+  EXPECT_THAT(refusal(R"({"server": {"min_replicas": 3, "max_replicas": 2}})"),
+              HasSubstr("min_replicas is over max_replicas"));
+  EXPECT_THAT(refusal(R"({"parallel": {"tensor": 4, "expert": 3}})"), HasSubstr("divisor"));
+}
+
+TEST(RuntimeSettings, AddressesAreCheckedBeforeTheyAreNeeded) {
+  for (const char* address : {"nonsense", "ftp://a/b", "http://", "http://a:99999/x"}) {
+    for (const char* key : {"webhook_url", "otlp_endpoint"}) {
+      EXPECT_THAT(refusal(R"({"server": {")" + std::string(key) + R"(": ")" + address + R"("}})"),
+                  HasSubstr("runtime.server." + std::string(key)))
+          << address;
+    }
+  }
+}
+
 TEST(ApplySetting, ReadsTheTextAsTheKeysType) {
   EXPECT_EQ(after({"context_length=4096"}), R"({"context_length":4096})");
   EXPECT_EQ(after({"runtime.context_length=4096"}), R"({"context_length":4096})");
@@ -127,6 +143,7 @@ TEST(ApplySetting, RefusesWhatItCannotRead) {
   EXPECT_THAT(after({"context_length"}), HasSubstr("key=value"));
   EXPECT_THAT(after({"context_length="}), HasSubstr("whole number"));
   EXPECT_THAT(after({"context_length=4k"}), HasSubstr("whole number"));
+  EXPECT_THAT(after({"context_length=010"}), HasSubstr("whole number"));
   EXPECT_THAT(after({"context_length=1e3"}), HasSubstr("whole number"));
   EXPECT_THAT(after({"context_length=99999999999999999999"}), HasSubstr("whole number"));
   EXPECT_THAT(after({"prefix_cache=yes"}), HasSubstr("true or false"));

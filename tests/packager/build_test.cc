@@ -10,6 +10,7 @@
 
 #include "base/sha256.h"
 #include "packager/attestations.h"
+#include "packager/glob.h"
 #include "packager/inspect.h"
 #include "packager/modelcar_shell.h"
 #include "packager/source_files.h"
@@ -408,6 +409,22 @@ TEST_F(BuildTest, InspectShowsEverythingAndNothingOfTheHost) {
   EXPECT_EQ(document.at("variants").as_array().size(), 2u);
   EXPECT_THAT(print_json(document), testing::Not(HasSubstr(folder_.path().string())));
   EXPECT_EQ(list_bundles(*store_.list()).at("bundles").as_array().size(), 1u);
+}
+
+TEST_F(BuildTest, APatternThatMatchesNothingIsNamed) {
+  sample::write_text(model_ / "bundle.yaml", "include: ['*.json', '*.safetensors', 'vocab.*']\n");
+  const auto built = build(model_, store_, sample::no_runtime(), {});
+  ASSERT_FALSE(built);
+  EXPECT_EQ(built.error().code, ErrorCode::kNotFound);
+  EXPECT_THAT(built.error().what, HasSubstr("'vocab.*', which matches no file"));
+}
+
+TEST_F(BuildTest, AModelThatIsNotThereIsNamedWithItsLine) {
+  sample::write_text(model_ / "bundle.yaml", "name: tiny\nmodel: ./none\n");
+  const auto built = build(model_, store_, sample::no_runtime(), {});
+  ASSERT_FALSE(built);
+  EXPECT_EQ(built.error().code, ErrorCode::kNotFound);
+  EXPECT_THAT(built.error().where, HasSubstr("bundle.yaml:2:8"));
 }
 
 TEST(Glob, Matches) {

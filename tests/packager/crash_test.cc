@@ -208,6 +208,35 @@ TEST_F(CrashOfImport, AWriteThatFailsLeavesNoBundle) {
   EXPECT_EQ(Store::open(there_)->resolve("tiny")->digest, digest_);
 }
 
+TEST_F(CrashOfImport, AKilledExportLeavesNothingOrTheWholeFile) {
+  const Path folder = folder_.path() / "out";
+  const Path target = folder / "tiny.tar";
+  const auto export_it = [&](bool replace) {
+    const auto store = Store::open(root_);
+    return store && export_archive(*store, *store->resolve("tiny"), target, {{}, 0, replace}, {})
+                        .has_value();
+  };
+  const std::string expected = *read_file(file_);
+  for (const bool replace : {false, true}) {
+    int points = 0;
+    for (int n = 1;; ++n) {
+      std::filesystem::remove_all(folder);
+      ASSERT_TRUE(make_directories(folder));
+      if (replace) sample::write_text(target, "old");
+      const bool was_killed = killed_at(n, [&] { (void)export_it(replace); });
+      for (const std::string& name : sample::files_below(folder)) {
+        const std::string text = *read_file(folder / name);
+        EXPECT_TRUE(text == expected || (replace && text == "old")) << n << ": " << name;
+      }
+      if (!was_killed) break;
+      ++points;
+    }
+    EXPECT_GT(points, 5);
+    EXPECT_EQ(sample::files_below(folder).size(), 1u);
+    EXPECT_EQ(*read_file(target), expected);
+  }
+}
+
 class CrashOfQuantizing : public Crash {
  protected:
   Result<BuildResult> quantize_model() const {

@@ -16,9 +16,10 @@ namespace {
 
 bool changes_files(std::uint64_t call) {
   static const std::set<std::uint64_t> kCalls = {
-      SYS_write,  SYS_pwrite64,  SYS_open,      SYS_openat,    SYS_rename, SYS_renameat,
-      SYS_unlink, SYS_unlinkat,  SYS_fsync,     SYS_fdatasync, SYS_mkdir,  SYS_mkdirat,
-      SYS_fchmod, SYS_ftruncate, SYS_fallocate, SYS_flock,     SYS_ioctl,  SYS_rmdir};
+      SYS_write,     SYS_pwrite64, SYS_open,     SYS_openat, SYS_rename,
+      SYS_renameat,  SYS_unlink,   SYS_unlinkat, SYS_fsync,  SYS_fdatasync,
+      SYS_mkdir,     SYS_mkdirat,  SYS_linkat,   SYS_fchmod, SYS_ftruncate,
+      SYS_fallocate, SYS_flock,    SYS_ioctl,    SYS_rmdir};
   return kCalls.contains(call);
 }
 

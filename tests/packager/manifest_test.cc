@@ -153,6 +153,7 @@ TEST(Manifest, RefusesWrongTypesWithLineAndColumn) {
                            "runtime: {threads: 99999}\n",
                            "runtime: {threads: 0x10}\n",
                            "runtime: {threads: 1e3}\n",
+                           "runtime: {threads: 010}\n",
                            "runtime: {context_length: 99999999999999999999}\n",
                            "runtime: {prefix_cache: yes}\n",
                            "runtime: {prefix_cache: 1}\n",
@@ -210,6 +211,22 @@ TEST(Manifest, SaysWhichSourcesThereAre) {
 TEST(Manifest, RefusesKeysThatContradictEachOther) {
   EXPECT_THAT(refusal("env: {TOKEN: x}\nsecrets: [TOKEN]\n"), HasSubstr("'TOKEN' is both"));
   EXPECT_THAT(refusal("scaling: {min_replicas: 3, max_replicas: 2}\n"), HasSubstr("min_replicas"));
+}
+
+TEST(Manifest, ALicenseIsAnSpdxExpression) {
+  for (const char* license : {"MIT", "Apache-2.0", "GPL-2.0+", "MIT AND LicenseRef-llama3.1",
+                              "(MIT OR Apache-2.0)", "GPL-2.0-only WITH Classpath-exception-2.0",
+                              "DocumentRef-spdx:LicenseRef-x", "MIT AND (A OR (B AND C))"}) {
+    EXPECT_EQ(refusal("license: \"" + std::string(license) + "\"\n"), "accepted") << license;
+  }
+  for (const char* license : {"The MIT License", "MIT and Apache-2.0", "MIT AND", "AND MIT", "(MIT",
+                              "MIT)", "()", "MIT/X", "MIT, Apache-2.0", "MIT WITH", "WITH",
+                              "MIT WITH A WITH B", "LicenseRef:x", "a_b"}) {
+    EXPECT_THAT(refusal("license: \"" + std::string(license) + "\"\n"),
+                HasSubstr("is no SPDX expression (bundle.yaml:1:10)"))
+        << license;
+  }
+  EXPECT_THAT(refusal("license: \"" + std::string(100'000, '(') + "\"\n"), HasSubstr("no SPDX"));
 }
 
 TEST(Manifest, NormalizesNames) {

@@ -48,6 +48,13 @@ TEST(SourceUri, TakesApartEveryForm) {
 }
 
 /// The example of AWS's documentation of Signature Version 4 for S3 ("GET Bucket Lifecycle").
+TEST(SourceUri, AnS3KeyMayHoldAnyText) {
+  const auto uri = parse_source_uri("s3://bucket/my models/日本 7B/");
+  ASSERT_TRUE(uri) << uri.error().message();
+  EXPECT_EQ(uri->path, "my models/日本 7B/");
+  EXPECT_FALSE(parse_source_uri("s3://bucket/a\nb"));
+}
+
 TEST(SigV4, SignsAsTheDocumentationDoes) {
   const AwsCredentials keys{"AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", ""};
   const auto time = std::chrono::system_clock::from_time_t(1369353600);  // 2013-05-24T00:00:00Z
@@ -225,6 +232,49 @@ TEST_F(Hub, AStoppedDownloadGoesOn) {
   }
 }
 
+TEST_F(Hub, WhatNobodyGoesOnWithIsCleared) {
+  ASSERT_FALSE(fetch([&](std::string_view stage, auto, auto) { return stage != "downloading"; }));
+  EXPECT_GT(size_of_fetched(cache_), 0u);
+  EXPECT_GT(clear_fetched(cache_), 0u);
+  EXPECT_EQ(size_of_fetched(cache_), 0u);
+  EXPECT_TRUE(std::filesystem::is_empty(cache_));
+}
+
+TEST_F(Hub, WhatIsInUseIsNotCleared) {
+  auto fetched = fetch();
+  ASSERT_TRUE(fetched) << fetched.error().message();
+  EXPECT_EQ(clear_fetched(cache_), 0u);
+  EXPECT_TRUE(std::filesystem::exists(fetched->path / "config.json"));
+  fetched->lock.reset();
+  EXPECT_GT(clear_fetched(cache_), 0u);
+  EXPECT_FALSE(std::filesystem::exists(fetched->path));
+}
+
+TEST_F(Hub, ASecondBuildWaitsForTheFirst) {
+  auto first = fetch();
+  ASSERT_TRUE(first) << first.error().message();
+  int asked = 0;
+  const auto second = fetch([&](std::string_view stage, auto, auto) {
+    if (!stage.starts_with("waiting")) return true;
+    if (++asked == 2) {
+      std::filesystem::remove_all(first->folder);  // as a build ends
+      first->lock.reset();
+    }
+    return asked < 100;
+  });
+  ASSERT_TRUE(second) << second.error().message();
+  EXPECT_GE(asked, 2);
+  EXPECT_EQ(*read_file(second->path / "config.json"), files_["config.json"]);
+}
+
+TEST_F(Hub, AnIncludeThatMatchesNothingIsNamed) {
+  FetchOptions options;
+  options.include = {"*.json", "*.none"};
+  const auto fetched = fetch_model(*parse_source_uri("hf://org/tiny"), cache_, options, {});
+  ASSERT_FALSE(fetched);
+  EXPECT_THAT(fetched.error().what, HasSubstr("'*.none', which matches no file"));
+}
+
 TEST_F(Hub, SeveralGgufModelsAreAskedAbout) {
   files_.erase("model.safetensors");
   files_["tiny-Q4_0.gguf"] = "a";
@@ -321,7 +371,7 @@ TEST_F(OciSource, TakesTheFilesOfAnArtifact) {
                 {"config.json", config},
                 {"onnx/model.onnx", "x"},
                 {"secret.env", "x"}});
-  const auto fetched = fetch();
+  auto fetched = fetch();
   ASSERT_TRUE(fetched) << fetched.error().message();
   EXPECT_EQ(fetched->name, "model");
   EXPECT_EQ(*read_file(fetched->path / "model.safetensors"), weights);
@@ -330,6 +380,7 @@ TEST_F(OciSource, TakesTheFilesOfAnArtifact) {
   EXPECT_EQ(fetched->provenance.at("revision"),
             Json("sha256:" + sha256_hex(things_.at("manifests/v1"))));
   const std::size_t asked = server_.requests().size();
+  fetched->lock.reset();
   ASSERT_TRUE(fetch());
   EXPECT_EQ(server_.requests().size(), asked + 1) << "only the manifest is asked for again";
 }

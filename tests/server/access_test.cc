@@ -122,7 +122,7 @@ TEST(Deadline, IsSaidInEachApisOwnWords) {
   };
   const std::string turn = R"("messages":[{"role":"user","content":"hi"}])";
   const Json message = ask("/v1/messages", R"({"model":"toy","max_tokens":900,)" + turn + "}");
-  EXPECT_EQ(message.at("stop_reason"), "max_tokens");
+  EXPECT_EQ(message.at("stop_reason"), "deadline");
   const Json response =
       ask("/v1/responses", R"({"model":"toy","input":"hi","max_output_tokens":900})");
   EXPECT_EQ(response.at("status"), "incomplete");
@@ -168,6 +168,9 @@ TEST(Priority, ReachesTheEngineAndIsBoundToTheKey) {
   EXPECT_EQ(server.exchange(post("/v1/completions", body, bearer("plain"))).status, 400);
   EXPECT_EQ(server.exchange(post("/v1/completions", body, bearer("urgent"))).status, 200);
   EXPECT_EQ(server.engine().requests().back().priority, -3);
+  const RawResponse metrics = server.exchange(get("/metrics", bearer("plain")));
+  EXPECT_THAT(metrics.body, testing::Not(HasSubstr("bundle_rejected_requests_total{")))
+      << "a mistake is no lack of room";
 }
 
 TEST(FairTurns, ASecondKeyDoesNotStandBehindTheFirstsQueue) {

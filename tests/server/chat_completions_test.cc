@@ -303,6 +303,17 @@ TEST(ChatCompletions, MessagesMustBeOnes) {
   }
 }
 
+TEST(ChatCompletions, TypesWithinMessagesAreNamed) {
+  TestServer server;
+  const auto error = [&](const char* body) {
+    return server.exchange(post("/v1/chat/completions", body)).json().at("error");
+  };
+  EXPECT_EQ(error(R"({"messages":"hi"})").at("code"), "invalid_type");
+  const Json prefix = error(R"({"messages":[{"role":"assistant","content":"x","prefix":1}]})");
+  EXPECT_EQ(prefix.at("code"), "invalid_type");
+  EXPECT_EQ(prefix.at("param"), "messages[0].prefix");
+}
+
 TEST(ChatCompletions, ConversationsTakeManyForms) {
   TestServer server;
   const auto prompt_of = [&](const char* rest) {

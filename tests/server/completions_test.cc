@@ -75,6 +75,18 @@ TEST(Completions, EchoesPromptAndScores) {
   EXPECT_EQ(logprobs.at("text_offset"), Json({0, 3, 8, 9, 10, 11, 16}));
 }
 
+TEST(Completions, ACharacterOfSeveralTokensIsOneInTheOffsets) {
+  // "é" is two bytes, "日" three, and each byte is a token here.
+  TestServer server([](const engine::Request&) {
+    return Script{.tokens = {'a', 0xC3, 0xA9, 0xE6, 0x97, 0xA5, 'b', 'c'}, .stop_token = 257};
+  });
+  const Json choice = choice_of(server.completion(R"("prompt":"x","logprobs":0)"));
+  EXPECT_EQ(choice.at("text"), "aé日bc");
+  const Json& offsets = choice.at("logprobs").at("text_offset");
+  EXPECT_EQ(offsets.at(6), 3) << offsets;
+  EXPECT_EQ(offsets.at(7), 4) << offsets;
+}
+
 TEST(Completions, ScoresThePromptAlone) {
   TestServer server;
   const Json choice = choice_of(

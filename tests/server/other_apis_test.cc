@@ -229,6 +229,9 @@ TEST(Ollama, GenerateAnswersWhole) {
                         .json();
   EXPECT_EQ(body.at("response"), kFox);
   EXPECT_EQ(body.at("done"), true);
+  EXPECT_GT(body.at("prompt_eval_duration").as_int64(), 0);
+  EXPECT_GE(body.at("total_duration").as_int64(),
+            body.at("prompt_eval_duration").as_int64() + body.at("eval_duration").as_int64());
   EXPECT_FALSE(server.engine().requests().back().sampling.constraint.empty());
   EXPECT_EQ(prompt_of(server),
             "<s><|turn|>system\nbe<|end|><|turn|>user\nhi<|end|><|turn|>assistant\n");
