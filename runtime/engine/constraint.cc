@@ -281,7 +281,6 @@ class Output final : public ConstrainedOutput {
     if (compiled_->get().has_error()) return State::kFailed;
     if (state_ == nullptr) {
       state_ = std::make_shared<MaskState>(*compiled_->get(), after_);
-      begin_mask(std::nullopt);
     }
     return State::kReady;
   }

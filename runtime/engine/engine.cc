@@ -494,10 +494,11 @@ Result<std::int32_t> ModelEngine::draw_token(Sequence& sequence, std::span<const
     const auto take = [constraint](std::int32_t id) { return constraint->try_take(id); };
     BUNDLE_TRY(const auto tried, sampler_.try_tokens(row, context, take));
     if (tried) return *tried;
-    context.seed = Sampler::last_try_seed(sequence.seed);
   }
   context.allowed = constraint->mask();
-  BUNDLE_TRY(const std::int32_t token, sampler_.choose(row, context));
+  BUNDLE_TRY(const std::int32_t token, Sampler::can_try(params)
+                                           ? sampler_.choose_allowed(context)
+                                           : sampler_.choose(row, context));
   constraint->take(token);
   return token;
 }

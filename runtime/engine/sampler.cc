@@ -70,17 +70,42 @@ double total_weight(const std::vector<double>& weights) {
   return total;
 }
 
-/// Walks whole stretches first: their sums come from vector code.
-std::int32_t draw_dense(std::span<const float> weights, double u) {
-  std::vector<double> stretches;
-  for (std::size_t at = 0; at < weights.size(); at += kStretch) {
-    stretches.push_back(sum(weights.subspan(at, std::min(kStretch, weights.size() - at))));
+/// Bit i of word i / 32 says whether value i stays.
+void set_all_but(std::span<const std::int32_t> kept, float to, std::vector<float>& values) {
+  for (std::size_t begin = 0; begin < values.size(); begin += 32) {
+    const std::size_t end = std::min(begin + 32, values.size());
+    const std::size_t word = begin / 32;
+    const auto bits = word < kept.size() ? static_cast<std::uint32_t>(kept[word]) : 0U;
+    if (bits == ~0U) continue;
+    for (std::size_t i = begin; i < end; ++i) {
+      if ((bits >> (i - begin) & 1U) == 0) values[i] = to;
+    }
   }
-  const double goal = u * total_weight(stretches);
+}
+
+}  // namespace
+
+void DenseSums::assign(std::span<const float> weights) {
+  sums_.clear();
+  for (std::size_t at = 0; at < weights.size(); at += kStretch) {
+    sums_.push_back(sum(weights.subspan(at, std::min(kStretch, weights.size() - at))));
+  }
+}
+
+void DenseSums::refresh(std::span<const float> weights, std::int32_t id) {
+  const std::size_t stretch = static_cast<std::size_t>(id) / kStretch;
+  const std::size_t at = stretch * kStretch;
+  sums_[stretch] = sum(weights.subspan(at, std::min(kStretch, weights.size() - at)));
+}
+
+double DenseSums::total() const { return total_weight(sums_); }
+
+std::int32_t DenseSums::draw(std::span<const float> weights, double u) const {
+  const double goal = u * total();
   double reached = 0.0;
   std::size_t stretch = 0;
-  while (stretch + 1 < stretches.size() && reached + stretches[stretch] <= goal) {
-    reached += stretches[stretch++];
+  while (stretch + 1 < sums_.size() && reached + sums_[stretch] <= goal) {
+    reached += sums_[stretch++];
   }
   std::size_t last = weights.size();
   for (std::size_t i = stretch * kStretch; i < weights.size(); ++i) {
@@ -94,15 +119,17 @@ std::int32_t draw_dense(std::span<const float> weights, double u) {
   return static_cast<std::int32_t>(last);
 }
 
-}  // namespace
-
 bool uses_history(const SamplingParams& params) {
   return params.repetition_penalty != 1.0 || params.frequency_penalty != 0.0 ||
          params.presence_penalty != 0.0;
 }
 
 std::int32_t draw(const Candidates& candidates, double u) {
-  if (candidates.all) return draw_dense(candidates.dense, u);
+  if (candidates.all) {
+    DenseSums sums;
+    sums.assign(candidates.dense);
+    return sums.draw(candidates.dense, u);
+  }
   const double goal = u * total_weight(candidates.weights);
   double reached = 0.0;
   for (std::size_t i = 0; i < candidates.ids.size(); ++i) {
@@ -130,8 +157,6 @@ bool Sampler::can_try(const SamplingParams& params) {
          (params.top_k <= 0 && params.top_p >= 1.0 && params.min_p <= 0.0);
 }
 
-std::uint64_t Sampler::last_try_seed(std::uint64_t seed) { return derive_seed(seed, kTries); }
-
 Result<std::optional<std::int32_t>> Sampler::try_tokens(std::span<const float> logits,
                                                         const SampleContext& context,
                                                         const Take& take) {
@@ -157,15 +182,36 @@ std::optional<std::int32_t> Sampler::try_likeliest(const Take& take) {
 std::optional<std::int32_t> Sampler::try_draws(const SampleContext& context, const Take& take) {
   keep_all(row_, context.params.temperature);
   std::vector<float>& weights = candidates_.dense;
-  for (int i = 0; i < kTries; ++i) {
+  sums_.assign(weights);
+  for (int i = 0; i < kTries && sums_.total() > 0.0; ++i) {
     const auto index = static_cast<std::uint64_t>(i);
     const std::uint64_t seed = i == 0 ? context.seed : derive_seed(context.seed, index);
-    const std::int32_t id = draw_dense(weights, uniform(seed, context.draw));
+    const std::int32_t id = sums_.draw(weights, uniform(seed, context.draw));
     if (take(id)) return id;
     weights[static_cast<std::size_t>(id)] = 0.0f;
-    if (sum(weights) <= 0.0) break;
+    sums_.refresh(weights, id);
   }
   return std::nullopt;
+}
+
+Result<std::int32_t> Sampler::choose_allowed(const SampleContext& context) {
+  const SamplingParams& params = context.params;
+  const std::uint64_t seed = derive_seed(context.seed, kTries);
+  if (params.temperature > 0.0 && keep_allowed_weights(context.allowed)) {
+    return sums_.draw(candidates_.dense, uniform(seed, context.draw));
+  }
+  // What is allowed may be too unlikely beside the rest to have kept a weight.
+  if (!context.allowed.empty()) set_all_but(context.allowed, kMasked, adjusted_);
+  row_.assign(adjusted_);
+  if (row_.max() == kMasked) return failed("no token is left to choose from");
+  if (params.temperature == 0.0) return row_.argmax();
+  return draw(candidates(row_, params), uniform(seed, context.draw));
+}
+
+bool Sampler::keep_allowed_weights(std::span<const std::int32_t> allowed) {
+  if (!allowed.empty()) set_all_but(allowed, 0.0f, candidates_.dense);
+  sums_.assign(candidates_.dense);
+  return sums_.total() > 0.0;
 }
 
 void Sampler::adjust(const SampleContext& context) {
@@ -180,19 +226,7 @@ void Sampler::adjust(const SampleContext& context) {
     }
   }
   for (const std::int32_t id : context.masked) adjusted_[id] = kMasked;
-  if (!context.allowed.empty()) mask_all_but(context.allowed);
-}
-
-void Sampler::mask_all_but(std::span<const std::int32_t> allowed) {
-  for (std::size_t begin = 0; begin < adjusted_.size(); begin += 32) {
-    const std::size_t end = std::min(begin + 32, adjusted_.size());
-    const std::size_t word = begin / 32;
-    const auto bits = word < allowed.size() ? static_cast<std::uint32_t>(allowed[word]) : 0U;
-    if (bits == ~0U) continue;
-    for (std::size_t i = begin; i < end; ++i) {
-      if ((bits >> (i - begin) & 1U) == 0) adjusted_[i] = kMasked;
-    }
-  }
+  if (!context.allowed.empty()) set_all_but(context.allowed, kMasked, adjusted_);
 }
 
 const Candidates& Sampler::candidates(const LogitRow& row, const SamplingParams& params) {

@@ -37,6 +37,20 @@ struct Candidates {
   std::vector<float> dense;  // with `all`
 };
 
+/// Sums over stretches of dense weights, so that a draw looks at one stretch alone.
+class DenseSums {
+ public:
+  void assign(std::span<const float> weights);
+  /// One weight has changed.
+  void refresh(std::span<const float> weights, std::int32_t id);
+  double total() const;
+  /// The id at share `u` of the total, u in [0, 1). The total must be over 0.
+  std::int32_t draw(std::span<const float> weights, double u) const;
+
+ private:
+  std::vector<double> sums_;
+};
+
 /// What of a sequence decides its next token.
 struct SampleContext {
   const SamplingParams& params;
@@ -60,15 +74,16 @@ class Sampler {
 
   /// Where only the temperature shapes what is drawn from, tokens can be tried before all that may
   /// come are known: draws until `take` takes one, each time without those that it did not, and
-  /// gives up after kTries with none. A token that is taken, and one that choose() then draws under
-  /// a mask with last_try_seed(), come as often as if the mask had been there from the start.
-  /// kFailed as above.
+  /// gives up after kTries with none. A token that is taken, and one that choose_allowed() then
+  /// draws, come as often as if the mask had been there from the start. kFailed as above.
   using Take = std::function<bool(std::int32_t id)>;
   Result<std::optional<std::int32_t>> try_tokens(std::span<const float> logits,
                                                  const SampleContext& context, const Take& take);
-  static constexpr int kTries = 8;
+  static constexpr int kTries = 32;
   static bool can_try(const SamplingParams& params);
-  static std::uint64_t last_try_seed(std::uint64_t seed);
+  /// After try_tokens gave none, of the same row: one of `context.allowed`. What was worked out for
+  /// the tries is used again. kFailed as above.
+  Result<std::int32_t> choose_allowed(const SampleContext& context);
 
   /// Log-probability and rank of `token` and the `top` likeliest. kFailed as above.
   Result<ScoredToken> score(std::span<const float> logits, std::int32_t token, std::int32_t top);
@@ -80,7 +95,8 @@ class Sampler {
   void adjust(const SampleContext& context);
   std::optional<std::int32_t> try_likeliest(const Take& take);
   std::optional<std::int32_t> try_draws(const SampleContext& context, const Take& take);
-  void mask_all_but(std::span<const std::int32_t> allowed);
+  /// False when nothing of the tries' weights is left.
+  bool keep_allowed_weights(std::span<const std::int32_t> allowed);
   void keep_top(const LogitRow& row, const SamplingParams& params);
   void keep_likely(const LogitRow& row, const SamplingParams& params);
   void keep_all(const LogitRow& row, double temperature);
@@ -90,6 +106,7 @@ class Sampler {
   LogitRow row_;
   std::vector<float> adjusted_;
   Candidates candidates_;
+  DenseSums sums_;  // of the tries' weights
   std::vector<double> shelves_;
 };
 

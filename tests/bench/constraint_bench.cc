@@ -1,5 +1,6 @@
 // How long the mask of a constrained output takes, per token, on one thread with nothing beside it:
-//   constraint_bench MODEL [TOKENS]
+//   constraint_bench MODEL [TOKENS [FORMAT]]
+// FORMAT is one of a structural tag, as JSON; without it a schema, any object and an expression.
 // Outputs are drawn at random among the allowed tokens. A mask must be made while the model runs
 // one step, and on a machine without a free core it takes its time from the model's threads.
 #include <algorithm>
@@ -80,13 +81,17 @@ void measure(engine::ConstraintCompiler& compiler, const engine::ConstraintVocab
               times[times.size() / 2], times[times.size() * 99 / 100], times.back());
 }
 
-int run(const char* path, int count) {
+int run(const char* path, int count, const char* format) {
   const auto checkpoint = format::Checkpoint::open(*format::ModelSource::open(path));
   const auto config = format::read_model_config(*checkpoint);
   const auto tokens =
       launch::constraint_vocabulary(*checkpoint, config->vocab_size, config->eos_ids);
   engine::ConstraintCompiler compiler([&] { return tokens; });
-  for (const Named& constraint : kConstraints) measure(compiler, *tokens, constraint, count);
+  if (format != nullptr) {
+    measure(compiler, *tokens, {"given", format}, count);
+  } else {
+    for (const Named& constraint : kConstraints) measure(compiler, *tokens, constraint, count);
+  }
   return 0;
 }
 
@@ -95,8 +100,9 @@ int run(const char* path, int count) {
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    std::fprintf(stderr, "usage: constraint_bench MODEL [TOKENS]\n");
+    std::fprintf(stderr, "usage: constraint_bench MODEL [TOKENS [FORMAT]]\n");
     return 2;
   }
-  return bundle::run(argv[1], argc > 2 ? std::atoi(argv[2]) : 300);
+  return bundle::run(argv[1], argc > 2 ? std::atoi(argv[2]) : 300,
+                     argc > 3 ? argv[3] : nullptr);
 }

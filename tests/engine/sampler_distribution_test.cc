@@ -220,8 +220,7 @@ TEST(SamplerDistribution, TriedTokensFollowTheReferenceUnderAMask) {
       if (!token) {
         ++by_mask;
         context.allowed = mask;
-        context.seed = Sampler::last_try_seed(context.seed);
-        token = *sampler.choose(logits, context);
+        token = *sampler.choose_allowed(context);
       }
       ++counts[*token];
     }
@@ -242,7 +241,33 @@ TEST(SamplerDistribution, TheLikeliestThatMayComeIsFound) {
     EXPECT_EQ(**sampler.try_tokens(logits, {params, history, {}, 1, 0}, may), best);
   }
   const auto hardly = [](std::int32_t id) { return id < 400; };
-  EXPECT_FALSE(*sampler.try_tokens(logits, {params, history, {}, 1, 0}, hardly));
+  SampleContext context{params, history, {}, 1, 0};
+  EXPECT_FALSE(*sampler.try_tokens(logits, context, hardly));
+  std::vector<std::int32_t> mask(16, 0);
+  for (std::size_t id = 0; id < 400; ++id) mask[id / 32] |= static_cast<std::int32_t>(1u << id % 32);
+  context.allowed = mask;
+  EXPECT_EQ(*sampler.choose_allowed(context), 399);
+}
+
+// Their weights beside the likeliest's are nothing that a float holds.
+TEST(SamplerDistribution, WhatMayComeIsDrawnHoweverUnlikelyItIs) {
+  SamplingParams params;
+  const TokenHistory history;
+  Sampler sampler;
+  std::vector<float> logits(64, -500.0f);
+  logits[3] = 500.0f;
+  const std::vector<std::int32_t> mask = {1 << 5, 1 << 1};
+  std::map<std::int32_t, int> counts;
+  for (std::uint64_t i = 0; i < 400; ++i) {
+    SampleContext context{params, history, {}, 7, i};
+    const auto may = [](std::int32_t id) { return id == 5 || id == 33; };
+    ASSERT_FALSE(*sampler.try_tokens(logits, context, may));
+    context.allowed = mask;
+    ++counts[*sampler.choose_allowed(context)];
+  }
+  EXPECT_EQ(counts.size(), 2u);
+  EXPECT_GT(counts[5], 120);
+  EXPECT_GT(counts[33], 120);
 }
 
 TEST(SamplerDistribution, DrawsFollowTheReference) {
