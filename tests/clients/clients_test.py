@@ -27,11 +27,25 @@ WEATHER = {"type": "function", "function": {
     "name": "weather", "description": "Weather of a city",
     "parameters": {"type": "object", "required": ["city"], "additionalProperties": False,
                    "properties": {"city": {"type": "string", "maxLength": 20}}}}}
+# The model's own template shows no functions, and a server refuses those that a model would not see.
+TEMPLATE = """{%- if messages[0].role != "system" %}<|im_start|>system
+You are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>
+{% endif %}
+{%- if tools %}<|im_start|>system
+You may call functions: {% for tool in tools %}{{ tool | tojson }}{% endfor %}
+Call one by <tool_call>{"name": …, "arguments": …}</tool_call>.<|im_end|>
+{% endif %}
+{%- for message in messages %}<|im_start|>{{ message.role }}
+{{ message.content or "" }}
+{%- for call in message.tool_calls or [] %}<tool_call>{{ call.function | tojson }}</tool_call>{% endfor %}<|im_end|>
+{% endfor %}
+{%- if add_generation_prompt %}<|im_start|>assistant
+{% endif %}"""
 
 
 def setUpModule():
     global SERVER, URL
-    SERVER = Server(PROGRAM, MODEL)
+    SERVER = Server(PROGRAM, MODEL, "--set", "runtime.chat_template=" + TEMPLATE)
     URL = f"http://127.0.0.1:{SERVER.port}/v1"
 
 
