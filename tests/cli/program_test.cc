@@ -1,57 +1,21 @@
 // The bundle program from outside: exit codes, both output forms, and what it says when it is
 // misused. Each test is one behaviour.
-#include <array>
-#include <cstdio>
-#include <cstdlib>
-#include <gtest/gtest.h>
 #include <memory>
-#include <sys/wait.h>
 
-#include "base/file.h"
 #include "base/json.h"
+#include "tests/cli/bundle_program.h"
 
 namespace bundle {
 namespace {
 
-struct Ran {
-  int code;
-  std::string out;
-  std::string err;
-};
-
-class Program : public testing::Test {
+class Program : public BundleProgram {
  protected:
-  void SetUp() override {
-    std::string name = testing::TempDir() + "bundle_cli_XXXXXX";
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    home_ = name;
-    ::setenv("BUNDLE_HOME", home_.c_str(), 1);
-  }
-  void TearDown() override { std::filesystem::remove_all(home_); }
-
-  /// Runs `bundle ARGUMENTS` through the shell.
-  Ran run(const std::string& arguments) {
-    const std::string err = (home_ / "stderr").string();
-    const std::string command =
-        std::string(BUNDLE_BINARY_DIR) + "/bin/bundle " + arguments + " 2>" + err;
-    FILE* pipe = ::popen(command.c_str(), "r");
-    std::string out;
-    std::array<char, 4096> buffer;
-    for (std::size_t n; (n = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0;) {
-      out.append(buffer.data(), n);
-    }
-    const int status = ::pclose(pipe);
-    return {WEXITSTATUS(status), out, read_file(err).value()};
-  }
-
   /// The `error` member of a run that failed with --output json.
   Json error_of(const Ran& ran) {
     const auto document = parse_json(ran.out, "stdout");
     EXPECT_TRUE(document) << ran.out;
     return document ? document->at("error") : Json();
   }
-
-  Path home_;
 };
 
 TEST_F(Program, WithoutArgumentsShowsHelpAndFails) {

@@ -1,13 +1,9 @@
 // `bundle size` and `bundle catalog` from outside.
-#include <array>
 #include <chrono>
-#include <cstdio>
-#include <cstdlib>
 #include <gmock/gmock.h>
-#include <sys/wait.h>
 
-#include "base/file.h"
 #include "base/json.h"
+#include "tests/cli/bundle_program.h"
 #include "tests/golden/golden_weights.h"
 
 namespace bundle {
@@ -15,36 +11,8 @@ namespace {
 
 using testing::HasSubstr;
 
-struct Ran {
-  int code;
-  std::string out;
-  std::string err;
-};
-
-class SizeProgram : public testing::Test {
+class SizeProgram : public BundleProgram {
  protected:
-  void SetUp() override {
-    std::string name = testing::TempDir() + "bundle_size_XXXXXX";
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    home_ = name;
-    ::setenv("BUNDLE_HOME", home_.c_str(), 1);
-  }
-  void TearDown() override { std::filesystem::remove_all(home_); }
-
-  Ran run(const std::string& arguments) {
-    const std::string err = (home_ / "stderr").string();
-    const std::string command =
-        std::string(BUNDLE_BINARY_DIR) + "/bin/bundle " + arguments + " 2>" + err;
-    FILE* pipe = ::popen(command.c_str(), "r");
-    std::string out;
-    std::array<char, 4096> buffer;
-    for (std::size_t n; (n = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0;) {
-      out.append(buffer.data(), n);
-    }
-    const int status = ::pclose(pipe);
-    return {WEXITSTATUS(status), out, read_file(err).value()};
-  }
-
   Json document(const std::string& arguments, int code = 0) {
     const Ran ran = run(arguments + " --output json");
     EXPECT_EQ(ran.code, code) << ran.out << ran.err;
@@ -58,8 +26,6 @@ class SizeProgram : public testing::Test {
     EXPECT_TRUE(write_file_atomic(path, text));
     return path.string();
   }
-
-  Path home_;
 };
 
 TEST_F(SizeProgram, AnswersForDeepseekR1) {
