@@ -20,6 +20,11 @@ Status check_against_model(const format::ModelSource& model,
   BUNDLE_TRY(const auto checkpoint, format::Checkpoint::open(model));
   BUNDLE_TRY(const auto config, format::read_model_config(checkpoint));
   BUNDLE_CHECK(check_context(config, settings.engine.max_context));
+  const bool guesses = settings.engine.speculation == engine::Speculation::kModel;
+  if (guesses && config.num_mtp_layers == 0) {
+    return bad_input("the model has no prediction layer to speculate with", "runtime.speculation",
+                     "Choose lookup or off.");
+  }
   return model::check_parallel(config, settings.parallel);
 }
 

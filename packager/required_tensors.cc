@@ -27,10 +27,16 @@ class TensorCheck {
       BUNDLE_CHECK(need_in_layer("input_layernorm.weight", {hidden}));
       BUNDLE_CHECK(need_in_layer("post_attention_layernorm.weight", {hidden}));
       BUNDLE_CHECK(config_.mla ? check_latent_attention() : check_attention());
+      BUNDLE_CHECK(check_attention_biases());
       BUNDLE_CHECK(config_.has_experts(layer) ? check_experts()
                                               : check_mlp("mlp.", config_.intermediate_size));
     }
-    return {};
+    prefix_ = fmt::format("model.layers.{}.", config_.num_layers + config_.num_mtp_layers);
+    // A prediction layer that the configuration leaves out is no contradiction: nothing needs it.
+    const std::string joins = prefix_ + "eh_proj.weight";
+    if (format::find_optional_tensor(checkpoint_, joins) != nullptr) return {};
+    return refuse_in_layer("input_layernorm.weight",
+                           fmt::format("has {} layers", config_.num_layers));
   }
 
  private:
@@ -42,11 +48,32 @@ class TensorCheck {
     BUNDLE_CHECK(need_matrix("self_attn.k_proj", kv_rows, hidden));
     BUNDLE_CHECK(need_matrix("self_attn.v_proj", kv_rows, hidden));
     BUNDLE_CHECK(need_matrix("self_attn.o_proj", hidden, q_rows));
-    if (config_.qk_norm) {
-      BUNDLE_CHECK(need_in_layer("self_attn.q_norm.weight", {config_.head_dim}));
-      BUNDLE_CHECK(need_in_layer("self_attn.k_norm.weight", {config_.head_dim}));
+    if (!config_.qk_norm) return refuse_in_layer("self_attn.q_norm.weight", "has no such norm");
+    BUNDLE_CHECK(need_in_layer("self_attn.q_norm.weight", {config_.head_dim}));
+    return need_in_layer("self_attn.k_norm.weight", {config_.head_dim});
+  }
+
+  /// As the model's loader takes them: an output's bias is optional where attention is grouped.
+  Status check_attention_biases() {
+    if (!config_.attention_bias) {
+      for (const char* name : {"q_proj.bias", "q_a_proj.bias", "kv_a_proj_with_mqa.bias"}) {
+        BUNDLE_CHECK(refuse_in_layer(std::string("self_attn.") + name, "has no biases"));
+      }
+      return {};
     }
-    return {};
+    if (config_.mla) {
+      const format::MlaConfig& mla = *config_.mla;
+      if (mla.q_lora_rank > 0) {
+        BUNDLE_CHECK(need_in_layer("self_attn.q_a_proj.bias", {mla.q_lora_rank}));
+      }
+      BUNDLE_CHECK(need_in_layer("self_attn.kv_a_proj_with_mqa.bias",
+                                 {mla.kv_lora_rank + mla.qk_rope_head_dim}));
+      return need_in_layer("self_attn.o_proj.bias", {config_.hidden_size});
+    }
+    const std::int64_t kv_rows = config_.num_kv_heads * config_.head_dim;
+    BUNDLE_CHECK(need_in_layer("self_attn.q_proj.bias", {config_.num_heads * config_.head_dim}));
+    BUNDLE_CHECK(need_in_layer("self_attn.k_proj.bias", {kv_rows}));
+    return need_in_layer("self_attn.v_proj.bias", {kv_rows});
   }
 
   Status check_latent_attention() {
@@ -89,6 +116,9 @@ class TensorCheck {
     BUNDLE_CHECK(need_in_layer(mixture + "gate.weight", {moe.num_experts, config_.hidden_size}));
     if (moe.topk_method == "noaux_tc") {
       BUNDLE_CHECK(need_in_layer("mlp.gate.e_score_correction_bias", {moe.num_experts}));
+    } else {
+      BUNDLE_CHECK(refuse_in_layer("mlp.gate.e_score_correction_bias",
+                                   "chooses experts by '" + moe.topk_method + "'"));
     }
     for (std::int64_t e = 0; e < moe.num_experts; ++e) {
       const std::string expert = fmt::format("{}experts.{}.", mixture, e);
@@ -100,7 +130,9 @@ class TensorCheck {
       BUNDLE_CHECK(need_matrix(expert + "w2", config_.hidden_size, moe.intermediate_size));
       BUNDLE_CHECK(need_matrix(expert + "w3", moe.intermediate_size, config_.hidden_size));
     }
-    if (moe.num_shared_experts == 0) return {};
+    if (moe.num_shared_experts == 0) {
+      return refuse_in_layer("mlp.shared_experts.gate_proj.weight", "has no shared experts");
+    }
     return check_mlp("mlp.shared_experts.", moe.num_shared_experts * moe.intermediate_size);
   }
 
@@ -109,8 +141,20 @@ class TensorCheck {
     const std::string full = prefix_ + name + ".weight";
     BUNDLE_CHECK(need(full, {rows, cols}));
     BUNDLE_TRY(const format::TensorView* matrix, format::find_tensor(checkpoint_, full));
-    BUNDLE_CHECK(format::weight_scales(checkpoint_, *matrix));
+    BUNDLE_TRY(const auto scales, format::weight_scales(checkpoint_, *matrix));
+    if (scales.tensor != nullptr) return format::check_finite(*scales.tensor);
     return {};
+  }
+
+  /// A tensor that the configuration does not speak of, and without which the model would give
+  /// other answers than its makers mean.
+  Status refuse_in_layer(const std::string& name, const std::string& says) {
+    const auto* tensor = format::find_optional_tensor(checkpoint_, prefix_ + name);
+    if (tensor == nullptr) return {};
+    return bad_input(fmt::format("there is a tensor '{}', but by its configuration the model {}",
+                                 tensor->name, says),
+                     "",
+                     "Configuration and weights do not belong together; fetch the model again.");
   }
 
   Status need_in_layer(std::string_view name, const Shape& shape) {

@@ -149,8 +149,10 @@ class HuggingFacePlan {
   /// The scales of an FP8 matrix, checked: one for each block of 128x128.
   Result<const TensorView*> scales_of(const TensorView& tensor) const {
     BUNDLE_TRY(const format::WeightScales scales, format::weight_scales(checkpoint_, tensor));
-    if (scales.form == format::ScaleForm::kBlocks) return scales.tensor;
-    return bad_input("'" + tensor.name + "' has scales other than of 128x128 elements", "",
+    if (scales.form == format::ScaleForm::kBlocks && scales.tensor->type == DType::kF32) {
+      return scales.tensor;
+    }
+    return bad_input("'" + tensor.name + "' has scales other than F32 of 128x128 elements", "",
                      "Quantize the model in BF16, F16 or F32.");
   }
 

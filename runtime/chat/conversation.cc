@@ -109,16 +109,6 @@ bool fill_contents(Json& context) {
   return filled;
 }
 
-/// Templates that know tool calls ask whether the content beside them is none; others join it to
-/// text, which fails: they get an empty one.
-Result<std::string> render_messages(const ChatTemplate& chat_template, Json& context,
-                                    std::int64_t now, const RenderLimits& limits) {
-  auto text = chat_template.render(context, now, limits);
-  if (text.has_value() || !fill_contents(context)) return text;
-  auto filled = chat_template.render(context, now, limits);
-  return filled.has_value() ? filled : text;
-}
-
 }  // namespace
 
 TemplateVariables template_variables(const Json& tokenizer_config) {
@@ -134,13 +124,14 @@ TemplateVariables template_variables(const Json& tokenizer_config) {
   return out;
 }
 
-Result<Json> template_context(const Json& request, const TemplateVariables& variables) {
+Result<Json> template_context(const Json& request, const TemplateVariables& variables,
+                              ArgumentsForm form) {
   if (!request.is_object()) return bad_input("the request is not an object", std::string(kWhere));
   JsonObject context;
   for (const auto& [name, text] : variables.special_tokens) context[name] = text;
   const Json* messages = find(request, "messages");
   if (messages == nullptr) return bad_input("messages is missing", "messages");
-  BUNDLE_TRY(JsonArray normal, normalize_messages(*messages));
+  BUNDLE_TRY(JsonArray normal, normalize_messages(*messages, form));
   BUNDLE_TRY(const auto open, open_field(request));
   BUNDLE_TRY(const bool prompt,
              get_bool_or(request, "add_generation_prompt", !open.has_value(), kWhere));
@@ -159,15 +150,54 @@ Result<Json> template_context(const Json& request, const TemplateVariables& vari
   return Json(std::move(context));
 }
 
+namespace {
+
+/// The context, its final message's open end marked, and the text that ends so.
+struct Marked {
+  Json context;
+  std::string open_text;
+};
+
+Result<Marked> marked_context(const Json& request, const TemplateVariables& variables,
+                              const std::optional<std::string>& open, ArgumentsForm form) {
+  Marked marked;
+  BUNDLE_TRY(marked.context, template_context(request, variables, form));
+  if (!open) return marked;
+  BUNDLE_TRY(marked.open_text, mark_open_end(marked.context, *open));
+  return marked;
+}
+
+/// Templates print a call's arguments as JSON, or join their text to other text; they ask whether
+/// the content beside calls is none, or join that to text, too. What is joined must be a text, else
+/// they fail: the forms are tried in this order, and the first failure is told.
+Result<std::string> render_first(const ChatTemplate& chat_template, Json parsed, Json written,
+                                 std::int64_t now, const RenderLimits& limits) {
+  const auto text = chat_template.render(parsed, now, limits);
+  if (text.has_value()) return text;
+  const bool differ = parsed != written;
+  if (differ) {
+    auto other = chat_template.render(written, now, limits);
+    if (other.has_value()) return other;
+  }
+  if (!fill_contents(parsed)) return text;
+  auto filled = chat_template.render(parsed, now, limits);
+  if (filled.has_value() || !differ) return filled.has_value() ? filled : text;
+  fill_contents(written);
+  filled = chat_template.render(written, now, limits);
+  return filled.has_value() ? filled : text;
+}
+
+}  // namespace
+
 Result<std::string> render_conversation(const ChatTemplate& chat_template, const Json& request,
                                         const TemplateVariables& variables, std::int64_t now,
                                         const RenderLimits& limits) {
-  BUNDLE_TRY(Json context, template_context(request, variables));
   BUNDLE_TRY(const auto open, open_field(request));
-  if (!open) return render_messages(chat_template, context, now, limits);
-  BUNDLE_TRY(const std::string text, mark_open_end(context, *open));
-  BUNDLE_TRY(std::string prompt, render_messages(chat_template, context, now, limits));
-  return cut_at_open_end(std::move(prompt), text);
+  BUNDLE_TRY(Marked parsed, marked_context(request, variables, open, ArgumentsForm::kParsed));
+  BUNDLE_TRY(Marked written, marked_context(request, variables, open, ArgumentsForm::kText));
+  BUNDLE_TRY(std::string prompt, render_first(chat_template, std::move(parsed.context),
+                                              std::move(written.context), now, limits));
+  return open ? cut_at_open_end(std::move(prompt), parsed.open_text) : prompt;
 }
 
 }  // namespace bundle::chat

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/result.h"
 #include "runtime/chat/chat_template.h"
+#include "runtime/chat/messages.h"
 
 namespace bundle::chat {
 
@@ -31,7 +32,8 @@ TemplateVariables template_variables(const Json& tokenizer_config);
 /// - `add_generation_prompt`, true unless it says otherwise or `continue_final_message` is set;
 /// - `reasoning_effort`, and the members of `chat_template_kwargs`.
 /// kBadInput names the place ("messages[2].content") of what is wrong.
-Result<Json> template_context(const Json& request, const TemplateVariables& variables);
+Result<Json> template_context(const Json& request, const TemplateVariables& variables,
+                              ArgumentsForm form = ArgumentsForm::kParsed);
 
 /// Renders the request. With `continue_final_message` (true, or the name of a field of the message)
 /// the prompt ends where that final message ends, so that the model goes on with it; kBadInput when

@@ -35,6 +35,7 @@ Result<std::string> join_parts(const JsonArray& parts, const std::string& where)
 Status normalize_content(JsonObject& message, bool is_assistant, const std::string& where) {
   Json* content = message.if_contains("content");
   if (content == nullptr) {
+    if (is_assistant && message.contains("tool_calls")) message["content"] = nullptr;
     if (is_assistant) return {};
     return wrong(where, "a message has no content");
   }
@@ -59,7 +60,7 @@ void parse_arguments(JsonObject& function) {
   if (parsed.has_value() && parsed->is_object()) *arguments = *std::move(parsed);
 }
 
-Status normalize_tool_calls(JsonObject& message, const std::string& where) {
+Status normalize_tool_calls(JsonObject& message, ArgumentsForm form, const std::string& where) {
   Json* calls = message.if_contains("tool_calls");
   if (calls == nullptr || calls->is_null()) return {};
   if (!calls->is_array()) return wrong(where + ".tool_calls", "tool_calls is not an array");
@@ -75,7 +76,7 @@ Status normalize_tool_calls(JsonObject& message, const std::string& where) {
     if (name == nullptr || !name->is_string()) {
       return wrong(place + ".function", "a tool call's function has no name");
     }
-    parse_arguments(function->get_object());
+    if (form == ArgumentsForm::kParsed) parse_arguments(function->get_object());
   }
   return {};
 }
@@ -98,7 +99,8 @@ Status alias_reasoning(JsonObject& message, const std::string& where) {
   return {};
 }
 
-Result<JsonObject> normalize_message(const Json& source, const std::string& where) {
+Result<JsonObject> normalize_message(const Json& source, ArgumentsForm form,
+                                     const std::string& where) {
   if (!source.is_object()) return wrong(where, "a message is not an object");
   JsonObject message = source.get_object();
   Json* role = message.if_contains("role");
@@ -110,7 +112,7 @@ Result<JsonObject> normalize_message(const Json& source, const std::string& wher
   const bool is_assistant = role->get_string() == "assistant";
   BUNDLE_CHECK(normalize_content(message, is_assistant, where));
   if (is_assistant) {
-    BUNDLE_CHECK(normalize_tool_calls(message, where));
+    BUNDLE_CHECK(normalize_tool_calls(message, form, where));
     BUNDLE_CHECK(alias_reasoning(message, where));
   }
   return message;
@@ -118,13 +120,13 @@ Result<JsonObject> normalize_message(const Json& source, const std::string& wher
 
 }  // namespace
 
-Result<JsonArray> normalize_messages(const Json& messages) {
+Result<JsonArray> normalize_messages(const Json& messages, ArgumentsForm form) {
   if (!messages.is_array()) return wrong("messages", "messages is not an array");
   if (messages.get_array().empty()) return wrong("messages", "messages is empty");
   JsonArray out;
   for (const Json& message : messages.get_array()) {
     BUNDLE_TRY(JsonObject normal,
-               normalize_message(message, "messages[" + std::to_string(out.size()) + "]"));
+               normalize_message(message, form, "messages[" + std::to_string(out.size()) + "]"));
     out.emplace_back(std::move(normal));
   }
   return out;

@@ -161,9 +161,10 @@ Result<Prompt> make_prompt(const ChatTemplate& chat_template, const Json& reques
   const Json adjusted = adapted(request, thinking);
   Prompt prompt;
   BUNDLE_TRY(prompt.text, render_conversation(chat_template, adjusted, variables, now, limits));
-  const bool forces = style.reasoning == ReasoningFormat::kDeepSeekR1 && thinking &&
-                      !template_switch(request) && asks_for_answer(adjusted) &&
-                      !continues(adjusted) && !answers_tool(adjusted);
+  // A template's own switch decides alone, but to ask for what is the rule takes nothing away.
+  const bool decides = !template_switch(request) || (*thinking && style.thinking == thinking);
+  const bool forces = style.reasoning == ReasoningFormat::kDeepSeekR1 && thinking && decides &&
+                      asks_for_answer(adjusted) && !continues(adjusted) && !answers_tool(adjusted);
   if (forces) force_tag(prompt.text, *thinking);
   prompt.start = start_of(prompt.text, adjusted, style, thinking);
   return prompt;

@@ -172,6 +172,11 @@ class Reader {
     BUNDLE_TRY(moe.routed_scaling_factor, double_or("expert_weights_scale", 1));
     BUNDLE_TRY(moe.norm_topk_prob, metadata_.get_bool_or(key("expert_weights_norm"), !latent));
     BUNDLE_TRY(const std::int64_t gating, int_or("expert_gating_func", 1));
+    if (gating < 0 || gating > kSigmoidGating) {
+      return bad_input("'" + key("expert_gating_func") + "' is " + std::to_string(gating) +
+                           ", which is not supported",
+                       kWhere);
+    }
     moe.scoring = gating == kSigmoidGating ? "sigmoid" : "softmax";
     if (gating == kSigmoidGating) {
       moe.topk_method = "noaux_tc";
@@ -235,7 +240,9 @@ class Reader {
   Status read_attention() {
     config_.qk_norm = architecture_.qk_norm;
     config_.tied_embeddings = checkpoint_.find("output.weight") == nullptr;
-    config_.attention_bias = checkpoint_.find("blk.0.attn_q.bias") != nullptr;
+    // Latent attention has its biases beside other matrices.
+    config_.attention_bias = checkpoint_.find("blk.0.attn_q.bias") != nullptr ||
+                             checkpoint_.find("blk.0.attn_kv_a_mqa.bias") != nullptr;
     BUNDLE_TRY(const double temperature, double_or("attention.temperature_scale", 0));
     if (temperature != 0) {
       return bad_input("'" + key("attention.temperature_scale") + "' is not supported", kWhere);

@@ -30,8 +30,13 @@ const Json* parameters_of(const Json& config) {
 }
 
 Result<Kind> kind_of(const Json& parameters) {
-  const char* key = find(parameters, "rope_type") != nullptr ? "rope_type" : "type";
+  const Json* type = find(parameters, "rope_type");
+  const char* key = type != nullptr && !type->is_null() ? "rope_type" : "type";
   BUNDLE_TRY(const std::string name, get_string_or(parameters, key, "default", kWhere));
+  const Json* given = find(parameters, key);
+  if ((given == nullptr || given->is_null()) && find(parameters, "factor") != nullptr) {
+    return bad_input("the rope parameters have a factor, but no rope_type", kWhere);
+  }
   for (const KindName& known : kKinds) {
     if (known.name == name) return known.kind;
   }

@@ -1,5 +1,7 @@
 #include "runtime/format/weight_scales.h"
 
+#include <cstring>
+
 namespace bundle::format {
 namespace {
 
@@ -21,7 +23,11 @@ Error wrong_shape(const TensorView& scales, const std::string& wanted) {
 
 Error wrong_type(const TensorView& scales) {
   return bad_input("tensor '" + scales.name + "' has type " +
-                   std::string(dtype_info(scales.type).name) + ", scales are F32");
+                   std::string(dtype_info(scales.type).name) + ", scales are F32, F16 or BF16");
+}
+
+bool is_scale_type(DType type) {
+  return type == DType::kF32 || type == DType::kF16 || type == DType::kBF16;
 }
 
 Result<WeightScales> as_blocks(const TensorView& scales, const TensorView& matrix) {
@@ -29,7 +35,7 @@ Result<WeightScales> as_blocks(const TensorView& scales, const TensorView& matri
   if (scales.shape != wanted) {
     return wrong_shape(scales, "the configuration asks for " + shape_text(wanted));
   }
-  if (scales.type != DType::kF32) return wrong_type(scales);
+  if (!is_scale_type(scales.type)) return wrong_type(scales);
   return WeightScales{ScaleForm::kBlocks, &scales};
 }
 
@@ -41,13 +47,32 @@ Result<WeightScales> in_any_form(const TensorView& scales, const TensorView& mat
     return wrong_shape(scales, "scales of its matrix have one element, " + shape_text({rows, 1}) +
                                    " or " + shape_text(block_shape(matrix)));
   }
-  if (scales.type != DType::kF32 && scales.type != DType::kF16 && scales.type != DType::kBF16) {
-    return wrong_type(scales);
-  }
+  if (!is_scale_type(scales.type)) return wrong_type(scales);
   return WeightScales{is_row ? ScaleForm::kRows : ScaleForm::kMatrix, &scales};
 }
 
+/// Whether all bits of an exponent are set in one of the words.
+template <typename Word>
+bool holds_infinite(const TensorView& tensor, Word exponent) {
+  for (std::size_t at = 0; at + sizeof(Word) <= tensor.data.size(); at += sizeof(Word)) {
+    Word word;
+    std::memcpy(&word, tensor.data.data() + at, sizeof word);
+    if ((word & exponent) == exponent) return true;
+  }
+  return false;
+}
+
 }  // namespace
+
+Status check_finite(const TensorView& scales) {
+  const bool is_wrong =
+      scales.type == DType::kF32
+          ? holds_infinite<std::uint32_t>(scales, 0x7f800000)
+          : holds_infinite<std::uint16_t>(scales, scales.type == DType::kF16 ? 0x7c00 : 0x7f80);
+  if (!is_wrong) return {};
+  return bad_input("tensor '" + scales.name + "' holds a scale that is no finite number", "",
+                   "The checkpoint is damaged: fetch it again.");
+}
 
 Result<WeightScales> weight_scales(const Checkpoint& checkpoint, const TensorView& matrix) {
   if (!needs_scales(matrix.type)) return WeightScales{};
@@ -56,7 +81,11 @@ Result<WeightScales> weight_scales(const Checkpoint& checkpoint, const TensorVie
                      std::string(dtype_info(matrix.type).name) + " is no matrix");
   }
   const std::string inverse = matrix.name + "_scale_inv";
-  if (const TensorView* scales = checkpoint.find(inverse)) return as_blocks(*scales, matrix);
+  if (const TensorView* scales = checkpoint.find(inverse)) {
+    // Mistral's FP8 checkpoints have one for the matrix under DeepSeek's name.
+    const bool is_one = scales->elements() == 1 && scales->shape != block_shape(matrix);
+    return is_one ? in_any_form(*scales, matrix) : as_blocks(*scales, matrix);
+  }
   const TensorView* scales = checkpoint.find(matrix.name + "_scale");
   if (scales != nullptr) return in_any_form(*scales, matrix);
   const bool is_float = matrix.type == DType::kF8E4M3;

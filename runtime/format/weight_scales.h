@@ -16,7 +16,7 @@ enum class ScaleForm {
 
 struct WeightScales {
   ScaleForm form = ScaleForm::kNone;
-  const TensorView* tensor = nullptr;  // F32, of blocks; F32, F16 or BF16 in the other forms
+  const TensorView* tensor = nullptr;  // F32, F16 or BF16
 };
 
 /// The scales beside `matrix`, a matrix of F8_E4M3 or I8 that the checkpoint holds; nothing for
@@ -24,5 +24,9 @@ struct WeightScales {
 /// all forms NAME_scale. Of both, value = element · scale. kBadInput, naming it, for a tensor that
 /// is missing or has another type or shape.
 Result<WeightScales> weight_scales(const Checkpoint& checkpoint, const TensorView& matrix);
+
+/// kBadInput, naming it, for scales (F32, F16 or BF16) of which one is infinite or no number: all
+/// that such a matrix gives would be none. Reads them all.
+Status check_finite(const TensorView& scales);
 
 }  // namespace bundle::format

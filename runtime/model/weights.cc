@@ -174,19 +174,26 @@ Result<const TensorView*> WeightLoader::tensor(std::string_view name,
 }
 
 /// Scales of rows, or of the whole matrix, are spread over blocks of 128 columns: 3 % of the
-/// matrix, while it is being packed.
+/// matrix, while it is being packed. Halves become floats.
 Status WeightLoader::add_scales(PublishedMatrix& published) const {
   BUNDLE_TRY(published.scales, format::weight_scales(checkpoint_, *published.tensor));
   const format::WeightScales& scales = published.scales;
   kernels::WeightView& view = published.view;
   view.scale_stride = (view.cols - 1) / kernels::kScaleBlock + 1;
-  if (scales.form == format::ScaleForm::kBlocks) {
+  BUNDLE_CHECK(format::check_finite(*scales.tensor));
+  const bool in_blocks = scales.form == format::ScaleForm::kBlocks;
+  if (in_blocks && scales.tensor->type == DType::kF32) {
     view.block_scales = reinterpret_cast<const float*>(scales.tensor->data.data());
     return {};
   }
   std::vector<float> each(static_cast<std::size_t>(scales.tensor->elements()));
   kernels::dequantize_row(scales.tensor->type, scales.tensor->data.data(),
                           scales.tensor->elements(), each.data());
+  if (in_blocks) {
+    published.made.scales = std::move(each);
+    view.block_scales = published.made.scales.data();
+    return {};
+  }
   const bool of_rows = scales.form == format::ScaleForm::kRows;
   view.scale_rows = of_rows ? 1 : kernels::kScaleBlock;
   const std::int64_t blocks = (view.rows - 1) / view.scale_rows + 1;

@@ -52,7 +52,7 @@ TEST(Conversation, ParsesArgumentsOfToolCalls) {
             R"([{"role":"assistant","tool_calls":[)"
             R"({"id":"1","function":{"name":"f","arguments":{"x":[1]}}},)"
             R"({"id":"2","function":{"name":"g","arguments":"[1]"}},)"
-            R"({"id":"3","function":{"name":"h","arguments":"no json"}}]}])");
+            R"({"id":"3","function":{"name":"h","arguments":"no json"}}],"content":null}])");
 }
 
 TEST(Conversation, RefusesBadMessages) {
@@ -129,6 +129,22 @@ TEST(Conversation, NoContentIsAnEmptyOneForTemplatesThatJoinIt) {
   EXPECT_EQ(prompt(kJoins, absent), "<>");
   EXPECT_EQ(prompt("{{ messages[0].content is none }}", calls), "True");
   EXPECT_NE(prompt("{{ messages[0].content + 1 }}", calls).find("NoneType"), std::string::npos);
+}
+
+TEST(Conversation, ArgumentsAreTextForTemplatesThatJoinThem) {
+  constexpr const char* kR1 =
+      "{% for m in messages %}{% if m.content is none %}{{ '[' + m.tool_calls[0].function.name + "
+      "':' + "
+      "m.tool_calls[0].function.arguments + ']' }}{% else %}{{ m.content }}{% endif %}{% endfor %}";
+  constexpr const char* kJson =
+      "{% for m in messages %}{{ m.tool_calls[0].function.arguments | tojson }}{% endfor %}";
+  for (const char* content : {R"("content": null, )", ""}) {
+    const std::string calls = R"({"messages": [{"role": "assistant", )" + std::string(content) +
+                              R"("tool_calls": [{"id": "a", "type": "function", "function":
+                              {"name": "f", "arguments": "{\"city\": \"Paris\"}"}}]}]})";
+    EXPECT_EQ(prompt(kR1, calls), R"([f:{"city": "Paris"}])");
+    EXPECT_EQ(prompt(kJson, calls), R"({"city": "Paris"})");
+  }
 }
 
 TEST(Conversation, ReadsSpecialTokens) {

@@ -73,6 +73,10 @@ TEST(Prompt, TheForcedTagCanBeTurnedOff) {
   // The template's arguments are the template's alone.
   EXPECT_EQ(prompt(source, hi(R"(,"chat_template_kwargs":{"enable_thinking":false})")),
             "<｜User｜>hi<｜Assistant｜><think>\n|reasoning");
+  // To ask for what the bundle does anyway takes nothing away.
+  EXPECT_EQ(
+      prompt(r1_template(""), hi(R"(,"chat_template_kwargs":{"enable_thinking":true})"), true),
+      "<｜User｜>hi<｜Assistant｜><think>\n|reasoning");
   EXPECT_EQ(prompt(source, hi(R"(,"thinking":{"type":"enabled"})"), false),
             "<｜User｜>hi<｜Assistant｜><think>\n|reasoning");
 }

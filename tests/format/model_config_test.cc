@@ -251,6 +251,8 @@ TEST(RopeConfig, ReadsBothSpellings) {
     EXPECT_EQ(config.factor, 4.0) << text;
   }
   EXPECT_EQ(rope(R"({"rope_parameters":{"rope_type":"default","rope_theta":7.0}})").theta, 7.0);
+  EXPECT_EQ(rope(R"({"rope_scaling":{"rope_type":null,"type":"linear","factor":4.0}})").factor,
+            4.0);
 }
 
 TEST(RopeConfig, ReadsLlama3AndDynamic) {

@@ -34,6 +34,8 @@ constexpr Form kForms[] = {
     {"fp8_matrix", DType::kF8E4M3, Sharing::kMatrix, DType::kF32, 0},
     {"fp8_matrix_f16", DType::kF8E4M3, Sharing::kMatrix, DType::kF16, 1},
     {"fp8_blocks", DType::kF8E4M3, Sharing::kBlock, DType::kF32, 2},
+    {"fp8_blocks_bf16", DType::kF8E4M3, Sharing::kBlock, DType::kBF16, 2},
+    {"fp8_blocks_f16", DType::kF8E4M3, Sharing::kBlock, DType::kF16, 2},
     {"int8_rows", DType::kI8, Sharing::kRow, DType::kF32, 2},
     {"int8_rows_bf16", DType::kI8, Sharing::kRow, DType::kBF16, 2},
     {"int8_matrix", DType::kI8, Sharing::kMatrix, DType::kF32, 1},

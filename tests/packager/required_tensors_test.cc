@@ -55,6 +55,19 @@ TEST_P(RequiredTensors, AnExpertOfAnotherShapeIsNamed) {
   }
 }
 
+// Its configuration says less than its tensors: it would give other answers than it should.
+TEST_P(RequiredTensors, ATensorThatTheConfigurationDeniesIsNamed) {
+  golden::TensorSpec extra = golden_.tensors.front();
+  extra.name = "model.layers.1.self_attn.q_proj.bias";
+  extra.type = DType::kBF16;
+  extra.shape = {8};
+  golden_.tensors.push_back(extra);
+  const Status checked = check();
+  ASSERT_FALSE(checked);
+  EXPECT_EQ(checked.error().code, ErrorCode::kBadInput);
+  EXPECT_THAT(checked.error().message(), HasSubstr(extra.name));
+}
+
 INSTANTIATE_TEST_SUITE_P(All, RequiredTensors,
                          testing::Values("qwen3_qknorm", "qwen3_moe", "mixtral", "deepseek_v2_lite",
                                          "deepseek_v3", "deepseek_v3_fp8"),
