@@ -496,9 +496,8 @@ Result<std::int32_t> ModelEngine::draw_token(Sequence& sequence, std::span<const
     if (tried) return *tried;
   }
   context.allowed = constraint->mask();
-  BUNDLE_TRY(const std::int32_t token, Sampler::can_try(params)
-                                           ? sampler_.choose_allowed(context)
-                                           : sampler_.choose(row, context));
+  BUNDLE_TRY(const std::int32_t token, Sampler::can_try(params) ? sampler_.choose_allowed(context)
+                                                                : sampler_.choose(row, context));
   constraint->take(token);
   return token;
 }

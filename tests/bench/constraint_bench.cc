@@ -103,6 +103,5 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: constraint_bench MODEL [TOKENS [FORMAT]]\n");
     return 2;
   }
-  return bundle::run(argv[1], argc > 2 ? std::atoi(argv[2]) : 300,
-                     argc > 3 ? argv[3] : nullptr);
+  return bundle::run(argv[1], argc > 2 ? std::atoi(argv[2]) : 300, argc > 3 ? argv[3] : nullptr);
 }

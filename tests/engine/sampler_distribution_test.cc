@@ -244,7 +244,8 @@ TEST(SamplerDistribution, TheLikeliestThatMayComeIsFound) {
   SampleContext context{params, history, {}, 1, 0};
   EXPECT_FALSE(*sampler.try_tokens(logits, context, hardly));
   std::vector<std::int32_t> mask(16, 0);
-  for (std::size_t id = 0; id < 400; ++id) mask[id / 32] |= static_cast<std::int32_t>(1u << id % 32);
+  for (std::size_t id = 0; id < 400; ++id)
+    mask[id / 32] |= static_cast<std::int32_t>(1u << id % 32);
   context.allowed = mask;
   EXPECT_EQ(*sampler.choose_allowed(context), 399);
 }
