@@ -30,12 +30,15 @@ bool matches_any(std::string_view name, const std::vector<std::string>& globs) {
   return std::ranges::any_of(globs, [&](const auto& glob) { return matches_glob(glob, name); });
 }
 
-std::string unmatched_glob(const std::vector<std::string>& globs,
-                           const std::vector<std::string>& names) {
-  const auto found = std::ranges::find_if(globs, [&](const std::string& glob) {
-    return std::ranges::none_of(names, [&](const auto& name) { return matches_glob(glob, name); });
-  });
-  return found == globs.end() ? "" : *found;
+Status check_include(const std::vector<std::string>& globs, const std::vector<std::string>& names,
+                     const std::string& where) {
+  for (const std::string& glob : globs) {
+    const auto fits = [&](const auto& name) { return matches_glob(glob, name); };
+    if (std::ranges::any_of(names, fits)) continue;
+    return not_found("'include' has '" + glob + "', which matches no file", where,
+                     "Correct it, or take it out.");
+  }
+  return {};
 }
 
 }  // namespace bundle::packager

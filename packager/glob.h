@@ -5,6 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/result.h"
+
 namespace bundle::packager {
 
 /// True when `name` matches `pattern`, in which '*' is any text and '?' any one byte.
@@ -13,8 +15,9 @@ bool matches_glob(std::string_view pattern, std::string_view name);
 /// True when `name` matches one of them.
 bool matches_any(std::string_view name, const std::vector<std::string>& globs);
 
-/// The first pattern that none of the names matches, or "".
-std::string unmatched_glob(const std::vector<std::string>& globs,
-                           const std::vector<std::string>& names);
+/// bundle.yaml's `include`: kNotFound for the first pattern that matches none of the names. It
+/// would leave out, without a word, what somebody wants.
+Status check_include(const std::vector<std::string>& globs, const std::vector<std::string>& names,
+                     const std::string& where);
 
 }  // namespace bundle::packager

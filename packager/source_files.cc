@@ -54,7 +54,7 @@ Status check_link(const Path& file, const Path& folder) {
 }
 
 /// What bundle.yaml says wrongly is bad input, at its place there.
-Result<Path> fetch_model(const Manifest& manifest, const FetchSource& fetch) {
+Result<Path> fetched_path(const Manifest& manifest, const FetchSource& fetch) {
   auto fetched = fetch(manifest.model, manifest);
   if (fetched || fetched.error().code != ErrorCode::kUsage) return fetched;
   Error error = std::move(fetched).error();
@@ -65,7 +65,7 @@ Result<Path> fetch_model(const Manifest& manifest, const FetchSource& fetch) {
 
 Result<Path> model_path(const Path& folder, const Manifest& manifest, const FetchSource& fetch) {
   if (manifest.model.find("://") != std::string::npos) {
-    if (fetch) return fetch_model(manifest, fetch);
+    if (fetch) return fetched_path(manifest, fetch);
     return Error{ErrorCode::kUsage, "the model must be fetched first: " + manifest.model,
                  manifest.model_where};
   }
@@ -127,22 +127,13 @@ std::vector<std::string> names_of(const format::ModelSource& files) {
   return names;
 }
 
-/// A pattern that matches nothing would leave out, without a word, what somebody wants.
-Status check_include(const Manifest& manifest, const std::vector<std::string>& names,
-                     const Path& folder) {
-  const std::string idle = unmatched_glob(manifest.include, names);
-  if (idle.empty()) return {};
-  return not_found("'include' has '" + idle + "', which matches no file", folder.string(),
-                   "Correct it, or take it out.");
-}
-
 /// Selects among the files of a folder, or takes the one model that a path names.
 Result<std::vector<ChosenFile>> choose_files(const Path& path, const Manifest& manifest) {
   BUNDLE_TRY(const format::ModelSource all, format::ModelSource::open(path));
   std::error_code error;
   const bool is_folder = fs::is_directory(path, error);
   std::vector<format::SourceFile> candidates;
-  if (is_folder) BUNDLE_CHECK(check_include(manifest, names_of(all), path));
+  if (is_folder) BUNDLE_CHECK(check_include(manifest.include, names_of(all), path.string()));
   for (const format::SourceFile& file : all.files()) {
     const bool is_wanted =
         !is_folder || (manifest.include.empty() ? is_usual(file.name) || is_weight_format(file.name)

@@ -57,14 +57,10 @@ Result<std::vector<ListedFile>> select(const Listing& listing, const FetchOption
     has_safetensors = has_safetensors || file.name.ends_with(".safetensors");
     chosen.push_back(file);
   }
+  if (has_layers) return chosen;  // a bundle holds one model, and the builder chooses of its files
   std::vector<std::string> names;
   for (const ListedFile& file : listing.files) names.push_back(file.name);
-  if (const std::string idle = unmatched_glob(options.include, names);
-      !idle.empty() && !has_layers) {
-    return not_found("'include' has '" + idle + "', which matches no file", uri.text,
-                     "Correct it, or take it out.");
-  }
-  if (has_layers) return chosen;  // a bundle holds one model, and the builder chooses of its files
+  BUNDLE_CHECK(check_include(options.include, names, uri.text));
   if (has_safetensors) {
     std::erase_if(chosen, [](const ListedFile& file) { return file.name.ends_with(".gguf"); });
     return chosen;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <vector>
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -167,24 +168,23 @@ Result<Marked> marked_context(const Json& request, const TemplateVariables& vari
   return marked;
 }
 
-/// Templates print a call's arguments as JSON, or join their text to other text; they ask whether
-/// the content beside calls is none, or join that to text, too. What is joined must be a text, else
-/// they fail: the forms are tried in this order, and the first failure is told.
-Result<std::string> render_first(const ChatTemplate& chat_template, Json parsed, Json written,
-                                 std::int64_t now, const RenderLimits& limits) {
-  const auto text = chat_template.render(parsed, now, limits);
-  if (text.has_value()) return text;
+/// What a template that failed may want instead: it joins a call's arguments to text, or the
+/// content beside calls, and so wants texts. None where no form does.
+std::optional<std::string> render_with_texts(const ChatTemplate& chat_template, Json parsed,
+                                             Json written, std::int64_t now,
+                                             const RenderLimits& limits) {
+  std::vector<Json> forms;
   const bool differ = parsed != written;
-  if (differ) {
-    auto other = chat_template.render(written, now, limits);
-    if (other.has_value()) return other;
+  if (differ) forms.push_back(written);
+  if (fill_contents(parsed)) {
+    forms.push_back(std::move(parsed));
+    fill_contents(written);
+    if (differ) forms.push_back(std::move(written));
   }
-  if (!fill_contents(parsed)) return text;
-  auto filled = chat_template.render(parsed, now, limits);
-  if (filled.has_value() || !differ) return filled.has_value() ? filled : text;
-  fill_contents(written);
-  filled = chat_template.render(written, now, limits);
-  return filled.has_value() ? filled : text;
+  for (const Json& form : forms) {
+    if (auto text = chat_template.render(form, now, limits)) return *std::move(text);
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -194,10 +194,15 @@ Result<std::string> render_conversation(const ChatTemplate& chat_template, const
                                         const RenderLimits& limits) {
   BUNDLE_TRY(const auto open, open_field(request));
   BUNDLE_TRY(Marked parsed, marked_context(request, variables, open, ArgumentsForm::kParsed));
-  BUNDLE_TRY(Marked written, marked_context(request, variables, open, ArgumentsForm::kText));
-  BUNDLE_TRY(std::string prompt, render_first(chat_template, std::move(parsed.context),
-                                              std::move(written.context), now, limits));
-  return open ? cut_at_open_end(std::move(prompt), parsed.open_text) : prompt;
+  auto prompt = chat_template.render(parsed.context, now, limits);
+  if (!prompt) {
+    BUNDLE_TRY(Marked written, marked_context(request, variables, open, ArgumentsForm::kText));
+    auto other = render_with_texts(chat_template, std::move(parsed.context),
+                                   std::move(written.context), now, limits);
+    if (other) prompt = *std::move(other);
+  }
+  if (!prompt || !open) return prompt;
+  return cut_at_open_end(*std::move(prompt), parsed.open_text);
 }
 
 }  // namespace bundle::chat

@@ -25,6 +25,7 @@ std::string token_label(const AnswerHead& head, std::int32_t id);
 
 /// Characters that begin in the token's text; one that several tokens share counts with the first.
 std::int64_t token_characters(const AnswerHead& head, std::int32_t id);
+
 /// JSON knows no infinity: what can not happen is -9999, as OpenAI's and vLLM's servers write it.
 float finite_logprob(float logprob);
 /// Unicode characters of valid UTF-8.

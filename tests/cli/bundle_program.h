@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "base/file.h"
+#include "tests/golden/temp_folder.h"
 
 namespace bundle {
 
@@ -20,13 +21,7 @@ struct Ran {
 
 class BundleProgram : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = testing::TempDir() + "bundle_cli_XXXXXX";
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    home_ = name;
-    ::setenv("BUNDLE_HOME", home_.c_str(), 1);
-  }
-  void TearDown() override { std::filesystem::remove_all(home_); }
+  void SetUp() override { ::setenv("BUNDLE_HOME", home_.c_str(), 1); }
 
   /// Runs `bundle ARGUMENTS` through the shell.
   Ran run(const std::string& arguments) {
@@ -43,7 +38,8 @@ class BundleProgram : public testing::Test {
     return {WEXITSTATUS(status), out, read_file(err).value()};
   }
 
-  Path home_;
+  golden::TempFolder folder_;
+  Path home_ = folder_.path();
 };
 
 }  // namespace bundle
