@@ -2,6 +2,7 @@
 // machine with the CUDA toolkit alone, and by the tests over the emulator.
 //
 //   gpu_suite [--small] [--checks-only] [--only CHECK] [--device N] [--json FILE]
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -20,7 +21,9 @@ struct Options {
   bool small = false;
   bool checks_only = false;
   int device = 0;
-  std::string only;  // of op_checks.h's names; "": all
+  std::string only;   // of op_checks.h's names; "": all
+  std::string bench;  // of kBenches' names; "": all
+  bool bench_only = false;
   std::string json;
 };
 
@@ -31,6 +34,10 @@ bool parse(int argc, char** argv, Options& options) {
       options.small = true;
     } else if (word == "--checks-only") {
       options.checks_only = true;
+    } else if (word == "--bench-only") {
+      options.bench_only = true;
+    } else if (word == "--bench" && i + 1 < argc) {
+      options.bench = argv[++i];
     } else if (word == "--only" && i + 1 < argc) {
       options.only = argv[++i];
     } else if (word == "--device" && i + 1 < argc) {
@@ -39,8 +46,8 @@ bool parse(int argc, char** argv, Options& options) {
       options.json = argv[++i];
     } else {
       std::fprintf(stderr,
-                   "usage: gpu_suite [--small] [--checks-only] [--only CHECK] [--device N] "
-                   "[--json FILE]\n");
+                   "usage: gpu_suite [--small] [--checks-only] [--only CHECK] [--bench-only] "
+                   "[--bench NAME] [--device N] [--json FILE]\n");
       return false;
     }
   }
@@ -137,11 +144,30 @@ class Report {
   double copy_ = 0.0;  // GB/s of the first timing, the copy
 };
 
-void time_all(const Subject& subject, Report& report) {
+struct NamedBench {
+  const char* name;
+  std::vector<Timing> (*run)(const Subject&);
+};
+constexpr NamedBench kBenches[] = {{"decode", bench_decode},
+                                   {"r1", bench_r1},
+                                   {"attention", bench_attention},
+                                   {"products", bench_products}};
+
+void time_all(const Subject& subject, const std::string& only, Report& report) {
   report.add(bench_copy(subject));
-  for (const auto& bench : {bench_decode, bench_r1, bench_attention, bench_products}) {
-    for (const Timing& timing : bench(subject)) report.add(timing);
-    std::fflush(stdout);
+  for (const NamedBench& bench : kBenches) {
+    if (!only.empty() && only != bench.name) continue;
+    for (const Timing& timing : bench.run(subject)) report.add(timing);
+  }
+}
+
+void check_all(const Subject& subject, const std::string& only, Report& report) {
+  for (const NamedCheck& check : kChecks) {
+    if (!only.empty() && only != check.name) continue;
+    const auto begin = std::chrono::steady_clock::now();
+    report.add_checks(check.run(subject));
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+    std::printf("checked %s in %.1f s\n", check.name, took.count());
   }
 }
 
@@ -151,15 +177,13 @@ int run(const Options& options) {
   const Stream stream = driver->make_stream();
   const Subject subject{*driver, *bundle_cuda_backend()->ops, stream, 1, !options.small};
   Report report(driver->facts());
-  for (const NamedCheck& check : kChecks) {
-    if (options.only.empty() || options.only == check.name) report.add_checks(check.run(subject));
-  }
-  if (report.checks() == 0) {
+  if (!options.bench_only) check_all(subject, options.only, report);
+  if (report.checks() == 0 && !options.bench_only) {
     std::fprintf(stderr, "gpu_suite: there is no check '%s'\n", options.only.c_str());
     return 2;
   }
   report.end_checks();
-  if (!options.checks_only) time_all(subject, report);
+  if (!options.checks_only) time_all(subject, options.bench, report);
   driver->free_stream(stream);
   if (const char* problem = driver->status()) {
     std::fprintf(stderr, "gpu_suite: the device failed: %s\n", problem);
@@ -176,6 +200,7 @@ int run(const Options& options) {
 }  // namespace bundle::kernels::cuda
 
 int main(int argc, char** argv) {
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // so that what stops half-way shows where
   bundle::kernels::cuda::Options options;
   if (!bundle::kernels::cuda::parse(argc, argv, options)) return 2;
   return bundle::kernels::cuda::run(options);

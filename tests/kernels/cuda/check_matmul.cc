@@ -52,9 +52,14 @@ class Product {
 
   std::vector<double> expected() const {
     std::vector<double> y;
+    const std::int64_t step = sampling_step(case_.tokens * case_.rows, case_.cols);
     for (std::int64_t t = 0; t < case_.tokens; ++t) {
       const double factor = case_.norm ? norm_factor(t) : 1.0;
       for (std::int64_t r = 0; r < case_.rows; ++r) {
+        if ((t + r) % step != 0) {
+          y.push_back(kAnyNumber);
+          continue;
+        }
         double sum = case_.bias ? bias_[static_cast<std::size_t>(r)] : 0.0;
         for (std::int64_t c = 0; c < case_.cols; ++c) {
           const double weight = case_.norm ? norm_[static_cast<std::size_t>(c)] * factor : 1.0;
@@ -146,7 +151,7 @@ std::vector<CheckResult> check_matmul(const Subject& subject) {
     results.push_back(check_alone(subject, type));
     if (!subject.large) continue;
     for (const std::int64_t tokens : {1, 2, 4, 8, 33}) {
-      results.push_back(check(subject, {type, 4096, 4096, tokens, true, false, false}));
+      results.push_back(check(subject, {type, 1024, 4096, tokens, true, false, false}));
     }
     results.push_back(check(subject, {type, 1000, 14336, 1, false, false, true}));
   }
