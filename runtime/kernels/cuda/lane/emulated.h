@@ -143,6 +143,9 @@ inline float half_float(std::uint16_t bits) { return half_to_float(bits); }
 inline float bf16_float(std::uint16_t bits) { return bf16_to_float(bits); }
 inline std::uint16_t float_half(float value) { return float_to_half(value); }
 inline std::uint16_t float_bf16(float value) { return float_to_bf16(value); }
+inline std::uint32_t bf16_pair(float low, float high) {
+  return float_to_bf16(low) | static_cast<std::uint32_t>(float_to_bf16(high)) << 16;
+}
 inline Floats2 f8_pair(std::uint16_t bits) {
   return {f8e4m3_to_float(static_cast<std::uint8_t>(bits)),
           f8e4m3_to_float(static_cast<std::uint8_t>(bits >> 8))};

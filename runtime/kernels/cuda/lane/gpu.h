@@ -153,6 +153,9 @@ BUNDLE_DEVICE std::uint16_t float_half(float value) {
 BUNDLE_DEVICE std::uint16_t float_bf16(float value) {
   return bits_as<std::uint16_t>(__float2bfloat16_rn(value));
 }
+BUNDLE_DEVICE std::uint32_t bf16_pair(float low, float high) {
+  return bits_as<std::uint32_t>(__floats2bfloat162_rn(low, high));
+}
 BUNDLE_DEVICE Floats2 f8_pair(std::uint16_t bits) {
   const __half2 both = __nv_cvt_fp8x2_to_halfraw2(bits, __NV_E4M3);
   return {__low2float(both), __high2float(both)};

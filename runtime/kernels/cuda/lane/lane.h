@@ -7,7 +7,7 @@
 //   shuffle_xor, shuffle_from                exchanges of all 32 lanes
 //   Global<T>, Shared<T>                     checked memory; load<Pack<…>> for 8 and 16 bytes
 //   copy_async, commit_copies, wait_copies   global to shared, 16 bytes a time
-//   f8_pair                                  two 8-bit floats, widened
+//   f8_pair, bf16_pair                       two 8-bit floats, widened; two floats, rounded
 //   mma_bf16                                 tensor-core product of 16 x 8 x 16
 //   wait_for_previous, allow_next            programmatic dependent launch
 //   launch                                   from the host

@@ -13,12 +13,10 @@ struct Cut {
 };
 
 BUNDLE_DEVICE Cut cut(float a, float b) {
-  const std::uint16_t a_high = float_bf16(a);
-  const std::uint16_t b_high = float_bf16(b);
-  const std::uint16_t a_low = float_bf16(a - bf16_float(a_high));
-  const std::uint16_t b_low = float_bf16(b - bf16_float(b_high));
-  return {a_high | static_cast<std::uint32_t>(b_high) << 16,
-          a_low | static_cast<std::uint32_t>(b_low) << 16};
+  const std::uint32_t high = bf16_pair(a, b);
+  const float a_high = bf16_float(static_cast<std::uint16_t>(high));
+  const float b_high = bits_as<float>(high & 0xFFFF0000u);
+  return {high, bf16_pair(a - a_high, b - b_high)};
 }
 
 }  // namespace bundle::kernels::cuda

@@ -36,6 +36,7 @@ struct Piece {
 /// its own in their order.
 BUNDLE_KERNEL(kWarp, 1)
 order_slots(const ExpertPlanArgs a) {
+  allow_next();
   wait_for_previous();
   const Global<const std::int32_t> chosen(a.chosen);
   const Global<std::int32_t> starts(a.starts);
@@ -62,6 +63,7 @@ order_slots(const ExpertPlanArgs a) {
 /// One warp: each lane cuts the slots of some consecutive experts.
 BUNDLE_KERNEL(kWarp, 1)
 cut_tiles(const ExpertPlanArgs a) {
+  allow_next();
   wait_for_previous();
   const Global<const std::int32_t> starts(a.starts);
   const Global<ExpertTile> tiles(a.tiles);
@@ -87,6 +89,7 @@ cut_tiles(const ExpertPlanArgs a) {
 
 BUNDLE_KERNEL(kThreads, 1)
 combine_slots(const CombineArgs a) {
+  allow_next();
   wait_for_previous();
   const std::int64_t index = std::int64_t{block_x()} * kThreads + thread_index();
   if (index >= a.rows * a.cols) return;

@@ -50,6 +50,7 @@ BUNDLE_DEVICE void store_latent(const LatentStoreArgs& a, std::int64_t row, int 
 template <typename Element>
 BUNDLE_KERNEL(kWarps* kWarp, 1)
 latent_store_heads(const LatentStoreArgs a) {
+  allow_next();
   wait_for_previous();
   const std::int64_t index = std::int64_t{block_x()} * kWarps + warp_index();
   const std::int64_t row = index / (a.heads + 1);

@@ -105,12 +105,26 @@ struct MatmulArgs {
   bool accumulate;
   std::int64_t x_stride = 0;  // 0: w.cols
   MatrixStack stack = {};
+  /// A matrix is gates and as many other rows behind them, and y (tokens, half of the rows) =
+  /// silu(gate) · other. For products that multiplies_few() alone.
+  bool gated = false;
 };
 /// Up to here a product reads its weights so few times that tensor cores gain nothing.
 inline constexpr std::int64_t kFewTokens = 16;
 /// Most slots of a tile, for matmul and for matmul_tiles.
-inline constexpr int kRowsTile = 4;
+inline constexpr int kRowsTile = 8;
 inline constexpr int kTokensTile = 64;
+
+/// Whether matmul() goes to the tensor cores: of weights that bfloat16 holds, as one number or two,
+/// with rows of activations that can be copied 16 bytes at a time. A matter of the model's shapes
+/// alone.
+inline bool multiplies_few(const MatmulArgs& a) {
+  const bool kind = a.w.kind == WeightKind::kBF16 || a.w.kind == WeightKind::kF16 ||
+                    a.w.kind == WeightKind::kF8 || a.w.kind == WeightKind::kInt8;
+  const auto aligned = [](const float* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; };
+  return kind && aligned(a.x) && aligned(a.norm) && a.w.cols % 4 == 0 && a.x_stride % 4 == 0 &&
+         a.stack.x_step % 4 == 0;
+}
 
 /// What each row of a batch is, in device memory.
 struct RowMap {
@@ -360,6 +374,7 @@ struct Ops {
 void embed(Stream stream, const EmbedArgs& args);
 void rms_norm(Stream stream, const RmsNormArgs& args);
 void matmul(Stream stream, const MatmulArgs& args);
+void matmul_few(Stream stream, const MatmulArgs& args);  // matmul, where multiplies_few
 void matmul_tiles(Stream stream, const MatmulArgs& args);
 void rope_store(Stream stream, const RopeStoreArgs& args);
 void attention(Stream stream, const AttentionArgs& args);

@@ -71,6 +71,7 @@ struct Head {
 template <typename Element>
 BUNDLE_KERNEL(kWarps* kWarp, 1)
 rope_store_heads(const RopeStoreArgs a) {
+  allow_next();
   wait_for_previous();
   const int heads = a.heads + 2 * a.cache.kv_heads;
   const std::int64_t index = std::int64_t{block_x()} * kWarps + warp_index();

@@ -122,6 +122,7 @@ struct Router {
 
 BUNDLE_KERNEL(kWarps* kWarp, 1)
 route_rows(const RouteArgs a) {
+  allow_next();
   wait_for_previous();
   const std::int64_t row = std::int64_t{block_x()} * kWarps + warp_index();
   if (row >= a.rows) return;

@@ -1,5 +1,6 @@
 // Row-wise steps between the products: embedding, RMSNorm, gated activation, choice of rows.
 #include "runtime/kernels/cuda/ops/reduce.h"
+#include "runtime/kernels/cuda/ops/silu.h"
 #include "runtime/kernels/cuda/ops/weights.h"
 
 namespace bundle::kernels::cuda {
@@ -14,6 +15,7 @@ unsigned blocks_for(std::int64_t threads) {
 template <typename R>
 BUNDLE_KERNEL(kThreads, 1)
 embed_rows(const EmbedArgs a) {
+  allow_next();
   wait_for_previous();
   const std::int64_t packs = (a.table.cols + R::kColumns - 1) / R::kColumns;
   const std::int64_t index = std::int64_t{block_x()} * kThreads + thread_index();
@@ -37,6 +39,7 @@ embed_rows(const EmbedArgs a) {
 
 BUNDLE_KERNEL(kThreads, 1)
 rms_norm_rows(const RmsNormArgs a) {
+  allow_next();
   wait_for_previous();
   const Global<const float> x(a.x + block_x() * a.cols);
   const Global<const float> weight(a.weight);
@@ -54,6 +57,7 @@ rms_norm_rows(const RmsNormArgs a) {
 
 BUNDLE_KERNEL(kThreads, 1)
 silu_mul_rows(const SiluMulArgs a) {
+  allow_next();
   wait_for_previous();
   const std::int64_t index = std::int64_t{block_x()} * kThreads + thread_index();
   if (index >= a.rows * a.cols) return;
@@ -61,12 +65,12 @@ silu_mul_rows(const SiluMulArgs a) {
   const Global<const float> in(a.gate_up);
   const float gate = in[index + row * a.cols];
   const float up = in[index + (row + 1) * a.cols];
-  // exp overflows to infinity for gates below -88, and a quotient by infinity is 0.
-  Global<float>(a.out).put(index, gate / (1.0f + exp_fast(-gate)) * up);
+  Global<float>(a.out).put(index, silu(gate) * up);
 }
 
 BUNDLE_KERNEL(kThreads, 1)
 gather_each(const GatherArgs a) {
+  allow_next();
   wait_for_previous();
   const std::int64_t index = std::int64_t{block_x()} * kThreads + thread_index();
   if (index >= a.rows * a.cols) return;
@@ -76,6 +80,7 @@ gather_each(const GatherArgs a) {
 
 BUNDLE_KERNEL(kThreads, 1)
 blank_each(const BlankArgs a) {
+  allow_next();
   wait_for_previous();
   const std::int64_t index = std::int64_t{block_x()} * kThreads + thread_index();
   if (index >= a.rows * a.cols) return;

@@ -124,20 +124,22 @@ struct Reader<WeightKind::kF8> {
     const Global<const std::uint8_t> data(static_cast<const std::uint8_t*>(w.data));
     return {data.template stream<Words4>(row * w.stride + col), block_scale(w, row, col)};
   }
+  /// Four weights without their scale.
+  BUNDLE_DEVICE static Floats4 raw(std::uint32_t word) { return f8_floats(word); }
   BUNDLE_DEVICE static Floats4 widen(const DeviceMatrix&, const Fragment& f, int piece) {
-    const Floats4 raw = f8_floats(f.words.v[piece]);
-    return {raw.v[0] * f.scale, raw.v[1] * f.scale, raw.v[2] * f.scale, raw.v[3] * f.scale};
+    const Floats4 v = raw(f.words.v[piece]);
+    return {v.v[0] * f.scale, v.v[1] * f.scale, v.v[2] * f.scale, v.v[3] * f.scale};
   }
 };
 
 template <>
 struct Reader<WeightKind::kInt8> : Reader<WeightKind::kF8> {
+  BUNDLE_DEVICE static Floats4 raw(std::uint32_t word) {
+    return {signed_byte(word, 0), signed_byte(word, 1), signed_byte(word, 2), signed_byte(word, 3)};
+  }
   BUNDLE_DEVICE static Floats4 widen(const DeviceMatrix&, const Fragment& f, int piece) {
-    const std::uint32_t word = f.words.v[piece];
-    Floats4 out;
-    BUNDLE_UNROLL
-    for (int i = 0; i < 4; ++i) out.v[i] = signed_byte(word, i) * f.scale;
-    return out;
+    const Floats4 v = raw(f.words.v[piece]);
+    return {v.v[0] * f.scale, v.v[1] * f.scale, v.v[2] * f.scale, v.v[3] * f.scale};
   }
 };
 

@@ -1,0 +1,403 @@
+// Products of few tokens on tensor cores: a block of threads makes 16 or 32 rows of weights by up
+// to 16 tokens. Its warps share the columns: each walks every eighth step of them, has the weights
+// of the next steps under way in registers and the activations in shared memory, and their sums
+// meet at the end. Weights do not wait for the kernel before, which makes x; RMSNorm costs no
+// kernel of its own: its weights multiply x, and its factor the sums.
+//
+// A lane reads 16 neighbouring bytes of a row. Which columns a product of 16 takes does not matter
+// as long as weights and activations agree: piece s of every lane's bytes makes one product.
+// Activations are cut into two bfloat16 parts (cut.h). A token's sums are added in an order that
+// depends on the matrix alone: it gives the same alone and in a crowd.
+#include "runtime/kernels/cuda/ops/cut.h"
+#include "runtime/kernels/cuda/ops/reduce.h"
+#include "runtime/kernels/cuda/ops/silu.h"
+#include "runtime/kernels/cuda/ops/stack.h"
+#include "runtime/kernels/cuda/ops/weights.h"
+
+namespace bundle::kernels::cuda {
+namespace {
+
+constexpr int kWarps = 8;
+constexpr int kTileRows = 16;   // of weights, a product
+constexpr int kTileTokens = 8;  // a product
+constexpr int kPad = 4;         // floats behind a staged row, against bank conflicts
+
+/// What a product takes of four columns of two rows, eight apart, and how the sums are scaled.
+struct Pieces {
+  std::uint32_t high[4];
+  std::uint32_t low[4];
+};
+
+/// bfloat16 weights as they are.
+struct BrainForm {
+  using Reading = Reader<WeightKind::kBF16>;
+  static constexpr bool kScaled = false;
+  static constexpr bool kBothParts = false;
+  BUNDLE_DEVICE static void take(const DeviceMatrix&, const Reading::Fragment& upper,
+                                 const Reading::Fragment& lower, int piece, Pieces& out) {
+    BUNDLE_UNROLL
+    for (int i = 0; i < 2; ++i) {
+      out.high[2 * i] = upper.words.v[2 * piece + i];
+      out.high[2 * i + 1] = lower.words.v[2 * piece + i];
+    }
+  }
+};
+
+/// 8-bit weights, which bfloat16 holds exactly; their scales multiply the sums of a step.
+template <WeightKind kKind>
+struct ScaledForm {
+  using Reading = Reader<kKind>;
+  static constexpr bool kScaled = true;
+  static constexpr bool kBothParts = false;
+  BUNDLE_DEVICE static void take(const DeviceMatrix&, const typename Reading::Fragment& upper,
+                                 const typename Reading::Fragment& lower, int piece, Pieces& out) {
+    const Floats4 a = Reading::raw(upper.words.v[piece]);
+    const Floats4 b = Reading::raw(lower.words.v[piece]);
+    out.high[0] = bf16_pair(a.v[0], a.v[1]);
+    out.high[1] = bf16_pair(b.v[0], b.v[1]);
+    out.high[2] = bf16_pair(a.v[2], a.v[3]);
+    out.high[3] = bf16_pair(b.v[2], b.v[3]);
+  }
+};
+
+/// Half-precision weights, as two parts.
+struct HalfForm {
+  using Reading = Reader<WeightKind::kF16>;
+  static constexpr bool kScaled = false;
+  static constexpr bool kBothParts = true;
+  BUNDLE_DEVICE static void take(const DeviceMatrix& w, const Reading::Fragment& upper,
+                                 const Reading::Fragment& lower, int piece, Pieces& out) {
+    const Floats4 a = Reading::widen(w, upper, piece);
+    const Floats4 b = Reading::widen(w, lower, piece);
+    BUNDLE_UNROLL
+    for (int i = 0; i < 2; ++i) {
+      const Cut of_a = cut(a.v[2 * i], a.v[2 * i + 1]);
+      const Cut of_b = cut(b.v[2 * i], b.v[2 * i + 1]);
+      out.high[2 * i] = of_a.high;
+      out.high[2 * i + 1] = of_b.high;
+      out.low[2 * i] = of_a.low;
+      out.low[2 * i + 1] = of_b.low;
+    }
+  }
+};
+
+/// Tokens whose activations are staged.
+constexpr int staged_tokens(const MatmulArgs& a, int most) {
+  if (a.stack.chosen != nullptr) return 1;
+  if (a.stack.tiles != nullptr) return kRowsTile;
+  return a.tokens < most ? static_cast<int>(a.tokens) : most;
+}
+
+template <typename Form, int kM, int kN>
+struct Few {
+  using R = typename Form::Reading;
+  static constexpr int kColumns = 4 * R::kColumns;  // a step
+  static constexpr int kStride = kColumns + kPad;   // floats of a staged row
+  static constexpr int kChunks = kColumns / 4;      // of 16 bytes, of a staged row
+  static constexpr int kDepth = kM == 1 ? 4 : 2;    // steps under way
+  static constexpr int kSums = kM * kN * 4;         // of a lane
+  static constexpr int kCopies = (kTileTokens * kN * kChunks + kWarp - 1) / kWarp;
+
+  struct Weights {
+    typename R::Fragment rows[kM][2];
+  };
+
+  const MatmulArgs& a;
+  Share share;
+  int tokens;  // staged
+  int steps;   // of the matrix
+  Weights weights[kDepth];
+  float sums[kM][kN][4] = {};
+  float squares[kN] = {};
+
+  /// Rows of the matrix that lane's pieces are of: `half` 0 or 1.
+  BUNDLE_DEVICE int row(int m, int half) const {
+    const int tile = block_x() * kM + m;
+    if (!a.gated) return tile * kTileRows + half * 8 + lane_index() / 4;
+    const int width = share.rows / 2;
+    const int gate = tile * 8 + lane_index() / 4;
+    return half * width + (gate < width ? gate : width - 1);
+  }
+  static constexpr std::size_t slot_floats(const MatmulArgs& a) {
+    return static_cast<std::size_t>(staged_tokens(a, kTileTokens * kN) +
+                                    (a.norm != nullptr ? 1 : 0)) *
+           kStride;
+  }
+  BUNDLE_DEVICE Shared<float> slot(int depth) const {
+    return Shared<float>(sizeof(float) * slot_floats(a) *
+                         static_cast<std::size_t>(warp_index() * kDepth + depth));
+  }
+  BUNDLE_DEVICE int step_of(int i) const { return i * kWarps + warp_index(); }
+
+  BUNDLE_DEVICE void load_weights(int i, Weights& to) const {
+    const int col = step_of(i) * kColumns + lane_index() % 4 * R::kColumns;
+    const bool inside = step_of(i) < steps && col < a.w.stride;
+    BUNDLE_UNROLL
+    for (int m = 0; m < kM; ++m) {
+      BUNDLE_UNROLL
+      for (int half = 0; half < 2; ++half) {
+        typename R::Fragment& fragment = to.rows[m][half];
+        fragment = {};
+        if (inside) {
+          fragment = R::load(a.w, share.row(row(m, half)), col);
+        } else if constexpr (Form::kScaled) {  // the sums of the step are this lane's too
+          if (step_of(i) < steps) {
+            fragment.scale = block_scale(a.w, share.row(row(m, half)), step_of(i) * kColumns);
+          }
+        }
+      }
+    }
+  }
+
+  /// 16 bytes of a row of x or of the norm; zeros past its end.
+  BUNDLE_DEVICE void copy(const float* from, int col, Shared<float> to, int at) const {
+    if (col < a.w.cols) {
+      copy_async(to, at, Global<const float>(from), col);
+    } else {
+      to.template store<Floats4>(at, Floats4{});
+    }
+  }
+  BUNDLE_DEVICE void load_tokens(int i, int depth, const std::int64_t (&from)[kCopies]) const {
+    const Shared<float> to = slot(depth);
+    const int first = step_of(i) * kColumns;
+    if (step_of(i) < steps) {
+      BUNDLE_UNROLL
+      for (int c = 0; c < kCopies; ++c) {
+        const int chunk = c * kWarp + lane_index();
+        const int token = chunk / kChunks;
+        const int col = chunk % kChunks * 4;
+        if (token < share.count) copy(a.x + from[c], first + col, to, token * kStride + col);
+      }
+      if (a.norm != nullptr && lane_index() < kChunks) {
+        const int col = lane_index() * 4;
+        copy(a.norm, first + col, to, tokens * kStride + col);
+      }
+    }
+    commit_copies();
+  }
+
+  /// Four columns of token tile n, multiplied by the norm's weights and cut.
+  BUNDLE_DEVICE void take_tokens(Shared<float> x, int n, int col, std::uint32_t (&high)[2],
+                                 std::uint32_t (&low)[2]) {
+    const int token = n * kTileTokens + lane_index() / 4;
+    Floats4 v{};
+    if (token < share.count) {
+      v = x.template load<Floats4>(token * kStride + col);
+      if (a.norm != nullptr) {
+        const auto norm = x.template load<Floats4>(tokens * kStride + col);
+        BUNDLE_UNROLL
+        for (int i = 0; i < 4; ++i) {
+          squares[n] = fused(v.v[i], v.v[i], squares[n]);
+          v.v[i] *= norm.v[i];
+        }
+      }
+    }
+    const Cut first = cut(v.v[0], v.v[1]);
+    const Cut second = cut(v.v[2], v.v[3]);
+    high[0] = first.high;
+    high[1] = second.high;
+    low[0] = first.low;
+    low[1] = second.low;
+  }
+
+  BUNDLE_DEVICE void multiply(const Weights& w, Shared<float> x) {
+    float part[kM][kN][4] = {};
+    BUNDLE_UNROLL
+    for (int piece = 0; piece < R::kColumns / 4; ++piece) {
+      std::uint32_t high[kN][2], low[kN][2];
+      BUNDLE_UNROLL
+      for (int n = 0; n < kN; ++n) {
+        take_tokens(x, n, lane_index() % 4 * R::kColumns + 4 * piece, high[n], low[n]);
+      }
+      BUNDLE_UNROLL
+      for (int m = 0; m < kM; ++m) {
+        Pieces pieces;
+        Form::take(a.w, w.rows[m][0], w.rows[m][1], piece, pieces);
+        BUNDLE_UNROLL
+        for (int n = 0; n < kN; ++n) {
+          float(&to)[4] = Form::kScaled ? part[m][n] : sums[m][n];
+          mma_bf16(to, pieces.high, high[n]);
+          mma_bf16(to, pieces.high, low[n]);
+          if constexpr (Form::kBothParts) mma_bf16(to, pieces.low, high[n]);
+        }
+      }
+    }
+    if constexpr (Form::kScaled) {
+      BUNDLE_UNROLL
+      for (int m = 0; m < kM; ++m) {
+        BUNDLE_UNROLL
+        for (int n = 0; n < kN; ++n) {
+          BUNDLE_UNROLL
+          for (int i = 0; i < 4; ++i) {
+            sums[m][n][i] = fused(part[m][n][i], w.rows[m][i / 2].scale, sums[m][n][i]);
+          }
+        }
+      }
+    }
+  }
+
+  BUNDLE_DEVICE void run() {
+    const int mine = (steps - warp_index() + kWarps - 1) / kWarps;
+    std::int64_t from[kCopies];
+    BUNDLE_UNROLL
+    for (int c = 0; c < kCopies; ++c) {
+      const int token = (c * kWarp + lane_index()) / kChunks;
+      from[c] = token < share.count ? share.x_at(a, token) : 0;
+    }
+    BUNDLE_UNROLL
+    for (int d = 0; d < kDepth; ++d) load_tokens(d, d, from);
+    for (int first = 0; first < mine; first += kDepth) {
+      BUNDLE_UNROLL
+      for (int d = 0; d < kDepth; ++d) {
+        wait_copies<kDepth - 1>();
+        sync_warp();
+        if (first + d < mine) multiply(weights[d], slot(d));
+        sync_warp();
+        load_weights(first + d + kDepth, weights[d]);
+        load_tokens(first + d + kDepth, d, from);
+      }
+    }
+  }
+
+  /// Puts the warps' sums where all threads can read them: (kWarps, kSums, kWarp), and squares
+  /// (kWarps, tokens of all tiles) behind.
+  BUNDLE_DEVICE void share_sums(Shared<float> room, Shared<float> of_squares) {
+    wait_copies<0>();
+    sync_block();  // what was staged is no longer needed
+    BUNDLE_UNROLL
+    for (int m = 0; m < kM; ++m) {
+      BUNDLE_UNROLL
+      for (int n = 0; n < kN; ++n) {
+        BUNDLE_UNROLL
+        for (int i = 0; i < 4; ++i) {
+          const int at = (warp_index() * kSums + (m * kN + n) * 4 + i) * kWarp + lane_index();
+          room.put(at, sums[m][n][i]);
+        }
+      }
+    }
+    BUNDLE_UNROLL
+    for (int n = 0; n < kN; ++n) {
+      const float sum = sum_lanes<4>(squares[n]);
+      if (lane_index() % 4 == 0) {
+        of_squares.put((warp_index() * kN + n) * kTileTokens + lane_index() / 4, sum);
+      }
+    }
+    sync_block();
+  }
+};
+
+/// Sum `index` of all warps.
+template <int kSums>
+BUNDLE_DEVICE float whole_sum(Shared<float> room, int index) {
+  float sum = 0.0f;
+  BUNDLE_UNROLL
+  for (int warp = 0; warp < kWarps; ++warp) sum += room[warp * kSums * kWarp + index];
+  return sum;
+}
+
+/// Sums of the block times the norm's factor, with the bias: to y, or through the gate.
+template <int kM, int kN>
+BUNDLE_DEVICE void write_few(const MatmulArgs& a, const Share& share, Shared<float> room,
+                             Shared<float> of_squares) {
+  constexpr int kSums = kM * kN * 4;
+  const Global<float> y(a.y);
+  const Global<const float> bias(a.bias);
+  const int width = share.rows / 2;
+  for (int o = thread_index(); o < kSums * kWarp; o += kWarps * kWarp) {
+    const int lane = o % kWarp;
+    const int i = o / kWarp % 4;
+    const int n = o / (4 * kWarp) % kN;
+    const int m = o / (4 * kWarp * kN);
+    const int token = n * kTileTokens + lane % 4 * 2 + i % 2;
+    const int tile = block_x() * kM + m;
+    const int row = a.gated ? tile * 8 + lane / 4 : tile * kTileRows + lane / 4 + i / 2 * 8;
+    if (token >= share.count || row >= (a.gated ? width : share.rows)) continue;
+    if (a.gated && i >= 2) continue;
+    float factor = 1.0f;
+    if (a.norm != nullptr) {
+      float sum = 0.0f;
+      for (int warp = 0; warp < kWarps; ++warp) {
+        sum += of_squares[warp * kN * kTileTokens + token];
+      }
+      factor = rsqrt_fast(sum / static_cast<float>(a.w.cols) + a.eps);
+    }
+    float value = whole_sum<kSums>(room, o) * factor;
+    if (a.bias != nullptr) value += bias[row];
+    const std::int64_t at = share.y_at(a, token) + row;
+    if (!a.gated) {
+      y.put(at, a.accumulate ? y[at] + value : value);
+      continue;
+    }
+    float other = whole_sum<kSums>(room, o + 2 * kWarp) * factor;
+    if (a.bias != nullptr) other += bias[width + row];
+    y.put(at, silu(value) * other);
+  }
+}
+
+/// Blocks that share a multiprocessor.
+template <int kN>
+constexpr int kBlocks = kN == 1 ? 2 : 1;
+
+template <typename Form, int kM, int kN>
+BUNDLE_KERNEL(kWarps* kWarp, kBlocks<kN>)
+multiply_few(const MatmulArgs a) {
+  using Work = Few<Form, kM, kN>;
+  allow_next();
+  const Share share = Share::of(a, kTileTokens * kN);
+  if (share.count == 0) return;
+  Work work{a,
+            share,
+            staged_tokens(a, kTileTokens * kN),
+            static_cast<int>((a.w.stride + Work::kColumns - 1) / Work::kColumns),
+            {}};
+  BUNDLE_UNROLL
+  for (int d = 0; d < Work::kDepth; ++d) work.load_weights(d, work.weights[d]);
+  wait_for_previous();
+  work.run();
+  const Shared<float> room(0);
+  const Shared<float> of_squares(sizeof(float) * kWarps * Work::kSums * kWarp);
+  work.share_sums(room, of_squares);
+  write_few<kM, kN>(a, share, room, of_squares);
+}
+
+template <typename Form, int kM, int kN>
+void launch_few(Stream stream, const MatmulArgs& a) {
+  using Work = Few<Form, kM, kN>;
+  LaunchGrid grid;
+  const std::int64_t rows = a.w.rows / a.stack.count / (a.gated ? 2 : 1);
+  const std::int64_t each = (a.gated ? 8 : kTileRows) * kM;
+  grid.x = static_cast<unsigned>((rows + each - 1) / each);
+  set_grid(a, kTileTokens * kN, grid);
+  grid.threads = kWarps * kWarp;
+  const std::size_t staged = kWarps * Work::kDepth * Work::slot_floats(a);
+  const std::size_t meeting = kWarps * (Work::kSums * kWarp + kN * kTileTokens);
+  grid.shared_bytes = sizeof(float) * (staged > meeting ? staged : meeting);
+  launch(stream, "multiply_few", multiply_few<Form, kM, kN>, grid, a);
+}
+
+template <typename Form>
+void choose_few(Stream stream, const MatmulArgs& a) {
+  const std::int64_t tokens = a.stack.chosen != nullptr  ? 1
+                              : a.stack.tiles != nullptr ? kRowsTile
+                                                         : a.tokens;
+  if (tokens <= 2) return launch_few<Form, 1, 1>(stream, a);
+  if (tokens <= kTileTokens) return launch_few<Form, 2, 1>(stream, a);
+  launch_few<Form, 2, 2>(stream, a);
+}
+
+}  // namespace
+
+void matmul_few(Stream stream, const MatmulArgs& args) {
+  switch (args.w.kind) {
+    case WeightKind::kF16:
+      return choose_few<HalfForm>(stream, args);
+    case WeightKind::kF8:
+      return choose_few<ScaledForm<WeightKind::kF8>>(stream, args);
+    case WeightKind::kInt8:
+      return choose_few<ScaledForm<WeightKind::kInt8>>(stream, args);
+    default:
+      return choose_few<BrainForm>(stream, args);
+  }
+}
+
+}  // namespace bundle::kernels::cuda
