@@ -350,6 +350,18 @@ class Device {
   /// gate_up (n, 2 m), gate first: out (n, m) = silu(gate) · up.
   virtual void silu_mul(Tensor gate_up, Tensor out) = 0;
 
+  /// out (n, m) = silu_mul of norm_matmul (of matmul where `norm` has no data) with w (2 m rows,
+  /// gate first). `both` (n, 2 m) is room for what lies between, where the device needs it.
+  virtual void gated_matmul(Tensor x, Vector norm, float eps, const Matrix& w, const float* bias,
+                            Tensor both, Tensor out) {
+    if (norm.data != nullptr) {
+      norm_matmul(x, norm, eps, w, bias, both);
+    } else {
+      matmul(w, x, bias, false, both);
+    }
+    silu_mul(both, out);
+  }
+
   /// out (rows.size(), cols) = the named rows of x.
   virtual void gather_rows(Tensor x, std::span<const std::int64_t> rows, Tensor out) = 0;
 

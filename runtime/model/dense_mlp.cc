@@ -25,9 +25,8 @@ class DenseMlp final : public FeedForwardLayer {
   void compute(const Step& step, Tensor x) const {
     const Tensor both = take(step.scratch, x.rows, gate_up.weight->rows());
     const Tensor active = take(step.scratch, x.rows, down.weight->cols());
-    step.device.norm_matmul(x, {norm.data(), x.cols}, eps, *gate_up.weight, gate_up.bias_data(),
-                            both);
-    step.device.silu_mul(both, active);
+    step.device.gated_matmul(x, {norm.data(), x.cols}, eps, *gate_up.weight, gate_up.bias_data(),
+                             both, active);
     step.device.matmul(*down.weight, active, down.bias_data(), partners.first(), x);
   }
 };

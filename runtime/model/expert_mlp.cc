@@ -43,8 +43,7 @@ class ExpertMlp final : public FeedForwardLayer {
   void add_shared(const Step& step, Tensor normed, Tensor x) const {
     const Tensor both = take(step.scratch, x.rows, shared_gate_up.weight->rows());
     const Tensor active = take(step.scratch, x.rows, shared_down.weight->cols());
-    step.device.matmul(*shared_gate_up.weight, normed, nullptr, false, both);
-    step.device.silu_mul(both, active);
+    step.device.gated_matmul(normed, {}, 0.0f, *shared_gate_up.weight, nullptr, both, active);
     step.device.matmul(*shared_down.weight, active, nullptr, true, x);
   }
 };

@@ -83,8 +83,7 @@ class Decoder {
       ops.attention(stream, {qkv_, qkv_cols(), mixed_, sequences_, static_cast<int>(shape_.heads),
                              0.088f, 0, map_, cache, positions_, partial_});
       multiply(w.out, mixed_, nullptr, x_, true);
-      multiply(w.gate_up, x_, norm_, gate_up_, false);
-      ops.silu_mul(stream, {gate_up_, active_, sequences_, shape_.intermediate});
+      multiply_gated(w.gate_up);
       multiply(w.down, active_, nullptr, x_, true);
     }
     multiply(head_, x_, norm_, logits_, false);
@@ -104,6 +103,17 @@ class Decoder {
                 bool accumulate) const {
     subject_.ops.matmul(subject_.stream,
                         {w, x, norm, kEps, nullptr, y, w.rows, sequences_, accumulate});
+  }
+
+  /// As the engine's device does: in one kernel where it can be.
+  void multiply_gated(const DeviceMatrix& w) const {
+    MatmulArgs args{w, x_, norm_, kEps, nullptr, active_, shape_.intermediate, sequences_, false};
+    args.gated = true;
+    if (sequences_ <= kFewTokens && multiplies_few(args)) {
+      return subject_.ops.matmul(subject_.stream, args);
+    }
+    multiply(w, x_, norm_, gate_up_, false);
+    subject_.ops.silu_mul(subject_.stream, {gate_up_, active_, sequences_, shape_.intermediate});
   }
 
   void take_activations() {

@@ -155,7 +155,6 @@ class ExpertsBench {
     weights_ = pool_.take_array<float>(slots_);
     x_ = pool_.take_array<float>(tokens * hidden);
     y_ = pool_.take_array<float>(tokens * hidden);
-    both_ = pool_.take_array<float>(slots_ * 2 * width);
     active_ = pool_.take_array<float>(slots_ * width);
     result_ = pool_.take_array<float>(slots_ * hidden);
     order_ = pool_.take_array<std::int32_t>(slots_);
@@ -176,9 +175,8 @@ class ExpertsBench {
       ops.plan_experts(subject_.stream, {chosen_, slots_, experts_, kRowsTile, order_, starts_,
                                          tiles_, tile_count_});
     }
-    multiply(gate_up_, x_, kChosen, both_, 2 * width_);
-    ops.silu_mul(subject_.stream, {both_, active_, slots_, width_});
-    multiply(down_, active_, 1, result_, hidden_);
+    multiply(gate_up_, x_, kChosen, active_, width_, true);
+    multiply(down_, active_, 1, result_, hidden_, false);
     ops.combine(subject_.stream, {result_, weights_, y_, tokens_, hidden_, kChosen});
   }
 
@@ -197,8 +195,9 @@ class ExpertsBench {
     return chosen;
   }
   void multiply(const DeviceMatrix& w, const float* x, std::int64_t share, float* y,
-                std::int64_t stride) const {
+                std::int64_t stride, bool gated) const {
     MatmulArgs args{w, x, nullptr, 0.0f, nullptr, y, stride, slots_, false};
+    args.gated = gated;
     args.stack.count = experts_;
     args.stack.share = share;
     if (tokens_ == 1) {
@@ -221,7 +220,7 @@ class ExpertsBench {
   std::int32_t *chosen_, *order_, *starts_;
   ExpertTile* tiles_;
   std::int64_t tile_count_ = 0;
-  float *weights_, *x_, *y_, *both_, *active_, *result_;
+  float *weights_, *x_, *y_, *active_, *result_;
 };
 
 /// Sequences or tokens, and the best published time in microseconds.

@@ -11,6 +11,7 @@
 #include "runtime/kernels/cuda/host/expert_runner.h"
 #include "runtime/kernels/cuda/host/growing_buffer.h"
 #include "runtime/kernels/cuda/host/latent_runner.h"
+#include "runtime/kernels/cuda/host/products.h"
 #include "runtime/kernels/cuda/host/row_inputs.h"
 #include "runtime/kernels/cuda/host/step_graphs.h"
 
@@ -38,12 +39,13 @@ class CudaDevice final : public Device {
         inputs_(*driver_, stream_, changes_),
         loose_(*driver_, stream_, changes_),
         graphs_(*driver_, stream_, changes_),
-        experts_(*driver_, stream_, ops_, changes_, options.deterministic),
-        latents_(*driver_, stream_, ops_, changes_, options.deterministic),
-        partial_(*driver_, stream_, changes_, "partial attention"),
-        normed_(*driver_, stream_, changes_, "normalized activations") {}
+        products_(*driver_, stream_, ops_, changes_, options.deterministic),
+        experts_(*driver_, stream_, ops_, changes_, products_),
+        latents_(*driver_, stream_, ops_, changes_, products_),
+        partial_(*driver_, stream_, changes_, "partial attention") {}
 
   std::string_view name() const override { return name_; }
+  void keep_activations() override { products_.keep_activations(); }
 
   Result<std::unique_ptr<Matrix>> pack(std::span<const WeightView> parts) override {
     BUNDLE_TRY(auto matrix, CudaMatrix::make(*driver_, uploader_, parts));
@@ -86,6 +88,8 @@ class CudaDevice final : public Device {
   void attention(Tensor qkv, const AttentionShape& shape, std::span<const Slice> slices,
                  const KvCache& cache, std::int64_t layer, Tensor out) override;
   void silu_mul(Tensor gate_up, Tensor out) override;
+  void gated_matmul(Tensor x, Vector norm, float eps, const Matrix& w, const float* bias,
+                    Tensor both, Tensor out) override;
 
   void join_norms(Tensor a, Vector a_weight, Tensor b, Vector b_weight, float eps,
                   std::span<const std::int64_t> blank, Tensor out) override;
@@ -131,10 +135,10 @@ class CudaDevice final : public Device {
   RowInputs inputs_;
   RowInputs loose_;  // of calls outside of a step
   StepGraphs graphs_;
+  Products products_;
   ExpertRunner experts_;
   LatentRunner latents_;
   GrowingBuffer partial_;
-  GrowingBuffer normed_;
   HostBuffer results_;
   bool in_step_ = false;
 };
@@ -231,13 +235,6 @@ void CudaDevice::rms_norm(Tensor x, Vector weight, float eps, Tensor out) {
 void CudaDevice::multiply(const Matrix& w, Tensor x, Vector norm, float eps, const float* bias,
                           bool accumulate, Tensor y) {
   if (!ready()) return;
-  const bool tiles = x.rows > kFewTokens && !options_.deterministic;
-  if (tiles && norm.data != nullptr) {
-    if (!keep(normed_.reserve_floats(x.rows * x.cols))) return;
-    rms_norm(x, norm, eps, {normed_.floats(), x.rows, x.cols});
-    x.data = normed_.floats();
-    norm.data = nullptr;
-  }
   for (const CudaMatrix::Run& run : cuda(w).runs()) {
     MatmulArgs args{};
     args.w = run.matrix;
@@ -249,7 +246,7 @@ void CudaDevice::multiply(const Matrix& w, Tensor x, Vector norm, float eps, con
     args.y_stride = y.cols;
     args.tokens = x.rows;
     args.accumulate = accumulate;
-    (tiles ? ops_.matmul_tiles : ops_.matmul)(stream_, args);
+    if (!keep(products_.run(args))) return;
   }
 }
 
@@ -322,6 +319,26 @@ void CudaDevice::attend_rows(AttentionArgs args, Tensor qkv, Tensor out) {
 
 void CudaDevice::silu_mul(Tensor gate_up, Tensor out) {
   if (ready()) ops_.silu_mul(stream_, {gate_up.f32(), out.f32(), out.rows, out.cols});
+}
+
+/// In one kernel where the gate's and the other rows are of one type.
+void CudaDevice::gated_matmul(Tensor x, Vector norm, float eps, const Matrix& w, const float* bias,
+                              Tensor both, Tensor out) {
+  const auto runs = cuda(w).runs();
+  MatmulArgs args{};
+  args.w = runs.front().matrix;
+  args.x = x.f32();
+  args.norm = norm.data;
+  args.eps = eps;
+  args.bias = bias;
+  args.y = out.f32();
+  args.y_stride = out.cols;
+  args.tokens = x.rows;
+  args.gated = true;
+  if (products_.many(x.rows) || runs.size() > 1 || !multiplies_few(args)) {
+    return Device::gated_matmul(x, norm, eps, w, bias, both, out);
+  }
+  if (ready()) ops_.matmul(stream_, args);
 }
 
 const std::int64_t* CudaDevice::rows_on_device(std::span<const std::int64_t> rows) {

@@ -34,7 +34,10 @@ class Product {
         bias_(random_values(static_cast<std::size_t>(c.rows), random_)),
         before_(random_values(static_cast<std::size_t>(c.tokens * c.rows), random_)) {}
 
-  std::vector<float> run(std::int64_t first, std::int64_t tokens, bool tiles = false) const {
+  /// `gated`: y is (tokens, rows / 2).
+  std::vector<float> run(std::int64_t first, std::int64_t tokens, bool tiles = false,
+                         bool gated = false) const {
+    const std::int64_t rows = gated ? case_.rows / 2 : case_.rows;
     const auto from = x_.begin() + first * case_.cols;
     const DeviceArray<float> x(subject_, std::vector<float>(from, from + tokens * case_.cols));
     const DeviceArray<float> norm(subject_, norm_, MemoryKind::kWeights);
@@ -42,11 +45,19 @@ class Product {
     const auto y_from = before_.begin() + first * case_.rows;
     const DeviceArray<float> y(
         subject_, case_.accumulate ? std::vector<float>(y_from, y_from + tokens * case_.rows)
-                                   : unwritten(static_cast<std::size_t>(tokens * case_.rows)));
+                                   : unwritten(static_cast<std::size_t>(tokens * rows)));
     const auto matmul = tiles ? subject_.ops.matmul_tiles : subject_.ops.matmul;
-    matmul(subject_.stream,
-           {weights_.matrix(), x.get(), case_.norm ? norm.get() : nullptr, kEps,
-            case_.bias ? bias.get() : nullptr, y.get(), case_.rows, tokens, case_.accumulate});
+    MatmulArgs args{weights_.matrix(),
+                    x.get(),
+                    case_.norm ? norm.get() : nullptr,
+                    kEps,
+                    case_.bias ? bias.get() : nullptr,
+                    y.get(),
+                    rows,
+                    tokens,
+                    case_.accumulate};
+    args.gated = gated;
+    matmul(subject_.stream, args);
     return y.read();
   }
 
@@ -109,6 +120,23 @@ CheckResult check_alone(const Subject& subject, DType type) {
   return result_of(subject, c.name() + " alone and together", error, 0.0);
 }
 
+/// The gate and the other rows, from the same product without them to the bit.
+CheckResult check_gated(const Subject& subject, DType type, std::int64_t tokens, bool norm) {
+  const Case c{type, 84, 260, tokens, norm, true, false};
+  const Product product(subject, c);
+  const std::vector<float> both = product.run(0, tokens);
+  const std::vector<float> gated = product.run(0, tokens, false, true);
+  std::vector<double> expected;
+  for (std::int64_t t = 0; t < tokens; ++t) {
+    for (std::int64_t r = 0; r < c.rows / 2; ++r) {
+      const double gate = both[static_cast<std::size_t>(t * c.rows + r)];
+      const double other = both[static_cast<std::size_t>(t * c.rows + c.rows / 2 + r)];
+      expected.push_back(gate / (1.0 + std::exp(-gate)) * other);
+    }
+  }
+  return result_of(subject, c.name() + " gated", largest_error(gated, expected), 2e-6);
+}
+
 CheckResult check_tiles_of(const Subject& subject, const Case& c) {
   const Product product(subject, c);
   const double error = largest_error(product.run(0, c.tokens, true), product.expected());
@@ -154,6 +182,12 @@ std::vector<CheckResult> check_matmul(const Subject& subject) {
       results.push_back(check(subject, {type, 1024, 4096, tokens, true, false, false}));
     }
     results.push_back(check(subject, {type, 1000, 14336, 1, false, false, true}));
+  }
+  for (const DType type : {DType::kBF16, DType::kF16, DType::kF8E4M3, DType::kI8}) {
+    for (const std::int64_t tokens : {1, 3, 12}) {
+      results.push_back(check_gated(subject, type, tokens, tokens != 3));
+      results.push_back(check(subject, {type, 37, 516, tokens, true, true, true}));
+    }
   }
   for (const std::int64_t tokens : {5, 8, 17}) {
     results.push_back(check(subject, {DType::kBF16, 20, 64, tokens, true, true, true}));

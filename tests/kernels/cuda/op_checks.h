@@ -37,6 +37,7 @@ using Check = std::vector<CheckResult> (*)(const Subject&);
 
 std::vector<CheckResult> check_matmul(const Subject& subject);
 std::vector<CheckResult> check_tiles(const Subject& subject);
+std::vector<CheckResult> check_wide(const Subject& subject);
 std::vector<CheckResult> check_embed(const Subject& subject);
 std::vector<CheckResult> check_rows(const Subject& subject);
 std::vector<CheckResult> check_attention(const Subject& subject);
@@ -52,11 +53,16 @@ struct NamedCheck {
 };
 
 /// Every check there is.
-inline constexpr NamedCheck kChecks[] = {
-    {"matmul", check_matmul},       {"tiles", check_tiles},
-    {"embed", check_embed},         {"rows", check_rows},
-    {"attention", check_attention}, {"attention_tiles", check_attention_tiles},
-    {"route", check_route},         {"experts", check_experts},
-    {"heads", check_heads},         {"latent", check_latent}};
+inline constexpr NamedCheck kChecks[] = {{"matmul", check_matmul},
+                                         {"tiles", check_tiles},
+                                         {"embed", check_embed},
+                                         {"rows", check_rows},
+                                         {"attention", check_attention},
+                                         {"attention_tiles", check_attention_tiles},
+                                         {"route", check_route},
+                                         {"experts", check_experts},
+                                         {"heads", check_heads},
+                                         {"latent", check_latent},
+                                         {"wide", check_wide}};
 
 }  // namespace bundle::kernels::cuda

@@ -105,6 +105,21 @@ void Machine::wait_copies(int pending, const std::source_location& where) {
   }
 }
 
+void Machine::product_later(std::function<void()> product) {
+  if (running_->products.empty()) running_->products.emplace_back();
+  running_->products.back().push_back(std::move(product));
+}
+
+void Machine::commit_products() { running_->products.emplace_back(); }
+
+void Machine::wait_products(int pending) {
+  auto& groups = running_->products;
+  while (static_cast<int>(groups.size()) - 1 > pending) {
+    for (const auto& product : groups.front()) product();
+    groups.erase(groups.begin());
+  }
+}
+
 bool Machine::diverged(const Thread& a, const Thread& b) {
   error_ = fmt::format(
       "{}: threads diverge: thread {} {} while thread {} waits at {}, {} (block {},"
@@ -192,6 +207,7 @@ bool Machine::run_block(const std::function<void()>& thread) {
     t.state = State::kReady;
     t.waited = false;
     t.copies.clear();
+    t.products.clear();
     t.fiber.start(thread);
   }
   std::vector<std::size_t> order(shape_.threads / kWarpSize);

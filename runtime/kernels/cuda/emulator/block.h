@@ -93,6 +93,10 @@ class Machine {
   void commit_copies();
   /// Until no more than `pending` committed groups are under way.
   void wait_copies(int pending, const std::source_location& where);
+  /// An asynchronous product: done when it is waited for, from what shared memory holds then.
+  void product_later(std::function<void()> product);
+  void commit_products();
+  void wait_products(int pending);
 
  private:
   enum class State { kReady, kAtBarrier, kAtExchange, kEnded };
@@ -108,6 +112,7 @@ class Machine {
     const char* what = "";
     bool waited = false;
     std::vector<std::vector<Copy>> copies;  // groups under way; the last is not yet committed
+    std::vector<std::vector<std::function<void()>>> products;  // likewise
   };
   struct Warp {
     std::array<Slots, 2> slots;

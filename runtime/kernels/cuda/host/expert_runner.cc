@@ -52,7 +52,8 @@ Status ExpertRunner::run(const CudaExperts& experts, Tensor x, Routing routing, 
   if (x.rows == 0) return {};
   const std::int64_t each = routing.top_k * (3 * experts.width() + x.cols);
   const std::int64_t at_once = std::clamp<std::int64_t>(kPartFloats / each, 1, x.rows);
-  const bool tiles = !deterministic_ && at_once * routing.top_k > kManySlots * experts.count();
+  const bool tiles = products_.many(at_once * routing.top_k) &&
+                     at_once * routing.top_k > kManySlots * experts.count();
   Slots slots;
   BUNDLE_CHECK(work_.reserve_floats(
       slots.lay_out(nullptr, experts, at_once * routing.top_k, tiles, x.cols)));
@@ -63,14 +64,14 @@ Status ExpertRunner::run(const CudaExperts& experts, Tensor x, Routing routing, 
     part.experts += first * routing.top_k;
     part.weights += first * routing.top_k;
     part.rows = rows;
-    run_part(experts, slots, {x.f32() + first * x.cols, rows, x.cols}, part,
-             {y.f32() + first * y.cols, rows, y.cols});
+    BUNDLE_CHECK(run_part(experts, slots, {x.f32() + first * x.cols, rows, x.cols}, part,
+                          {y.f32() + first * y.cols, rows, y.cols}));
   }
   return {};
 }
 
-void ExpertRunner::run_part(const CudaExperts& experts, const Slots& slots, Tensor x,
-                            Routing routing, Tensor y) {
+Status ExpertRunner::run_part(const CudaExperts& experts, const Slots& slots, Tensor x,
+                              Routing routing, Tensor y) {
   // A token's choices differ from each other, so there is nothing to put together.
   const bool alone = x.rows == 1 && !slots.tiles;
   if (!alone) {
@@ -78,8 +79,8 @@ void ExpertRunner::run_part(const CudaExperts& experts, const Slots& slots, Tens
                                 slots.tiles ? kTokensTile : kRowsTile, slots.order, slots.starts,
                                 slots.tile, slots.tile_count});
   }
-  const auto multiply = [&](const CudaMatrix& stack, const float* from, std::int64_t share,
-                            float* to, std::int64_t stride) {
+  const auto args_of = [&](const CudaMatrix& stack, const float* from, std::int64_t share,
+                           float* to, std::int64_t stride) {
     MatmulArgs args{};
     args.w = stack.runs().front().matrix;
     args.x = from;
@@ -95,16 +96,30 @@ void ExpertRunner::run_part(const CudaExperts& experts, const Slots& slots, Tens
       args.stack.tiles = slots.tile;
       args.stack.tile_count = slots.tile_count;
     }
-    (slots.tiles ? ops_.matmul_tiles : ops_.matmul)(stream_, args);
+    return args;
+  };
+  const auto multiply = [&](const MatmulArgs& args) -> Status {
+    if (slots.tiles) return products_.run_many(args);
+    ops_.matmul(stream_, args);
+    return {};
   };
   const std::int64_t width = experts.width();
-  for (const CudaExperts::First& part : experts.gate_up()) {
-    multiply(*part.stack, x.f32(), routing.top_k, slots.both + part.first, 2 * width);
+  const auto& gate_up = experts.gate_up();
+  MatmulArgs gated = args_of(*gate_up.front().stack, x.f32(), routing.top_k, slots.active, width);
+  gated.gated = true;
+  if (gate_up.size() == 1 && !slots.tiles && multiplies_few(gated)) {
+    ops_.matmul(stream_, gated);
+  } else {
+    for (const CudaExperts::First& part : gate_up) {
+      BUNDLE_CHECK(multiply(
+          args_of(*part.stack, x.f32(), routing.top_k, slots.both + part.first, 2 * width)));
+    }
+    ops_.silu_mul(stream_, {slots.both, slots.active, slots.count, width});
   }
-  ops_.silu_mul(stream_, {slots.both, slots.active, slots.count, width});
-  multiply(experts.down(), slots.active, 1, slots.result, x.cols);
+  BUNDLE_CHECK(multiply(args_of(experts.down(), slots.active, 1, slots.result, x.cols)));
   ops_.combine(stream_, {slots.result, routing.weights, y.f32(), x.rows, x.cols,
                          static_cast<int>(routing.top_k)});
+  return {};
 }
 
 }  // namespace bundle::kernels::cuda

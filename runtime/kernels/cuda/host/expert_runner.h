@@ -4,18 +4,19 @@
 
 #include "runtime/kernels/cuda/host/cuda_experts.h"
 #include "runtime/kernels/cuda/host/growing_buffer.h"
+#include "runtime/kernels/cuda/host/products.h"
 
 namespace bundle::kernels::cuda {
 
 /// Not thread-safe.
 class ExpertRunner {
  public:
-  /// As GrowingBuffer. With `deterministic` a row gives the same alone and in a crowd, to the bit.
+  /// As GrowingBuffer; `products` must outlive it.
   ExpertRunner(Driver& driver, Stream stream, const Ops& ops, std::uint64_t& changes,
-               bool deterministic)
+               Products& products)
       : stream_(stream),
         ops_(ops),
-        deterministic_(deterministic),
+        products_(products),
         work_(driver, stream, changes, "the results of experts") {}
 
   /// Device::run_experts.
@@ -24,12 +25,12 @@ class ExpertRunner {
  private:
   struct Slots;
 
-  void run_part(const CudaExperts& experts, const Slots& slots, Tensor x, Routing routing,
-                Tensor y);
+  Status run_part(const CudaExperts& experts, const Slots& slots, Tensor x, Routing routing,
+                  Tensor y);
 
   Stream stream_;
   const Ops& ops_;
-  bool deterministic_;
+  Products& products_;
   GrowingBuffer work_;
 };
 

@@ -60,26 +60,24 @@ Status LatentRunner::run(Tensor q, const LatentShape& shape, const LatentWeights
     args.map.positions = rows.map.positions + first;
     args.map.tables = rows.map.tables + first;
     args.partial = partial == 0 ? nullptr : work_.floats() + 2 * at_once * shape.heads * shape.rank;
-    run_part({q.f32() + first * q.cols, args.rows, q.cols}, shape, weights, args,
-             {out.f32() + first * out.cols, args.rows, out.cols});
+    BUNDLE_CHECK(run_part({q.f32() + first * q.cols, args.rows, q.cols}, shape, weights, args,
+                          {out.f32() + first * out.cols, args.rows, out.cols}));
   }
   return {};
 }
 
-void LatentRunner::run_part(Tensor q, const LatentShape& shape, const LatentWeights& weights,
-                            LatentAttentionArgs args, Tensor out) {
+Status LatentRunner::run_part(Tensor q, const LatentShape& shape, const LatentWeights& weights,
+                              LatentAttentionArgs args, Tensor out) {
   float* query = work_.floats();
   float* mixed = query + q.rows * shape.heads * shape.rank;
-  const bool tiles = q.rows > kFewTokens && !deterministic_;
-  const auto multiply = tiles ? ops_.matmul_tiles : ops_.matmul;
-  multiply(stream_, args_of({weights.key_absorb, shape.heads, q.f32(), shape.query_dim(), query,
-                             shape.rank, q.rows}));
+  BUNDLE_CHECK(products_.run(args_of(
+      {weights.key_absorb, shape.heads, q.f32(), shape.query_dim(), query, shape.rank, q.rows})));
   args.query = query;
   args.q = q.f32();
   args.out = mixed;
   ops_.latent_attention(stream_, args);
-  multiply(stream_, args_of({weights.value_up, shape.heads, mixed, shape.rank, out.f32(),
-                             shape.value_dim, q.rows}));
+  return products_.run(args_of(
+      {weights.value_up, shape.heads, mixed, shape.rank, out.f32(), shape.value_dim, q.rows}));
 }
 
 }  // namespace bundle::kernels::cuda

@@ -4,6 +4,7 @@
 
 #include "runtime/kernels/cuda/host/cuda_cache.h"
 #include "runtime/kernels/cuda/host/growing_buffer.h"
+#include "runtime/kernels/cuda/host/products.h"
 #include "runtime/kernels/cuda/host/row_inputs.h"
 
 namespace bundle::kernels::cuda {
@@ -13,10 +14,10 @@ class LatentRunner {
  public:
   /// As ExpertRunner.
   LatentRunner(Driver& driver, Stream stream, const Ops& ops, std::uint64_t& changes,
-               bool deterministic)
+               Products& products)
       : stream_(stream),
         ops_(ops),
-        deterministic_(deterministic),
+        products_(products),
         work_(driver, stream, changes, "latent attention") {}
 
   /// Device::latent_attention, of rows that `map` describes.
@@ -24,12 +25,12 @@ class LatentRunner {
              const DeviceRows& rows, const CacheLayer& cache, Tensor out);
 
  private:
-  void run_part(Tensor q, const LatentShape& shape, const LatentWeights& weights,
-                LatentAttentionArgs args, Tensor out);
+  Status run_part(Tensor q, const LatentShape& shape, const LatentWeights& weights,
+                  LatentAttentionArgs args, Tensor out);
 
   Stream stream_;
   const Ops& ops_;
-  bool deterministic_;
+  Products& products_;
   GrowingBuffer work_;
 };
 

@@ -192,6 +192,92 @@ inline void mma_bf16(float (&d)[4], const std::uint32_t (&a)[4], const std::uint
   }
 }
 
+inline void publish_shared() {}
+inline void begin_products() {}
+inline void commit_products() { emulator::machine().commit_products(); }
+template <int kPending>
+void wait_products() {
+  emulator::machine().wait_products(kPending);
+}
+
+template <int kCount>
+void hold_sums(float (&)[kCount]) {}
+
+/// Columns 16 step … 16 step + 15 of a plane's row.
+inline void read_plane(Shared<std::uint32_t> plane, int row, int step, float (&to)[16],
+                       Where where) {
+  for (int piece = 0; piece < 2; ++piece) {
+    const auto words = plane.template load<Words4>(4 * plane_piece(row, 2 * step + piece), where);
+    for (int i = 0; i < 8; ++i) {
+      const std::uint32_t word = words.v[i / 2];
+      to[8 * piece + i] = bf16_to_float(static_cast<std::uint16_t>(i % 2 != 0 ? word >> 16 : word));
+    }
+  }
+}
+
+/// What a thread of the group sums up: with g = lane / 4 and t = lane % 4, rows g and g + 8 of its
+/// warp's 16, columns 2t and 2t + 1 of each 8: sums[4j], [4j + 1] are of row g, the next two of
+/// row g + 8.
+template <int kN>
+void sum_products(float (&sums)[kN / 2], const float (&a)[2][16], Shared<std::uint32_t> b, int step,
+                  bool add, Where where) {
+  for (int n = 0; n < kN; ++n) {
+    if (n % 8 / 2 != lane_index() % 4) continue;
+    float col[16];
+    read_plane(b, n, step, col, where);
+    for (int half = 0; half < 2; ++half) {
+      float& sum = sums[n / 8 * 4 + half * 2 + n % 2];
+      float total = add ? sum : 0.0f;
+      for (int k = 0; k < 16; ++k) total += a[half][k] * col[k];
+      sum = total;
+    }
+  }
+}
+
+/// sums (64, kN) = a bᵀ, or += with `add`, over 16 columns: of rows of a plane, and kN rows of
+/// another. All four warps of a group, whose first is a multiple of four, must call it. Sums mean
+/// nothing until wait_products, and what is read must not change until then.
+template <int kN>
+void group_product(float (&sums)[kN / 2], Shared<std::uint32_t> a, Shared<std::uint32_t> b,
+                   int step, bool add, Where where = Where::current()) {
+  const auto product = [&sums, a, b, step, add, where] {
+    float rows[2][16];
+    const int row = warp_index() % 4 * 16 + lane_index() / 4;
+    read_plane(a, row, step, rows[0], where);
+    read_plane(a, row + 8, step, rows[1], where);
+    sum_products<kN>(sums, rows, b, step, add, where);
+  };
+  emulator::machine().product_later(product);
+}
+
+/// The same with a in registers, as mma_bf16 has it.
+template <int kN>
+void group_product(float (&sums)[kN / 2], const std::uint32_t (&a)[4], Shared<std::uint32_t> b,
+                   int step, bool add, Where where = Where::current()) {
+  struct Mine {
+    std::uint32_t a[4];
+  } mine;
+  std::memcpy(mine.a, a, sizeof(a));
+  const auto& slots = emulator::machine().exchange(&mine, sizeof(mine), where);
+  std::array<std::array<std::uint32_t, 4>, 4> of_row;  // of the four lanes with this one's rows
+  for (std::size_t t = 0; t < 4; ++t) {
+    const std::size_t lane = static_cast<std::size_t>(lane_index()) / 4 * 4 + t;
+    std::memcpy(of_row[t].data(), slots[lane].data(), sizeof(mine));
+  }
+  const auto product = [&sums, of_row, b, step, add, where] {
+    float rows[2][16];
+    for (int k = 0; k < 16; ++k) {
+      for (int half = 0; half < 2; ++half) {
+        const std::uint32_t word =
+            of_row[static_cast<std::size_t>(k % 8 / 2)][static_cast<std::size_t>(k / 8 * 2 + half)];
+        rows[half][k] = bf16_to_float(static_cast<std::uint16_t>(k % 2 != 0 ? word >> 16 : word));
+      }
+    }
+    sum_products<kN>(sums, rows, b, step, add, where);
+  };
+  emulator::machine().product_later(product);
+}
+
 /// Queues one kernel. Failures show in the driver's status().
 template <typename Args>
 void launch(Stream stream, const char* name, void (*kernel)(Args), const LaunchGrid& grid,

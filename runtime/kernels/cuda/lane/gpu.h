@@ -7,6 +7,8 @@
 #include <cuda_runtime.h>
 #include <type_traits>
 
+#include "runtime/kernels/cuda/lane/wgmma.h"
+
 #define BUNDLE_DEVICE __device__ __forceinline__
 #define BUNDLE_KERNEL(threads, blocks) __global__ void __launch_bounds__(threads, blocks)
 #define BUNDLE_UNROLL _Pragma("unroll")
@@ -105,7 +107,7 @@ class Global {
   T* __restrict__ start_;
 };
 
-extern __shared__ __align__(16) unsigned char block_shared[];
+extern __shared__ __align__(1024) unsigned char block_shared[];
 
 template <typename T>
 class Shared {
@@ -176,6 +178,49 @@ BUNDLE_DEVICE void mma_bf16(float (&d)[4], const std::uint32_t (&a)[4],
       "{%0,%1,%2,%3};"
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
+/// What this thread wrote or copied to shared memory can be read by group_product, after a barrier.
+BUNDLE_DEVICE void publish_shared() {
+#if BUNDLE_WGMMA
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+#endif
+}
+BUNDLE_DEVICE void begin_products() {
+#if BUNDLE_WGMMA
+  asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+#endif
+}
+BUNDLE_DEVICE void commit_products() {
+#if BUNDLE_WGMMA
+  asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+#endif
+}
+template <int kPending>
+BUNDLE_DEVICE void wait_products() {
+#if BUNDLE_WGMMA
+  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kPending) : "memory");
+#endif
+}
+/// The compiler keeps the sums where products under way have them.
+template <int kCount>
+BUNDLE_DEVICE void hold_sums(float (&sums)[kCount]) {
+  BUNDLE_UNROLL
+  for (int i = 0; i < kCount; ++i) asm volatile("" : "+f"(sums[i])::"memory");
+}
+BUNDLE_DEVICE std::uint64_t step_descriptor(Shared<std::uint32_t> plane, int step) {
+  const auto address = static_cast<unsigned>(__cvta_generic_to_shared(plane.at(0)));
+  return plane_descriptor(address + static_cast<unsigned>(step) * 32);
+}
+template <int kN>
+BUNDLE_DEVICE void group_product(float (&sums)[kN / 2], Shared<std::uint32_t> a,
+                                 Shared<std::uint32_t> b, int step, bool add) {
+  Wgmma<kN>::run(sums, step_descriptor(a, step), step_descriptor(b, step), add ? 1 : 0);
+}
+template <int kN>
+BUNDLE_DEVICE void group_product(float (&sums)[kN / 2], const std::uint32_t (&a)[4],
+                                 Shared<std::uint32_t> b, int step, bool add) {
+  Wgmma<kN>::run(sums, a, step_descriptor(b, step), add ? 1 : 0);
 }
 
 template <typename Args>

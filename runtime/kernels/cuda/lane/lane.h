@@ -9,6 +9,9 @@
 //   copy_async, commit_copies, wait_copies   global to shared, 16 bytes a time
 //   f8_pair, bf16_pair                       two 8-bit floats, widened; two floats, rounded
 //   mma_bf16                                 tensor-core product of 16 x 8 x 16
+//   group_product, begin_products, commit_products, wait_products, publish_shared
+//                                            tensor-core products of 64 x 8..256 x 16 by four
+//                                            warps, beside the threads (sm_90a alone)
 //   wait_for_previous, allow_next            programmatic dependent launch
 //   launch                                   from the host
 #pragma once
@@ -33,6 +36,13 @@ using Floats2 = Pack<float, 2>;
 using Floats4 = Pack<float, 4>;
 using Words4 = Pack<std::uint32_t, 4>;
 using Words2 = Pack<std::uint32_t, 2>;
+
+/// Operands of group_product lie in shared memory in planes: rows of 64 bfloat16, 128 bytes, whose
+/// eight pieces of 16 bytes change places by the row. A plane starts at a multiple of 1024 bytes.
+inline constexpr int kPlaneColumns = 64;
+inline constexpr int kPlaneRowBytes = 128;
+/// Where piece 0 to 7 of a row lies, in pieces.
+constexpr int plane_piece(int row, int piece) { return row * 8 + (piece ^ (row & 7)); }
 
 /// How many threads run a kernel: grid blocks of `threads` (a multiple of 32), each with
 /// `shared_bytes`. With `overlap`, blocks start while the kernel before ends, and the kernel must

@@ -140,7 +140,7 @@ multiply_rows(const MatmulArgs a) {
   const Shared<float> staged(0);
   constexpr std::size_t kRoom = sizeof(float) * kTokens * kStagedFloats<kTokens>;
   const int row0 = (block_x() * kWarps + warp_index()) * kRows;
-  const Share share = Share::of(a, kTokens);
+  const Share share = Share::of(a, kTokens, block_y());
   if (share.count == 0) return;
   std::int64_t rows[kRows];
   for (int r = 0; r < kRows; ++r) rows[r] = share.row(row0 + r);

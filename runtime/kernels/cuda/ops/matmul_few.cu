@@ -343,7 +343,7 @@ BUNDLE_KERNEL(kWarps* kWarp, kBlocks<kN>)
 multiply_few(const MatmulArgs a) {
   using Work = Few<Form, kM, kN>;
   allow_next();
-  const Share share = Share::of(a, kTileTokens * kN);
+  const Share share = Share::of(a, kTileTokens * kN, block_y());
   if (share.count == 0) return;
   Work work{a,
             share,

@@ -203,7 +203,7 @@ multiply_tiles(const MatmulArgs a) {
   const Shared<std::uint32_t> x_high(sizeof(std::uint32_t) * 2 * kPlane);
   const Shared<std::uint32_t> x_low(sizeof(std::uint32_t) * 3 * kPlane);
   const int row0 = block_x() * kTile;
-  const Share share = Share::of(a, kTile);
+  const Share share = Share::of(a, kTile, block_y());
   if (share.count == 0) return;
   const int warp_row = warp_index() / 2 * 32;
   const int warp_token = warp_index() % 2 * 32;

@@ -126,6 +126,32 @@ inline bool multiplies_few(const MatmulArgs& a) {
          a.stack.x_step % 4 == 0;
 }
 
+/// Rows of activations as bfloat16, in one part or two (cut.h): out (parts, rows, width), zeros
+/// past cols. `permuted`: columns of each 16 as multiply_wide wants them for 8-bit weights.
+struct CutRowsArgs {
+  const float* x;  // (rows, cols) in rows of x_stride
+  std::int64_t x_stride;
+  std::uint16_t* out;
+  std::int64_t rows;
+  std::int64_t cols;
+  std::int64_t width;  // cols or more, a multiple of kPlaneColumns
+  int parts;
+  bool permuted;
+  int column_blocks = 0;  // set by cut_rows
+};
+
+/// A product of many tokens, for sm_90a: `product`, but for x, which is what cut_rows gave.
+struct WideArgs {
+  MatmulArgs product;  // without norm; x, x_stride are not read
+  const std::uint16_t* x;
+  std::int64_t x_rows;
+  std::int64_t x_width;
+  int parts;
+  int tile;                  // tokens a block: 32, 64, 128 or, in one part of bfloat16 weights, 256
+  int splits = 1;            // of the columns; 1 for stacks
+  float* partial = nullptr;  // (splits, tokens, rows) for more than one
+};
+
 /// What each row of a batch is, in device memory.
 struct RowMap {
   const std::int32_t* positions;  // (rows): of the row in its sequence; -1: a row of nobody
@@ -368,6 +394,8 @@ struct Ops {
   void (*route)(Stream, const RouteArgs&);
   void (*plan_experts)(Stream, const ExpertPlanArgs&);
   void (*combine)(Stream, const CombineArgs&);
+  void (*cut_rows)(Stream, const CutRowsArgs&);
+  void (*matmul_wide)(Stream, const WideArgs&);
 };
 
 // One function a source file of ops/.
@@ -387,9 +415,12 @@ void latent_attention(Stream stream, const LatentAttentionArgs& args);
 void route(Stream stream, const RouteArgs& args);
 void plan_experts(Stream stream, const ExpertPlanArgs& args);
 void combine(Stream stream, const CombineArgs& args);
+void cut_rows(Stream stream, const CutRowsArgs& args);
+void matmul_wide(Stream stream, const WideArgs& args);
 
 inline constexpr Ops kOps = {embed,        rms_norm,         matmul,   matmul_tiles, rope_store,
                              attention,    attention_tiles,  silu_mul, gather,       blank,
-                             latent_store, latent_attention, route,    plan_experts, combine};
+                             latent_store, latent_attention, route,    plan_experts, combine,
+                             cut_rows,     matmul_wide};
 
 }  // namespace bundle::kernels::cuda

@@ -13,19 +13,20 @@ struct Share {
   int first;   // of its tokens, or of its slots in order
   int count;   // of those; 0: nothing to do
 
-  /// `tile` tokens a block. Tiles of experts are read, so the kernel before must have ended then.
-  BUNDLE_DEVICE static Share of(const MatmulArgs& a, int tile) {
+  /// Of `tile` tokens a block, the `index`th. Tiles of experts are read, so the kernel before must
+  /// have ended then.
+  BUNDLE_DEVICE static Share of(const MatmulArgs& a, int tile, int index) {
     const auto rows = static_cast<int>(a.w.rows / a.stack.count);
     if (a.stack.chosen != nullptr) {
       wait_for_previous();
-      return {Global<const std::int32_t>(a.stack.chosen)[block_y()], rows, block_y(), 1};
+      return {Global<const std::int32_t>(a.stack.chosen)[index], rows, index, 1};
     }
     if (a.stack.tiles != nullptr) {
       wait_for_previous();
-      const ExpertTile t = Global<const ExpertTile>(a.stack.tiles)[block_y()];
+      const ExpertTile t = Global<const ExpertTile>(a.stack.tiles)[index];
       return {t.expert, rows, t.first, t.count};
     }
-    const int first = block_y() * tile;
+    const int first = index * tile;
     const int left = static_cast<int>(a.tokens) - first;
     return {block_z(), rows, first, left < tile ? left : tile};
   }
