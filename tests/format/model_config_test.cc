@@ -309,7 +309,7 @@ TEST(RopeConfig, RefusesWhatGivesNoFrequencies) {
   refused(R"({"type":"llama3","factor":8,"low_freq_factor":4,"high_freq_factor":4,
       "original_max_position_embeddings":4096})",
           "high_freq_factor is not above");
-  refused(R"({"type":"yarn","factor":4,"mscale_all_dim":1e200})", "'mscale_all_dim' is 1E200");
+  refused(R"({"type":"yarn","factor":4,"mscale_all_dim":1e200})", "'mscale_all_dim' is 1e+200");
   refused(R"({"type":"yarn","factor":4,"mscale":-1})", "'mscale'");
   refused(R"({"type":"yarn","factor":4,"original_max_position_embeddings":0})",
           "original_max_position_embeddings");
@@ -426,7 +426,7 @@ TEST(Experts, RefusesContradictions) {
   refused(R"("scoring_func":"tanh")", "'tanh'");
   refused(R"("topk_method":"best")", "'best'");
   refused(R"("routed_scaling_factor":0)", "routed_scaling_factor");
-  refused(R"("routed_scaling_factor":1e300)", "'routed_scaling_factor' is 1E300");
+  refused(R"("routed_scaling_factor":1e300)", "'routed_scaling_factor' is 1e+300");
   refused(R"("routed_scaling_factor":1e-60)", "no 32-bit float");
   refused(R"("kv_lora_rank":0)", "kv_lora_rank");
   refused(R"("qk_rope_head_dim":63)", "even size");
