@@ -15,12 +15,13 @@
 #include "packager/modelcar_shell.h"
 #include "packager/oci.h"
 #include "packager/quantize/quantized_source.h"
-#include "packager/required_tensors.h"
 #include "packager/runtime_pack.h"
 #include "packager/source_files.h"
 #include "packager/store_index.h"
 #include "packager/stored_bundle.h"
 #include "packager/write_session.h"
+#include "runtime/format/required_tensors.h"
+#include "runtime/format/weight_scales.h"
 
 namespace bundle::packager {
 namespace {
@@ -97,7 +98,8 @@ Result<BundleName> choose_name(const BuildSource& source, const ModelFacts& fact
 Result<format::Checkpoint> open_model(Plan& plan) {
   BUNDLE_TRY(auto checkpoint, format::Checkpoint::open(plan.source.model()));
   BUNDLE_TRY(auto config, format::read_model_config(checkpoint));
-  BUNDLE_CHECK(check_required_tensors(checkpoint, config));
+  BUNDLE_CHECK(format::check_required_tensors(checkpoint, config));
+  BUNDLE_CHECK(format::check_finite_scales(checkpoint));
   plan.facts = model_facts(checkpoint, std::move(config));
   return checkpoint;
 }

@@ -31,6 +31,7 @@ void AnswerParser::push(std::string_view text, AnswerPieces& pieces) {
 void AnswerParser::take(AnswerPieces parts, AnswerPieces& pieces) {
   for (const AnswerPiece& part : parts) {
     if (part.kind == AnswerPiece::Kind::kReasoning) {
+      left_out_ = left_out_ || (!include_reasoning_ && !part.text.empty());
       if (include_reasoning_) add_text(pieces, part.kind, part.text);
     } else if (tools_) {
       for (const char byte : part.text) tools_->push(byte, pieces);

@@ -41,6 +41,8 @@ class AnswerParser {
   bool reasoning() const { return splitter_.reasoning(); }
   /// It may yet turn out to be the tag that ends the reasoning.
   bool unsure() const { return splitter_.holds(); }
+  /// There was reasoning, and it was left out.
+  bool left_out() const { return left_out_; }
   bool called() const { return tools_ && tools_->called(); }
   /// The answer is complete, whatever the model would write next.
   bool over() const { return tools_ && tools_->over(); }
@@ -49,6 +51,7 @@ class AnswerParser {
   void take(AnswerPieces parts, AnswerPieces& pieces);
 
   bool include_reasoning_;
+  bool left_out_ = false;
   ReasoningSplitter splitter_;
   std::optional<ToolParser> tools_;
 };

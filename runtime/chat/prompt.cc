@@ -28,16 +28,33 @@ bool is_true(const Json* value) {
   return value != nullptr && value->is_bool() && value->get_bool();
 }
 
+/// Whether the last message's `prefix` asks to continue it, and the request itself does not say.
+bool continues_prefix(const Json& request) {
+  const Json* last = last_message(request);
+  return last != nullptr && is_true(find(*last, "prefix")) &&
+         present(request, "continue_final_message") == nullptr;
+}
+
+/// A refusal to continue the final message, in the words of who asked for it with `prefix`.
+Error about_prefix(Error error, const Json& request) {
+  constexpr std::string_view ours = "continue_final_message";
+  if (error.where != ours) return error;
+  const std::size_t last = find(request, "messages")->get_array().size() - 1;
+  error.where = "messages[" + std::to_string(last) + "].prefix";
+  for (std::string* text : {&error.what, &error.remedy}) {
+    for (std::size_t at; (at = text->find(ours)) != std::string::npos;) {
+      text->replace(at, ours.size(), "prefix");
+    }
+  }
+  return error;
+}
+
 /// The request with the switch where templates look for it, and `prefix` as what it means.
 Json adapted(const Json& request, const std::optional<bool>& thinking) {
   Json out = request;
   if (!out.is_object()) return out;
   JsonObject& body = out.get_object();
-  const Json* last = last_message(request);
-  const bool prefix = last != nullptr && is_true(find(*last, "prefix"));
-  if (prefix && present(request, "continue_final_message") == nullptr) {
-    body["continue_final_message"] = true;
-  }
+  if (continues_prefix(request)) body["continue_final_message"] = true;
   if (!thinking) return out;
   Json& kwargs = body["chat_template_kwargs"];
   if (kwargs.is_null()) kwargs = JsonObject();
@@ -160,7 +177,11 @@ Result<Prompt> make_prompt(const ChatTemplate& chat_template, const Json& reques
   if (!thinking) thinking = style.thinking;
   const Json adjusted = adapted(request, thinking);
   Prompt prompt;
-  BUNDLE_TRY(prompt.text, render_conversation(chat_template, adjusted, variables, now, limits));
+  auto text = render_conversation(chat_template, adjusted, variables, now, limits);
+  if (text.has_error() && continues_prefix(request)) {
+    return about_prefix(std::move(text).error(), request);
+  }
+  BUNDLE_TRY(prompt.text, std::move(text));
   // A template's own switch decides alone, but to ask for what is the rule takes nothing away.
   const bool decides = !template_switch(request) || (*thinking && style.thinking == thinking);
   const bool forces = style.reasoning == ReasoningFormat::kDeepSeekR1 && thinking && decides &&

@@ -36,7 +36,8 @@ Result<std::optional<bool>> requested_thinking(const Json& request);
 /// `enable_thinking`. Models of the R1 kind have no switch in their templates: thinking ends the
 /// prompt with "<think>\n" and no thinking leaves that out, as their authors advise, unless the
 /// switch is one of chat_template_kwargs, which are the template's alone. `prefix` on the last
-/// message is `continue_final_message`.
+/// message is `continue_final_message`, and what can not be continued is then refused by that name
+/// ("messages[1].prefix").
 Result<Prompt> make_prompt(const ChatTemplate& chat_template, const Json& request,
                            const TemplateVariables& variables, const PromptStyle& style,
                            std::int64_t now, const RenderLimits& limits = {});

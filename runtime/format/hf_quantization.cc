@@ -27,7 +27,10 @@ bool has_served_block(const Json& object, std::string_view key) {
   return *find(object, key) == Json{128, 128};
 }
 
+/// Weights of F8_E4M3 are what is served; a file that says another form contradicts itself or them.
 Result<bool> read_fp8(const Json& quantization) {
+  BUNDLE_TRY(const std::string form, get_string_or(quantization, "fmt", "e4m3", kWhere));
+  if (form != "e4m3") return unsupported("'fp8' with elements of '" + form + "'");
   if (!is_set(quantization, "weight_block_size")) return false;
   if (has_served_block(quantization, "weight_block_size")) return true;
   return unsupported("'fp8' in blocks other than 128x128");

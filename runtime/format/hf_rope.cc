@@ -44,9 +44,13 @@ Result<Kind> kind_of(const Json& parameters) {
                    "Known are default, linear, llama3, yarn and dynamic.");
 }
 
+bool is_given(const Json& object, const char* key) {
+  const Json* value = find(object, key);
+  return value != nullptr && !value->is_null();
+}
+
 Result<double> required(const Json& parameters, const char* key) {
-  const Json* value = find(parameters, key);
-  if (value == nullptr || value->is_null()) {
+  if (!is_given(parameters, key)) {
     return bad_input("the rope parameters lack '" + std::string(key) + "'", kWhere);
   }
   return get_double_or(parameters, key, 0, kWhere);
@@ -83,6 +87,10 @@ Result<std::int64_t> original_positions(const Json& config, const Json& paramete
                                         std::int64_t max_positions, Kind kind) {
   if (kind == Kind::kDynamic) return max_positions;
   constexpr const char* key = "original_max_position_embeddings";
+  if (kind == Kind::kLlama3 && !is_given(config, key) && !is_given(parameters, key)) {
+    return bad_input("the rope parameters lack '" + std::string(key) + "'", kWhere,
+                     "llama3 scales what it was trained with; the model's publisher knows that.");
+  }
   BUNDLE_TRY(const std::int64_t inner, get_int_or(parameters, key, max_positions, kWhere));
   return get_int_or(config, key, inner, kWhere);
 }

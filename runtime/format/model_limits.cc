@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
+#include "base/json.h"
 #include "base/text.h"
 
 namespace bundle::format {
@@ -14,6 +16,8 @@ constexpr std::int64_t kMaxVocab = 1 << 24;
 constexpr std::int64_t kMaxLayers = 4096;
 constexpr std::int64_t kMaxPositions = std::int64_t{1} << 31;
 constexpr std::int64_t kMaxExperts = 1 << 16;
+/// Of scores, whose square is multiplied with; published are 0.707 and 1.
+constexpr double kMaxScale = 100;
 
 class Checker {
  public:
@@ -30,6 +34,21 @@ class Checker {
   Status positive(const std::string& key, double value) const {
     if (std::isfinite(value) && value > 0) return {};
     return refuse("'" + key + "' is " + std::to_string(value) + ", not a positive number");
+  }
+
+  Status within(const std::string& key, double value, double most) const {
+    if (value >= 0 && value <= most) return {};
+    return refuse("'" + key + "' is " + print_json(value) + ", not between 0 and " +
+                  print_json(most));
+  }
+
+  /// Of what kernels compute with in 32 bits, where too large is infinite and too small is zero.
+  Status positive_float(const std::string& key, double value) const {
+    BUNDLE_CHECK(positive(key, value));
+    const bool fits =
+        value <= std::numeric_limits<float>::max() && value >= std::numeric_limits<float>::min();
+    if (fits) return {};
+    return refuse("'" + key + "' is " + print_json(value) + ", which is no 32-bit float");
   }
 
  private:
@@ -76,6 +95,8 @@ Status check_rope(const RopeConfig& rope, const Checker& check) {
     BUNDLE_CHECK(check.positive("beta_fast", rope.beta_fast));
     BUNDLE_CHECK(check.positive("beta_slow", rope.beta_slow));
     if (rope.theta == 1.0) return check.refuse("'rope_theta' is 1, which yarn cannot scale");
+    BUNDLE_CHECK(check.within("mscale", rope.mscale, kMaxScale));
+    BUNDLE_CHECK(check.within("mscale_all_dim", rope.mscale_all_dim, kMaxScale));
     if (rope.attention_factor) {
       BUNDLE_CHECK(check.positive("attention_factor", *rope.attention_factor));
     }
@@ -110,7 +131,7 @@ Status check_moe(const MoeConfig& moe, const Checker& check) {
   if (std::find(methods.begin(), methods.end(), moe.topk_method) == methods.end()) {
     return check.refuse("the expert choice '" + moe.topk_method + "' is not supported");
   }
-  return check.positive("routed_scaling_factor", moe.routed_scaling_factor);
+  return check.positive_float("routed_scaling_factor", moe.routed_scaling_factor);
 }
 
 Status check_mla(const MlaConfig& mla, const Checker& check) {

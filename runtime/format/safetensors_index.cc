@@ -47,7 +47,7 @@ Result<SafetensorsFiles> read_index(const ModelSource& source) {
   BUNDLE_TRY(SafetensorsFiles files, from_weight_map(map->get_object()));
   for (const std::string& name : files.names) {
     if (source.find(name) == nullptr) {
-      return not_found("the shard '" + name + "' is missing", kIndex, "Fetch the model again.");
+      return bad_input("the shard '" + name + "' is missing", kIndex, "Fetch the model again.");
     }
   }
   return files;

@@ -16,8 +16,8 @@ struct SafetensorsFiles {
 };
 
 /// model.safetensors; else the shards of model.safetensors.index.json; else the only .safetensors
-/// file. kNotFound when the source has none or a shard is missing; kBadInput for an index that is
-/// malformed or names a file outside the folder, and for several files without an index.
+/// file. kNotFound when the source has none; kBadInput for an index that is malformed or names a
+/// file that is missing or outside the folder, and for several files without an index.
 Result<SafetensorsFiles> safetensors_files(const ModelSource& source);
 
 }  // namespace bundle::format

@@ -93,4 +93,13 @@ Result<WeightScales> weight_scales(const Checkpoint& checkpoint, const TensorVie
                    "The checkpoint is incomplete: fetch it again.");
 }
 
+Status check_finite_scales(const Checkpoint& checkpoint) {
+  for (const auto& [name, matrix] : checkpoint.tensors()) {
+    // Whether a matrix that is served has its scales was checked by then.
+    const auto scales = weight_scales(checkpoint, matrix);
+    if (scales && scales->tensor != nullptr) BUNDLE_CHECK(check_finite(*scales->tensor));
+  }
+  return {};
+}
+
 }  // namespace bundle::format

@@ -29,4 +29,7 @@ Result<WeightScales> weight_scales(const Checkpoint& checkpoint, const TensorVie
 /// that such a matrix gives would be none. Reads them all.
 Status check_finite(const TensorView& scales);
 
+/// The same for all scales of the checkpoint.
+Status check_finite_scales(const Checkpoint& checkpoint);
+
 }  // namespace bundle::format

@@ -260,10 +260,10 @@ class Device {
   /// loads such a model, before its first matrix.
   virtual void keep_activations() {}
   /// One matrix from parts stacked by rows (q, k and v; gate and up), which may differ in type but
-  /// not in cols. kBadInput for a type that the device cannot multiply.
+  /// not in cols. kBadInput for a type that the device cannot multiply, or a NaN in F8_E4M3.
   virtual Result<std::unique_ptr<Matrix>> pack(std::span<const WeightView> parts) = 0;
   /// All experts of a layer, which must not differ in shape, nor in type of the same matrix.
-  /// kBadInput for a type that the device cannot multiply.
+  /// kBadInput as above.
   virtual Result<std::unique_ptr<Experts>> pack_experts(std::span<const ExpertView> experts) = 0;
   /// Copies constants to where the functions below can read them.
   virtual Result<DeviceVector> place(std::span<const float> values) {

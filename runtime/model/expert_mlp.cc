@@ -48,7 +48,15 @@ class ExpertMlp final : public FeedForwardLayer {
   }
 };
 
-kernels::RouterShape router_shape(const format::MoeConfig& moe) {
+/// As DeepSeek-V2's own code weighs experts: it normalizes more than one, and scales what it has
+/// not normalized. Everyone else's does the one and then the other.
+void weigh_as_v2(kernels::RouterShape& shape) {
+  shape.normalize = shape.normalize && shape.top_k > 1;
+  if (shape.normalize) shape.scale = 1.0f;
+}
+
+kernels::RouterShape router_shape(const format::ModelConfig& config) {
+  const format::MoeConfig& moe = *config.moe;
   kernels::RouterShape shape;
   shape.experts = moe.num_experts;
   shape.top_k = moe.num_experts_per_token;
@@ -61,6 +69,7 @@ kernels::RouterShape router_shape(const format::MoeConfig& moe) {
   shape.sigmoid = moe.scoring == "sigmoid";
   shape.normalize = moe.norm_topk_prob;
   shape.scale = static_cast<float>(moe.routed_scaling_factor);
+  if (config.architecture == "DeepseekV2ForCausalLM") weigh_as_v2(shape);
   return shape;
 }
 
@@ -138,7 +147,7 @@ Result<std::unique_ptr<FeedForwardLayer>> load_expert_mlp(WeightLoader& weights,
   const MixtureNames names = names_of(config, prefix);
   auto mlp = std::make_unique<ExpertMlp>();
   mlp->eps = static_cast<float>(config.rms_norm_eps);
-  mlp->shape = router_shape(moe);
+  mlp->shape = router_shape(config);
   BUNDLE_TRY(mlp->norm,
              weights.device_vector(prefix + "post_attention_layernorm.weight", config.hidden_size));
   // In float32, as the reference does: a rounded score may choose another expert.

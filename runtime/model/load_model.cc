@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "runtime/format/required_tensors.h"
 #include "runtime/model/dense_mlp.h"
 #include "runtime/model/expert_mlp.h"
 #include "runtime/model/grouped_attention.h"
@@ -27,12 +28,6 @@ Result<std::unique_ptr<Rope>> load_rope(WeightLoader& weights, const ModelConfig
 
 std::string layer_prefix(std::int64_t index) {
   return "model.layers." + std::to_string(index) + ".";
-}
-
-/// Some converters leave the prediction layer out and keep its number in the configuration.
-bool has_draft(const format::Checkpoint& checkpoint, const ModelConfig& config) {
-  const std::string join = layer_prefix(config.num_layers) + "eh_proj.weight";
-  return config.num_mtp_layers > 0 && format::find_optional_tensor(checkpoint, join) != nullptr;
 }
 
 Result<DecoderLayer> load_layer(WeightLoader& weights, const ModelConfig& config, const Rope& rope,
@@ -74,7 +69,10 @@ Status load_ends(WeightLoader& weights, bool draft, TransformerParts& parts) {
     return {};
   }
   BUNDLE_TRY(parts.norm, weights.device_vector("model.norm.weight", config.hidden_size));
-  if (config.tied_embeddings) return {};
+  if (config.tied_embeddings) {
+    weights.leave_out_matrix("lm_head");  // once more the embedding, or absent
+    return {};
+  }
   BUNDLE_TRY(parts.output, weights.linear({"lm_head", config.vocab_size, own}, config.hidden_size));
   return {};
 }
@@ -96,6 +94,7 @@ Result<std::unique_ptr<Model>> load_model(const format::Checkpoint& checkpoint,
                                           const LoadOptions& options) {
   TransformerParts parts;
   BUNDLE_TRY(const ModelConfig whole, format::read_model_config(checkpoint));
+  BUNDLE_CHECK(format::check_required_tensors(checkpoint, whole));
   parts.config = whole;
   if (options.layers > 0) parts.config.num_layers = std::min(whole.num_layers, options.layers);
   parts.team = options.team;
@@ -105,7 +104,8 @@ Result<std::unique_ptr<Model>> load_model(const format::Checkpoint& checkpoint,
   const Placement& placement = weights.placement();
   BUNDLE_CHECK(check_parallel(config, placement.parallel));
   const Part layers = placement.layers(config);
-  parts.drafts = options.draft && has_draft(checkpoint, config);
+  const bool cut = config.num_layers < whole.num_layers;
+  parts.drafts = options.draft && !cut && format::has_prediction_layer(checkpoint, config);
   leave_out(weights, whole, layers, parts.drafts);
   BUNDLE_TRY(parts.rope, load_rope(weights, config, device));
   BUNDLE_CHECK(load_ends(weights, parts.drafts, parts));

@@ -3,30 +3,32 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/weight_type.h"
 #include "runtime/format/model_config.h"
+#include "runtime/format/required_tensors.h"
 #include "runtime/kernels/dequantize.h"
+#include "runtime/kernels/float8_check.h"
 
 namespace bundle::model {
 namespace {
 
 using format::TensorView;
 
-Status check_shape(const TensorView& tensor, const std::vector<std::int64_t>& wanted) {
-  if (tensor.shape == wanted) return {};
-  return bad_input("tensor '" + tensor.name + "' has shape " + format::shape_text(tensor.shape) +
-                       ", the configuration asks for " + format::shape_text(wanted),
-                   "", "Check that weights and configuration belong to the same model.");
-}
-
-/// Types whose elements are numbers by themselves: 8-bit ones need scales.
-bool is_real(DType type) {
-  return type == DType::kF32 || type == DType::kF16 || type == DType::kBF16 || is_quantized(type);
-}
-
 /// Columns where an 8-bit matrix can be parted: between blocks that share a scale; else, where all
 /// of a row do, between what kernels of integers take at a time.
 std::int64_t scaled_unit(format::ScaleForm form) {
   return form == format::ScaleForm::kBlocks ? kernels::kScaleBlock : kInt8Columns;
+}
+
+/// Says which matrix could not be packed: the one that holds a NaN, else the first.
+Error located(Error error, const std::vector<PublishedMatrix>& published) {
+  if (!error.where.empty()) return error;
+  const auto holder =
+      std::find_if(published.begin(), published.end(), [](const PublishedMatrix& matrix) {
+        return matrix.view.type == DType::kF8E4M3 && kernels::holds_nan(matrix.view.data);
+      });
+  error.where = (holder == published.end() ? published.front() : *holder).tensor->name;
+  return error;
 }
 
 Error missing(Error error) {
@@ -97,7 +99,7 @@ Status WeightLoader::tell(std::uint64_t bytes) {
 }
 
 Result<std::vector<float>> WeightLoader::widen(const TensorView& tensor) {
-  if (!is_real(tensor.type)) {
+  if (!is_number(tensor.type)) {
     return bad_input("tensor '" + tensor.name + "' has type " +
                      std::string(dtype_info(tensor.type).name) + ", where real numbers belong");
   }
@@ -111,7 +113,7 @@ Result<std::vector<float>> WeightLoader::widen(const TensorView& tensor) {
 
 Result<std::vector<float>> WeightLoader::vector(std::string_view name, std::int64_t size) {
   BUNDLE_TRY(const TensorView* tensor, require(checkpoint_, name));
-  BUNDLE_CHECK(check_shape(*tensor, {size}));
+  BUNDLE_CHECK(format::check_shape(*tensor, {size}));
   return widen(*tensor);
 }
 
@@ -169,7 +171,7 @@ Result<bool> WeightLoader::same_or_absent(std::string_view name, std::string_vie
 Result<const TensorView*> WeightLoader::tensor(std::string_view name,
                                                const std::vector<std::int64_t>& shape) {
   BUNDLE_TRY(const TensorView* tensor, require(checkpoint_, name));
-  BUNDLE_CHECK(check_shape(*tensor, shape));
+  BUNDLE_CHECK(format::check_shape(*tensor, shape));
   return tensor;
 }
 
@@ -292,7 +294,9 @@ Result<Linear> WeightLoader::linear(std::span<const LinearPart> parts, std::int6
   if (!biases.empty()) {
     BUNDLE_TRY(linear.bias, device_.place(biases));
   }
-  BUNDLE_TRY(linear.weight, pack(views, published.front().tensor->name));
+  auto packed = pack(views, "");
+  if (packed.has_error()) return located(std::move(packed).error(), published);
+  linear.weight = std::move(*packed);
   for (PublishedMatrix& one : published) {
     BUNDLE_CHECK(loaded(one, linear.weight->uses_source()));
     if (linear.weight->uses_source()) linear.made.push_back(std::move(one.made));
@@ -332,11 +336,7 @@ Result<LoadedExperts> WeightLoader::experts(std::span<const ExpertNames> names, 
     for (PublishedMatrix* one : {&gate, &up, &down}) published.push_back(std::move(*one));
   }
   auto packed = device_.pack_experts(views);
-  if (packed.has_error()) {
-    Error error = std::move(packed).error();
-    if (error.where.empty()) error.where = published.front().tensor->name;
-    return error;
-  }
+  if (packed.has_error()) return located(std::move(packed).error(), published);
   LoadedExperts loaded_experts{std::move(*packed), {}};
   const bool uses_source = loaded_experts.experts->uses_source();
   resident_ += loaded_experts.experts->resident_bytes();

@@ -132,7 +132,8 @@ class ChatFormat : public AnswerFormat {
         append_whole_call(calls, index, output, i);
     }
     out += R"("content":)";
-    if (content.empty() && !(reasoning.empty() && calls.empty())) {
+    const bool is_all = reasoning.empty() && calls.empty() && !output.left_out;
+    if (content.empty() && !is_all) {
       out += "null";
     } else {
       append_json(out, content);

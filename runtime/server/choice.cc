@@ -90,6 +90,7 @@ void Choice::finish_text() {
   if (!parser_) return;
   parser_->finish(output_.pieces);
   output_.called_tool = parser_->called();
+  output_.left_out = parser_->left_out();
 }
 
 void Choice::finish(const engine::Event& event) {

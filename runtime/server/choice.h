@@ -27,6 +27,7 @@ struct Output {
   std::string stop_string;       // that ended it, or ""
   std::int32_t stop_token = -1;  // that ended it and is no end token of the model's own
   bool called_tool = false;      // with `finish`: there were tool calls
+  bool left_out = false;         // with `finish`: there was reasoning that the client does not want
 
   bool says_something() const { return !text.empty() || !pieces.empty(); }
 };

@@ -51,6 +51,7 @@ void append(Output& all, Output part) {
   all.stop_string = std::move(part.stop_string);
   all.stop_token = part.stop_token;
   all.called_tool = part.called_tool;
+  all.left_out = part.left_out;
 }
 
 }  // namespace

@@ -137,6 +137,26 @@ TEST(Prompt, APrefixIsContinued) {
             "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n<think>\nwell|reasoning");
 }
 
+TEST(Prompt, APrefixThatCanNotBeContinuedIsRefusedByItsName) {
+  const std::string hides =
+      "{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}"
+      "{% endif %}{% endfor %}";
+  const auto ask = [](const char* more, const char* text) {
+    return R"({"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":)" +
+           std::string(text) + R"(,"prefix":true}])" + more + "}";
+  };
+  const std::string hidden = prompt(hides, ask("", R"("So")"));
+  EXPECT_TRUE(hidden.starts_with("ERROR ")) << hidden;
+  EXPECT_NE(hidden.find("messages[1].prefix"), std::string::npos) << hidden;
+  EXPECT_EQ(hidden.find("continue_final_message"), std::string::npos) << hidden;
+  const std::string both = prompt(kV31, ask(R"(,"add_generation_prompt":true)", R"("So")"));
+  EXPECT_NE(both.find("prefix and add_generation_prompt exclude each other"), std::string::npos)
+      << both;
+  // Who asked in the other words is answered in them.
+  const std::string other = prompt(hides, ask(R"(,"continue_final_message":true)", R"("So")"));
+  EXPECT_NE(other.find("continue_final_message"), std::string::npos) << other;
+}
+
 TEST(Prompt, SwitchesAreChecked) {
   for (const char* bad : {R"(,"thinking":true)", R"(,"thinking":{"type":"maybe"})",
                           R"(,"reasoning_effort":"enormous")", R"(,"reasoning_effort":3)",

@@ -78,6 +78,11 @@ TEST(Reasoning, MayBeLeftOut) {
   syntax.start = ReasoningStart::kReasoning;
   syntax.include_reasoning = false;
   EXPECT_EQ(parse_cut(syntax, "a</think>b", {3}), "C:b\n");
+  AnswerParser parser(syntax);
+  AnswerPieces pieces;
+  EXPECT_FALSE(parser.left_out());
+  parser.push("a", pieces);
+  EXPECT_TRUE(parser.left_out());
 }
 
 TEST(Reasoning, OnlyWhatIsSureIsLetOut) {

@@ -193,6 +193,9 @@ std::string compressed(std::string_view weights) {
 TEST(ModelConfig, TakesEightBitWeightsWithScales) {
   EXPECT_TRUE(
       parsed(quantized(R"({"quant_method":"fp8","weight_block_size":[128,128]})")).fp8_blocks);
+  EXPECT_TRUE(
+      parsed(quantized(R"({"quant_method":"fp8","fmt":"e4m3","weight_block_size":[128,128]})"))
+          .fp8_blocks);
   for (const char* config :
        {R"({"quant_method":"fp8","activation_scheme":"static"})",
         R"({"quant_method":"fbgemm_fp8"})", R"({"quant_method":"modelopt","quant_algo":"FP8"})"}) {
@@ -214,6 +217,9 @@ TEST(ModelConfig, RefusesOtherQuantizationsByName) {
   expect_refused(
       parse_model_config(quantized(R"({"quant_method":"fp8","weight_block_size":[64,64]})")),
       "blocks other than 128x128");
+  expect_refused(parse_model_config(quantized(
+                     R"({"quant_method":"fp8","fmt":"e5m2","weight_block_size":[128,128]})")),
+                 "'fp8' with elements of 'e5m2'");
   expect_refused(
       parse_model_config(quantized(R"({"quant_method":"modelopt","quant_algo":"NVFP4"})")),
       "'NVFP4'");
@@ -295,9 +301,16 @@ TEST(RopeConfig, RefusesWhatGivesNoFrequencies) {
   refused(R"({"type":"linear"})", "lack 'factor'");
   refused(R"({"type":"linear","factor":0})", "factor");
   refused(R"({"type":"linear","factor":"2"})", "'factor' is not a number");
-  refused(R"({"type":"llama3","factor":8,"low_freq_factor":1})", "lack 'high_freq_factor'");
-  refused(R"({"type":"llama3","factor":8,"low_freq_factor":4,"high_freq_factor":4})",
+  refused(R"({"type":"llama3","factor":8,"low_freq_factor":1,"high_freq_factor":4})",
+          "lack 'original_max_position_embeddings'");
+  refused(R"({"type":"llama3","factor":8,"low_freq_factor":1,
+      "original_max_position_embeddings":4096})",
+          "lack 'high_freq_factor'");
+  refused(R"({"type":"llama3","factor":8,"low_freq_factor":4,"high_freq_factor":4,
+      "original_max_position_embeddings":4096})",
           "high_freq_factor is not above");
+  refused(R"({"type":"yarn","factor":4,"mscale_all_dim":1e200})", "'mscale_all_dim' is 1e+200");
+  refused(R"({"type":"yarn","factor":4,"mscale":-1})", "'mscale'");
   refused(R"({"type":"yarn","factor":4,"original_max_position_embeddings":0})",
           "original_max_position_embeddings");
   refused(R"({"type":"yarn","factor":4,"attention_factor":-1})", "attention_factor");
@@ -413,6 +426,8 @@ TEST(Experts, RefusesContradictions) {
   refused(R"("scoring_func":"tanh")", "'tanh'");
   refused(R"("topk_method":"best")", "'best'");
   refused(R"("routed_scaling_factor":0)", "routed_scaling_factor");
+  refused(R"("routed_scaling_factor":1e300)", "'routed_scaling_factor' is 1e+300");
+  refused(R"("routed_scaling_factor":1e-60)", "no 32-bit float");
   refused(R"("kv_lora_rank":0)", "kv_lora_rank");
   refused(R"("qk_rope_head_dim":63)", "even size");
   refused(R"("qk_nope_head_dim":9223372036854775807)", "qk_nope_head_dim");

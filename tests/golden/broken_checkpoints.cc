@@ -10,6 +10,8 @@ namespace bundle::golden {
 namespace {
 
 constexpr const char* kExpert = "model.layers.1.mlp.experts.5.up_proj.weight";
+constexpr const char* kPredictingExpert = "model.layers.4.mlp.experts.5.up_proj.weight";
+constexpr const char* kJoin = "model.layers.4.eh_proj.weight";
 constexpr const char* kShard = "model-00001-of-00001.safetensors";
 
 /// Puts `now` in place of every `was` of the configuration, where there must be one.
@@ -64,6 +66,49 @@ const std::vector<BrokenCheckpoint>& broken_checkpoints() {
        }},
       {"NoScales", "deepseek_v3_fp8", "model.layers.1.self_attn.o_proj.weight_scale_inv",
        [](Golden& g) { leave_out(g, "model.layers.1.self_attn.o_proj.weight_scale_inv"); }},
+      {"APredictionLayerLacksAnExpert", "deepseek_v3_mtp", kPredictingExpert,
+       [](Golden& g) { leave_out(g, kPredictingExpert); }},
+      {"APredictionLayerLacksANorm", "deepseek_v3_mtp", "model.layers.4.enorm.weight",
+       [](Golden& g) { leave_out(g, "model.layers.4.enorm.weight"); }},
+      {"APredictionLayerIsNotJoined", "deepseek_v3_mtp", kJoin,
+       [](Golden& g) { leave_out(g, kJoin); }},
+      {"APredictionLayerIsJoinedOtherwise", "deepseek_v3_mtp", kJoin,
+       [](Golden& g) {
+         auto& shape = tensor(g, kJoin).shape;
+         std::swap(shape[0], shape[1]);
+       }},
+      {"AMatrixOfATypeWithoutKernels", "qwen3_moe",
+       "'model.layers.1.self_attn.o_proj.weight' has "
+       "type F8_E5M2",
+       [](Golden& g) {
+         tensor(g, "model.layers.1.self_attn.o_proj.weight").type = DType::kF8E5M2;
+       }},
+      {"AnExpertOfIntegers", "qwen3_moe", std::string(kExpert) + "' has type I64",
+       [](Golden& g) { tensor(g, kExpert).type = DType::kI64; }},
+      {"ANormOfIntegers", "qwen3_moe", "'model.norm.weight' has type I32",
+       [](Golden& g) { tensor(g, "model.norm.weight").type = DType::kI32; }},
+      {"AnExpertOfAnotherType", "qwen3_moe", kExpert,
+       [](Golden& g) { tensor(g, kExpert).type = DType::kF32; }},
+      {"AHeadBesideATiedEmbedding", "llama_tied", "'lm_head.weight' is not",
+       [](Golden& g) {
+         TensorSpec head = tensor(g, "model.embed_tokens.weight");
+         head.name = "lm_head.weight";
+         g.tensors.push_back(std::move(head));
+       }},
+      {"ABiasThatIsDenied", "llama3_rope", "'model.layers.1.self_attn.o_proj.bias'",
+       [](Golden& g) {
+         TensorSpec bias = tensor(g, "model.norm.weight");
+         bias.name = "model.layers.1.self_attn.o_proj.bias";
+         g.tensors.push_back(std::move(bias));
+       }},
+      {"Llama3RopeWithoutItsContext", "llama3_rope", "lack 'original_max_position_embeddings'",
+       [](Golden& g) { edit(g, "    \"original_max_position_embeddings\": 256,\n", ""); }},
+      {"FloatsOfAnotherForm", "deepseek_v3_fp8", "'e5m2'",
+       [](Golden& g) { edit(g, "\"fmt\": \"e4m3\"", "\"fmt\": \"e5m2\""); }},
+      {"AScaleBeyondFloats", "deepseek_v3_fp8", "'routed_scaling_factor' is 1e+300",
+       [](Golden& g) {
+         edit(g, "\"routed_scaling_factor\": 2.5", "\"routed_scaling_factor\": 1e300");
+       }},
       {"UnknownRopeScaling", "deepseek_v3_fp8", "'longrope'",
        [](Golden& g) { edit(g, "\"yarn\"", "\"longrope\""); }},
       {"UnknownQuantization", "deepseek_v3_fp8", "'gptq'",

@@ -65,7 +65,7 @@ std::string narrow(DType type, const std::vector<float>& values);
 std::string safetensors_header(const std::vector<TensorSpec>& tensors);
 
 /// The tensor's bytes as published, rounded to nearest even: bfloat16, float32, or 8-bit floats in
-/// blocks, whose scales are the tensor of that name with "_scale_inv".
+/// blocks, whose scales are the tensor of that name with "_scale_inv"; zeros of another type.
 Result<std::string> tensor_bytes(const Golden& golden, const TensorSpec& tensor);
 
 /// Writes config.json and model.safetensors into `folder`, which is made if need be, and gives the

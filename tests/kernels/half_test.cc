@@ -2,6 +2,9 @@
 
 #include <cmath>
 #include <gtest/gtest.h>
+#include <vector>
+
+#include "runtime/kernels/float8_check.h"
 
 namespace bundle::kernels {
 namespace {
@@ -74,6 +77,19 @@ TEST(F8, RoundsToNearestEvenAndStaysFinite) {
   EXPECT_EQ(float_to_f8e4m3(463.0f), 0x7E);
   EXPECT_EQ(float_to_f8e4m3(-1e9f), 0xFE);
   EXPECT_TRUE(std::isnan(f8e4m3_to_float(float_to_f8e4m3(std::nanf("")))));
+}
+
+TEST(Float8, NanIsFoundWhereverItLies) {
+  for (int bits = 0; bits < 256; ++bits) {
+    const auto code = static_cast<std::uint8_t>(bits);
+    std::vector<std::byte> codes(67, std::byte{0x7E});
+    for (const std::size_t at : {0u, 31u, 66u}) {
+      codes[at] = static_cast<std::byte>(code);
+      EXPECT_EQ(holds_nan(codes), std::isnan(f8e4m3_to_float(code))) << bits << " at " << at;
+      codes[at] = std::byte{0xFE};
+    }
+  }
+  EXPECT_FALSE(holds_nan({}));
 }
 
 }  // namespace

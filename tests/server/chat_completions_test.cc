@@ -312,6 +312,9 @@ TEST(ChatCompletions, TypesWithinMessagesAreNamed) {
   const Json prefix = error(R"({"messages":[{"role":"assistant","content":"x","prefix":1}]})");
   EXPECT_EQ(prefix.at("code"), "invalid_type");
   EXPECT_EQ(prefix.at("param"), "messages[0].prefix");
+  const Json refused = error(
+      R"({"messages":[{"role":"assistant","content":"x","prefix":true}],"add_generation_prompt":true})");
+  EXPECT_EQ(refused.at("param"), "messages[0].prefix");
 }
 
 TEST(ChatCompletions, ConversationsTakeManyForms) {

@@ -109,6 +109,23 @@ TEST(ReasoningOverHttp, MayBeLeftOutOrNotSplit) {
   }
 }
 
+TEST(ReasoningOverHttp, AnAnswerThatWasAllReasoningHasNoContent) {
+  const auto message = [](const std::string& answer) {
+    const auto server = server_that_says(answer);
+    return server->chat(R"("include_reasoning":false)")
+        .json()
+        .at("choices")
+        .at(0)
+        .at("message")
+        .as_object();
+  };
+  for (const char* answer : {"Hello world", "Hello world</think>"}) {
+    EXPECT_TRUE(message(answer).at("content").is_null()) << answer;
+    EXPECT_FALSE(message(answer).contains("reasoning_content")) << answer;
+  }
+  EXPECT_EQ(message("").at("content"), "");
+}
+
 TEST(ReasoningOverHttp, CanBeSwitchedOff) {
   const auto server = server_that_says(" dog");
   const RawResponse response = server->chat(R"("thinking":{"type":"disabled"})");

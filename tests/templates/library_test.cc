@@ -3,8 +3,12 @@
 #include <gtest/gtest.h>
 #include <set>
 
+#include "base/file.h"
+#include "base/json.h"
 #include "packager/manifest.h"
+#include "runtime/format/model_config.h"
 #include "runtime/launch/runtime_settings.h"
+#include "runtime/model/placement.h"
 
 namespace bundle::templates {
 namespace {
@@ -94,6 +98,63 @@ TEST(ModelTemplates, EveryPublishedModelOfTheFamilyHasOne) {
       EXPECT_NE(model_template(id)->text.find("\nresources:\n"), std::string::npos) << id;
     }
   }
+}
+
+/// The file with the marks taken off its comment about parallelism; "" without one.
+std::string with_parallel(std::string text) {
+  std::size_t at = text.find("  # parallel:\n");
+  if (at == std::string::npos) return "";
+  for (; text.compare(at, 4, "  # ") == 0; at = text.find('\n', at) + 1) text.erase(at + 2, 2);
+  return text;
+}
+
+std::int64_t gpus_of(const packager::Manifest& manifest) {
+  const Json* gpus = manifest.resources.if_contains("gpu");
+  return gpus == nullptr ? 0 : gpus->as_int64();
+}
+
+/// What decides how a model of the catalogue divides.
+format::ModelConfig config_of(const std::string& folder) {
+  const auto listed = read_file(Path(BUNDLE_SOURCE_DIR) / "tests/sizing/models.json").value();
+  const Json models = parse_json(listed, "models.json").value();
+  std::string name = folder.substr(0, folder.find("-Instruct"));
+  const bool is_v2 = name == "DeepSeek-V2" || name == "DeepSeek-V2-Chat";
+  for (const Json& model : models.as_array()) {
+    if (model.at("name") != Json(is_v2 ? "DeepSeek-V2-Lite" : name)) continue;
+    Json config = model.at("config");
+    if (is_v2) {
+      for (const auto& [key, value] :
+           {std::pair("num_attention_heads", 128), std::pair("num_key_value_heads", 128),
+            std::pair("n_routed_experts", 160), std::pair("moe_intermediate_size", 1536)})
+        config.as_object()[key] = value;
+    }
+    return format::parse_model_config(print_json(config)).value();
+  }
+  ADD_FAILURE() << folder;
+  return {};
+}
+
+// Ranks share CPUs alone so far: what a deployment on GPUs would take is there to be uncommented.
+TEST(ModelTemplates, SayHowSeveralGpusWouldShareThem) {
+  int divided = 0;
+  for (const std::string& name : model_template_names()) {
+    const packager::Manifest whole = manifest(name);
+    EXPECT_FALSE(whole.runtime.contains("parallel")) << name;
+    const std::string text = with_parallel(model_template(name)->text);
+    ASSERT_EQ(text.empty(), gpus_of(whole) <= 1) << name;
+    if (text.empty()) continue;
+    ++divided;
+    const auto parsed = packager::parse_manifest(text, name);
+    ASSERT_TRUE(parsed) << name << ": " << parsed.error().message();
+    const auto settings = launch::read_runtime_settings(parsed->runtime, name);
+    ASSERT_TRUE(settings) << settings.error().message();
+    EXPECT_EQ(settings->parallel.ranks(), gpus_of(whole)) << name;
+    const format::ModelConfig config = config_of(whole.model.substr(2));
+    EXPECT_EQ(settings->parallel.expert, config.moe ? gpus_of(whole) : 1) << name;
+    const Status divides = model::check_parallel(config, settings->parallel);
+    EXPECT_TRUE(divides) << name << ": " << divides.error().message();
+  }
+  EXPECT_GE(divided, 13);
 }
 
 TEST(ModelTemplates, HaveManyNames) {

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 
+#include "base/weight_type.h"
 #include "runtime/kernels/device.h"
 #include "runtime/kernels/half.h"
 #include "runtime/kernels/quant_block.h"
@@ -318,7 +319,7 @@ bool is_float(DType type) {
 
 }  // namespace
 
-bool can_pack(DType type) { return is_float(type) || needs_scales(type) || is_quantized(type); }
+bool can_pack(DType type) { return is_weight(type); }
 
 bool needs_sums16(DType type) { return is_quantized(type) && quant_traits(type).group == 16; }
 

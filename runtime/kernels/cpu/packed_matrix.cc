@@ -1,7 +1,10 @@
 #include "runtime/kernels/cpu/packed_matrix.h"
 
 #include <algorithm>
+#include <atomic>
 #include <string>
+
+#include "runtime/kernels/float8_check.h"
 
 namespace bundle::kernels::cpu {
 namespace {
@@ -26,18 +29,24 @@ Status check_view(const WeightView& view, std::int64_t cols) {
   return {};
 }
 
-void pack_part(const WeightView& view, const PackedPart& part, std::byte* out, ThreadPool& pool) {
+Status pack_part(const WeightView& view, const PackedPart& part, std::byte* out, ThreadPool& pool) {
   const auto row_bytes = static_cast<std::int64_t>(*storage_bytes(view.type, view.cols));
+  std::atomic<bool> has_nan = false;
   pool.run(part.blocks, 4, [&](std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t b = begin; b < end; ++b) {
       const std::int64_t row = b * kPackRows;
       const auto rows = static_cast<int>(std::min<std::int64_t>(kPackRows, part.rows - row));
       std::byte* block = out + b * part.layout.stride;
-      pack_rows(part.layout, view.data.data() + row * row_bytes, row_bytes, rows, block);
+      const std::byte* published = view.data.data() + row * row_bytes;
+      const Bytes codes(published, static_cast<std::size_t>(rows * row_bytes));
+      if (view.type == DType::kF8E4M3 && holds_nan(codes)) has_nan = true;
+      pack_rows(part.layout, published, row_bytes, rows, block);
       for (int lane = 0; view.block_scales != nullptr && lane < rows; ++lane)
         pack_scales(part.layout, lane, view.scales_of(row + lane), block);
     }
   });
+  if (has_nan) return nan_error();
+  return {};
 }
 
 }  // namespace
@@ -64,7 +73,7 @@ Status PackedMatrix::add_part(const WeightView& view, HugeAllocator& allocator, 
       allocator.take(static_cast<std::size_t>(part.blocks * part.layout.stride));
   if (piece.data == nullptr)
     return failed("no memory for a weight matrix", {}, "Use a smaller model or a larger machine.");
-  pack_part(view, part, piece.data, pool);
+  BUNDLE_CHECK(pack_part(view, part, piece.data, pool));
   part.data = piece.data;
   parts_.push_back(part);
   memory_.push_back(std::move(piece.memory));

@@ -3,20 +3,17 @@
 #include <algorithm>
 #include <string>
 
+#include "base/weight_type.h"
 #include "runtime/kernels/dequantize.h"
+#include "runtime/kernels/float8_check.h"
 #include "runtime/kernels/reference/plain_dot.h"
 
 namespace bundle::kernels::reference {
 namespace {
 
-bool multiplies(DType type) {
-  return type == DType::kF32 || type == DType::kF16 || type == DType::kBF16 || needs_scales(type) ||
-         is_quantized(type);
-}
-
 Status check_part(const WeightView& part, std::int64_t cols) {
   const std::string type(dtype_info(part.type).name);
-  if (!multiplies(part.type)) return bad_input("no kernel multiplies weights of type " + type);
+  if (!is_weight(part.type)) return bad_input("no kernel multiplies weights of type " + type);
   if (part.cols != cols) return bad_input("stacked matrices differ in width");
   const auto row = storage_bytes(part.type, part.cols);
   if (!row || part.rows < 0 || *row == 0 || part.data.size() % *row != 0 ||
@@ -26,6 +23,7 @@ Status check_part(const WeightView& part, std::int64_t cols) {
   if (needs_scales(part.type) && part.block_scales == nullptr) {
     return bad_input("a matrix of type " + type + " has no scales");
   }
+  if (part.type == DType::kF8E4M3 && holds_nan(part.data)) return nan_error();
   return {};
 }
 

@@ -38,7 +38,8 @@ constexpr int fourths(int vectors, int tokens) {
 /// What sums of products with scaled_f8 and lifted activations lack.
 constexpr float kLacking = 1 / kF8Scale / kActivationLift;
 
-/// Byte `i` of each lane times kF8Scale. NaN, which no published weight is, comes out as 480.
+/// Byte `i` of each lane times kF8Scale. NaN, which is refused when weights are packed, would come
+/// out as 480.
 template <int i, bool tiny>
 BUNDLE_INLINE F32 widen(I32 codes) {
   return scaled_f8<tiny>(shift_left<24 - 8 * i>(codes));

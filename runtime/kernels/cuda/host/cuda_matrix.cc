@@ -5,6 +5,7 @@
 #include <string>
 
 #include "runtime/kernels/cuda/host/packed_weights.h"
+#include "runtime/kernels/float8_check.h"
 
 namespace bundle::kernels::cuda {
 namespace {
@@ -52,8 +53,9 @@ class RowCursor {
 /// One of the three places that a packed row has.
 enum class Plane { kData, kBlocks, kGroups };
 
-/// Writes rows [first, first + count) of one plane; the row's other planes go to `spare`.
-void write_plane(std::span<const WeightView> parts, const PackedRow& packed, Plane plane,
+/// Writes rows [first, first + count) of one plane; the row's other planes go to `spare`. False
+/// when 8-bit floats among them hold a NaN.
+bool write_plane(std::span<const WeightView> parts, const PackedRow& packed, Plane plane,
                  std::int64_t first, std::int64_t count, std::vector<std::byte>& spare,
                  std::byte* out) {
   const DType type = parts.front().type;
@@ -61,6 +63,7 @@ void write_plane(std::span<const WeightView> parts, const PackedRow& packed, Pla
   const auto row_bytes = static_cast<std::size_t>(*storage_bytes(type, cols));
   spare.resize(packed.data_bytes + packed.block_bytes + packed.group_bytes);
   RowCursor rows(parts, first, row_bytes);
+  bool has_nan = false;
   for (std::int64_t r = first; r < first + count; ++r) {
     std::byte* planes[] = {spare.data(), spare.data() + packed.data_bytes,
                            spare.data() + packed.data_bytes + packed.block_bytes};
@@ -68,8 +71,11 @@ void write_plane(std::span<const WeightView> parts, const PackedRow& packed, Pla
     const auto chosen = static_cast<std::size_t>(plane);
     planes[chosen] = out;
     out += bytes[chosen];
-    pack_row(type, rows.next(), cols, planes[0], planes[1], planes[2]);
+    const std::byte* row = rows.next();
+    has_nan = has_nan || (type == DType::kF8E4M3 && holds_nan({row, row_bytes}));
+    pack_row(type, row, cols, planes[0], planes[1], planes[2]);
   }
+  return !has_nan;
 }
 
 }  // namespace
@@ -84,6 +90,7 @@ Status CudaMatrix::add(Driver& driver, Uploader& uploader, std::span<const Weigh
   run.matrix.stride = packed.stride;
   run.matrix.quant = packed.quant;
   std::vector<std::byte> spare;
+  bool has_nan = false;
   const auto place = [&](Plane plane, std::size_t row_bytes) -> Result<const void*> {
     if (row_bytes == 0) return static_cast<const void*>(nullptr);
     const std::size_t bytes = static_cast<std::size_t>(run.matrix.rows) * row_bytes;
@@ -91,8 +98,10 @@ Status CudaMatrix::add(Driver& driver, Uploader& uploader, std::span<const Weigh
                DeviceBuffer::make(driver, bytes, MemoryKind::kWeights, "the weights"));
     BUNDLE_CHECK(uploader.upload(memory.data(), run.matrix.rows, row_bytes,
                                  [&](std::int64_t first, std::int64_t count, std::byte* out) {
-                                   write_plane(parts, packed, plane, first, count, spare, out);
+                                   has_nan |=
+                                       !write_plane(parts, packed, plane, first, count, spare, out);
                                  }));
+    if (has_nan) return nan_error();
     memory_.push_back(std::move(memory));
     return static_cast<const void*>(memory_.back().data());
   };
