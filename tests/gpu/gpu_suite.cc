@@ -139,7 +139,8 @@ class Report {
 
 void time_all(const Subject& subject, Report& report) {
   report.add(bench_copy(subject));
-  for (const auto& bench : {bench_decode, bench_r1, bench_attention, bench_products}) {
+  for (const auto& bench :
+       {bench_decode, bench_choices, bench_r1, bench_attention, bench_products}) {
     for (const Timing& timing : bench(subject)) report.add(timing);
     std::fflush(stdout);
   }

@@ -45,6 +45,7 @@ std::vector<CheckResult> check_route(const Subject& subject);
 std::vector<CheckResult> check_experts(const Subject& subject);
 std::vector<CheckResult> check_heads(const Subject& subject);
 std::vector<CheckResult> check_latent(const Subject& subject);
+std::vector<CheckResult> check_sampling(const Subject& subject);
 
 struct NamedCheck {
   const char* name;
@@ -57,6 +58,7 @@ inline constexpr NamedCheck kChecks[] = {
     {"embed", check_embed},         {"rows", check_rows},
     {"attention", check_attention}, {"attention_tiles", check_attention_tiles},
     {"route", check_route},         {"experts", check_experts},
-    {"heads", check_heads},         {"latent", check_latent}};
+    {"heads", check_heads},         {"latent", check_latent},
+    {"sampling", check_sampling}};
 
 }  // namespace bundle::kernels::cuda
