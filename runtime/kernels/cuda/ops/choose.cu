@@ -18,6 +18,7 @@ constexpr int kSorted = 2048;  // most tokens that are sorted
 constexpr int kFewRuns = 128;  // whose largest logits a first guess at top_p's tokens reaches
 constexpr int kManyRuns = 1024;
 constexpr int kPivotRounds = 3;
+constexpr int kTogether = 4;  // runs that a warp waits for at once
 constexpr int kNone = 0x7FFFFFFF;
 constexpr float kLargest = 3.4028234e38f;
 
@@ -331,16 +332,34 @@ struct Chooser {
     sync_block();
   }
 
-  /// Calls visit(id, logit) for this thread's part of the runs that have a logit of at least
-  /// `least`, which is finite; logits behind the row's end are -infinity.
+  /// Calls visit(run, part) for this warp's runs that have a logit of at least `least`. Several are
+  /// under way at once, since each takes long to come.
   template <typename Visit>
   BUNDLE_DEVICE void visit_runs(float least, Visit visit) const {
-    for (int run = warp_index(); run < rule.runs; run += kWarps) {
-      if (!(maxima[run] >= least)) continue;
-      const RunPart part = rule.load(run);
+    for (int first = warp_index(); first < rule.runs; first += kWarps * kTogether) {
+      RunPart parts[kTogether];
+      bool wanted[kTogether];
+      BUNDLE_UNROLL
+      for (int i = 0; i < kTogether; ++i) {
+        const int run = first + i * kWarps;
+        wanted[i] = run < rule.runs && maxima[run] >= least;
+        if (wanted[i]) parts[i] = rule.load(run);
+      }
+      BUNDLE_UNROLL
+      for (int i = 0; i < kTogether; ++i) {
+        if (wanted[i]) visit(first + i * kWarps, parts[i]);
+      }
+    }
+  }
+
+  /// Calls visit(id, logit) for this thread's part of those runs; logits behind the row's end are
+  /// -infinity.
+  template <typename Visit>
+  BUNDLE_DEVICE void visit_tokens(float least, Visit visit) const {
+    visit_runs(least, [&](int run, const RunPart& part) {
       BUNDLE_UNROLL
       for (int i = 0; i < kRunParts; ++i) visit(Rule::part_id(run, i), part.logits[i]);
-    }
+    });
   }
 
   /// A logit that the largest of at least n runs reach, and of few more; n is at most `runs`.
@@ -373,19 +392,23 @@ struct Chooser {
     return low;
   }
 
-  /// Makes keys of all tokens of at least `least`, in no order, and gives their number; of more
-  /// than kSorted it makes none.
-  BUNDLE_DEVICE int collect(float least) const {
+  /// Makes keys of the tokens from `least` on that wanted(id, logit) says, in no order, and gives
+  /// their number; of more than kSorted it makes none.
+  template <typename Wanted>
+  BUNDLE_DEVICE int collect_if(float least, Wanted wanted) const {
     int count = 0;
-    visit_runs(least, [&](int, float value) { count += value >= least; });
+    visit_tokens(least, [&](int id, float value) { count += wanted(id, value); });
     const Part part = add_block(count);
     if (part.total > kSorted) return kNone;
     int at = static_cast<int>(part.before);
-    visit_runs(least, [&](int id, float value) {
-      if (value >= least) keys.put(at++, by_value(value, id));
+    visit_tokens(least, [&](int id, float value) {
+      if (wanted(id, value)) keys.put(at++, by_value(value, id));
     });
     sync_block();
     return static_cast<int>(part.total);
+  }
+  BUNDLE_DEVICE int collect(float least) const {
+    return collect_if(least, [&](int, float value) { return value >= least; });
   }
 
   /// The token at the random share of the first n keys' weights.
@@ -423,14 +446,13 @@ struct Chooser {
   template <typename Item>
   BUNDLE_DEVICE void sum_runs(Item item) const {
     sync_block();
-    for (int run = warp_index(); run < rule.runs; run += kWarps) {
-      const RunPart part = rule.load(run);
+    visit_runs(-infinity(), [&](int run, const RunPart& part) {
       double sum = 0.0;
       BUNDLE_UNROLL
       for (int i = 0; i < kRunParts; ++i) sum += item(Rule::part_id(run, i), part.logits[i]);
       sum = sum_lanes(sum);
       if (lane_index() == 0) sums.put(run, sum);
-    }
+    });
     sync_block();
   }
 
@@ -452,32 +474,55 @@ struct Chooser {
 
   /// Cuts behind the first tokens, in order, that `within` keeps and whose weigh(logit) add up to
   /// `need`. The last of them is closed in from both sides, by halving the interval of its logit
-  /// and that of its bits in turn.
+  /// and that of its bits in turn, until what lies between can be sorted or is of one logit.
   template <typename Weigh>
   BUNDLE_DEVICE Cut cut_behind(const Cut& within, float low, double need, Weigh weigh) const {
     float high = from_ordered(ordered(max) + 1);
-    double above = 0.0;  // of logits of at least `high`
-    for (int turn = 0;; ++turn) {
-      const std::uint32_t low_number = ordered(low);
-      const std::uint32_t distance = ordered(high) - low_number;
-      if (distance <= 1) break;
+    double above = 0.0;        // the weights of logits of at least `high`
+    double above_count = 0.0;  // their number
+    double count = rule.cols;  // the number of those of at least `low`, at most
+    for (int turn = 0; count - above_count > kSorted; ++turn) {
+      const std::uint32_t distance = ordered(high) - ordered(low);
+      if (distance <= 1) return cut_ties(within, low, need - above, weigh(low));
       float middle = 0.5f * low + 0.5f * high;
       if (turn % 2 == 1 || !(middle > low && middle < high)) {
-        middle = from_ordered(low_number + distance / 2);
+        middle = from_ordered(ordered(low) + distance / 2);
       }
       double own = 0.0;
-      visit_runs(middle, [&](int id, float value) {
-        if (value >= middle && value < high && within.keeps(value, id)) own += weigh(value);
+      int own_count = 0;
+      visit_tokens(middle, [&](int id, float value) {
+        if (!(value >= middle && value < high && within.keeps(value, id))) return;
+        own += weigh(value);
+        ++own_count;
       });
       const double reached = above + add_block(own).total;
+      const double number = above_count + add_block(own_count).total;
       if (reached >= need) {
         low = middle;
+        count = number;
       } else {
         high = middle;
         above = reached;
+        above_count = number;
       }
     }
-    return cut_ties(within, low, need - above, weigh(low));
+    return cut_sorted(within, low, high, need - above, weigh);
+  }
+
+  /// The same of the tokens between two logits, of which there are few.
+  template <typename Weigh>
+  BUNDLE_DEVICE Cut cut_sorted(const Cut& within, float low, float high, double need,
+                               Weigh weigh) const {
+    const int n = collect_if(low, [&](int id, float value) {
+      return value >= low && value < high && within.keeps(value, id);
+    });
+    // Rounding can ask for more than there is.
+    if (n == 0) return {low, low == within.value ? within.last : kNone};
+    sort(n);
+    const auto item = [&](int i) { return weigh(value_of(keys[i])); };
+    const Part part = add_items(n, item);
+    const std::uint64_t last = keys[find_item(n, part, need, true, item)];
+    return {value_of(last), static_cast<int>(last & 0xFFFFFFFFu)};
   }
 
   /// Of the tokens with logit `value` as many as `need` asks for, each weighing `weight`.
