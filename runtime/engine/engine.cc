@@ -54,6 +54,39 @@ struct Computed {
   std::int64_t position = 0;
 };
 
+/// A sequence that the prediction layer makes a guess for.
+struct Asking {
+  Sequence* sequence;
+  SampleContext context;
+  bool chosen = false;  // by the model
+};
+
+/// What a step gave for one place of an output: logits, or the token that the model chose from them
+/// (-1: they were not finite).
+struct Row {
+  std::span<const float> logits;
+  std::optional<std::int32_t> chosen;
+};
+
+/// Such rows one after the other: all of logits, `width` each, or all chosen. A view.
+class Rows {
+ public:
+  Rows(std::span<const float> logits, std::int64_t width)
+      : logits_(logits), width_(static_cast<std::size_t>(width)) {}
+  explicit Rows(std::span<const std::int32_t> chosen) : chosen_(chosen) {}
+
+  std::size_t size() const { return width_ > 0 ? logits_.size() / width_ : chosen_.size(); }
+  Row operator[](std::size_t i) const {
+    if (width_ > 0) return {logits_.subspan(i * width_, width_), std::nullopt};
+    return {{}, chosen_[i]};
+  }
+
+ private:
+  std::span<const float> logits_;
+  std::size_t width_ = 0;
+  std::span<const std::int32_t> chosen_;
+};
+
 class ModelEngine final : public Engine {
  public:
   ModelEngine(std::unique_ptr<model::Model> model, std::unique_ptr<kernels::KvCache> cache,
@@ -83,22 +116,27 @@ class ModelEngine final : public Engine {
   std::string check(const Request& request) const;
   Event preview(const Request& request) const;
   StepBudget budget() const;
+  void ask_for_choices(Batch& batch);
+  bool wants_tokens_alone(const Sequence& sequence) const;
+  SampleContext context_of(const Sequence& sequence) const;
   void run(const Batch& batch);
   void observe(const Batch& batch, double seconds);
   void hand_out_rows(const Batch& batch, std::vector<Event>& events);
   void take_logits(const Chunk& chunk, std::span<const float> logits, std::vector<Event>& events);
   void admit_compiled(std::vector<Event>& events);
   std::span<const std::int32_t> masked_ids(const Sequence& sequence) const;
-  void take_tokens(Sequence& sequence, std::span<const float> logits, std::vector<Event>& events);
+  void take_tokens(Sequence& sequence, const Rows& rows, std::vector<Event>& events);
   void speculate(const std::vector<Computed>& computed);
   void draft_by_model(const std::vector<Computed>& computed);
+  static SampleContext guess_context(const Sequence& sequence);
+  void take_guesses(const std::vector<Asking>& asking);
   std::int64_t most_drafts(const Sequence& sequence) const;
   void fail(Sequence& sequence, const Error& error, std::vector<Event>& events,
             FinishReason reason = FinishReason::kError);
   Status score_prompt(Sequence& sequence, std::int64_t position, std::span<const float> row);
   void take_states(const Chunk& chunk, std::span<const float> states, std::vector<Event>& events);
   Result<std::int32_t> draw_token(Sequence& sequence, std::span<const float> row);
-  Status choose_token(Sequence& sequence, std::span<const float> row, Event& event);
+  Status choose_token(Sequence& sequence, const Row& row, Event& event);
   Event first_event(Sequence& sequence);
   void end(Sequence& sequence);
   std::int64_t vocab_size() const { return model_->config().vocab_size; }
@@ -120,6 +158,7 @@ class ModelEngine final : public Engine {
   std::vector<Event> pending_;        // refusals and aborts since the last step
   std::vector<Sequence*> compiling_;  // not yet with the scheduler
   std::uint64_t arrivals_ = 0;
+  std::vector<kernels::TokenChoice> choices_;  // of a step
   std::vector<float> logits_;
   std::vector<float> draft_logits_;
   EngineStats counters_;
@@ -229,7 +268,7 @@ bool ModelEngine::step(std::vector<Event>& events) {
   std::move(pending_.begin(), pending_.end(), std::back_inserter(events));
   pending_.clear();
   admit_compiled(events);
-  const Batch batch = scheduler_.next(budget());
+  Batch batch = scheduler_.next(budget());
   if (batch.empty()) {
     // Nothing else to do: whoever steps in a loop shall not spin.
     if (!compiling_.empty()) compiling_.front()->constraint->wait(kCompileWait);
@@ -241,6 +280,7 @@ bool ModelEngine::step(std::vector<Event>& events) {
     computed.push_back({chunk.sequence->request.id, rows, chunk.sequence->computed});
     rows += chunk.tokens + chunk.drafts;
   }
+  ask_for_choices(batch);
   run(batch);
   if (!model_->health()) return true;
   scheduler_.commit(batch);
@@ -255,8 +295,35 @@ StepBudget ModelEngine::budget() const {
           std::max<std::int64_t>(1, kLogitsPerChunk / vocab_size())};
 }
 
+SampleContext ModelEngine::context_of(const Sequence& sequence) const {
+  return {sequence.request.sampling, sequence.history, masked_ids(sequence), sequence.seed,
+          static_cast<std::uint64_t>(sequence.outputs())};
+}
+
+/// Nobody asks for the logits that a sequence's next tokens come from, nor changes them.
+bool ModelEngine::wants_tokens_alone(const Sequence& sequence) const {
+  return !sequence.pools() && !sequence.wants_scores() && sequence.constraint == nullptr &&
+         sequence.request.sampling.logprobs < 0 && !changes_logits(context_of(sequence));
+}
+
+/// Logits of sequences that want tokens alone stay on a device that can choose from them.
+void ModelEngine::ask_for_choices(Batch& batch) {
+  choices_.clear();
+  if (!model_->gives_choices()) return;
+  for (Chunk& chunk : batch) {
+    chunk.chosen = chunk.logits > 0 && wants_tokens_alone(*chunk.sequence);
+    if (!chunk.chosen) continue;
+    SampleContext context = context_of(*chunk.sequence);
+    for (std::int64_t i = 0; i < chunk.logits; ++i, ++context.draw) {
+      choices_.push_back(choice_of(context));
+    }
+  }
+}
+
 void ModelEngine::run(const Batch& batch) {
   std::vector<model::SequenceChunk> chunks;
+  chunks.reserve(batch.size());
+  std::span<const kernels::TokenChoice> choices(choices_);
   std::vector<std::vector<std::int32_t>> guessed;  // a token with its guesses
   guessed.reserve(batch.size());
   for (const Chunk& chunk : batch) {
@@ -269,8 +336,10 @@ void ModelEngine::run(const Batch& batch) {
                             s.drafts.begin() + chunk.drafts);
       tokens = guessed.back();
     }
+    const auto mine = choices.first(static_cast<std::size_t>(chunk.chosen ? chunk.logits : 0));
+    choices = choices.subspan(mine.size());
     chunks.push_back({tokens, s.computed, s.table.blocks, chunk.logits, s.prompt_size, s.pools(),
-                      s.table.group});
+                      s.table.group, mine});
   }
   const auto start = std::chrono::steady_clock::now();
   model_->forward(chunks, *cache_, logits_);
@@ -290,7 +359,14 @@ void ModelEngine::observe(const Batch& batch, double seconds) {
 void ModelEngine::hand_out_rows(const Batch& batch, std::vector<Event>& events) {
   std::span<const float> logits(logits_);
   std::span<const float> states = model_->states();
+  std::span<const std::int32_t> choices = model_->choices();
   for (const Chunk& chunk : batch) {
+    if (chunk.chosen) {
+      const auto mine = choices.first(static_cast<std::size_t>(chunk.logits));
+      choices = choices.subspan(mine.size());
+      take_tokens(*chunk.sequence, Rows(mine), events);
+      continue;
+    }
     const bool pools = chunk.sequence->pools();
     const std::int64_t width = pools ? config().hidden_size : vocab_size();
     const auto count = static_cast<std::size_t>(chunk.logits * width);
@@ -335,20 +411,18 @@ void ModelEngine::take_logits(const Chunk& chunk, std::span<const float> logits,
     }
     if (logits.size() == width) return;
   }
-  take_tokens(sequence, logits, events);
+  take_tokens(sequence, Rows(logits, vocab_size()), events);
 }
 
 /// A row for the token to come, and one behind each guess: what is drawn from a row is the output,
 /// and the next row counts only if that was the guess. So guesses change no output.
-void ModelEngine::take_tokens(Sequence& sequence, std::span<const float> logits,
-                              std::vector<Event>& events) {
-  const auto width = static_cast<std::size_t>(vocab_size());
-  const std::size_t drafts = logits.size() / width - 1;
+void ModelEngine::take_tokens(Sequence& sequence, const Rows& rows, std::vector<Event>& events) {
+  const std::size_t drafts = rows.size() - 1;
   if (drafts > 0) ++counters_.drafts;
   counters_.draft_tokens += static_cast<std::int64_t>(drafts);
   Event event = first_event(sequence);
   for (std::size_t i = 0; i <= drafts; ++i) {
-    if (Status chosen = choose_token(sequence, logits.subspan(i * width, width), event); !chosen) {
+    if (Status chosen = choose_token(sequence, rows[i], event); !chosen) {
       if (i > 0) events.push_back(std::move(event));  // what came before is output
       return fail(sequence, chosen.error(), events);
     }
@@ -383,12 +457,23 @@ void ModelEngine::speculate(const std::vector<Computed>& computed) {
   }
 }
 
+/// The draw that the next step will make, on the guessed distribution.
+SampleContext ModelEngine::guess_context(const Sequence& sequence) {
+  return {sequence.request.sampling,
+          sequence.history,
+          {},
+          sequence.seed,
+          static_cast<std::uint64_t>(sequence.outputs())};
+}
+
 /// Runs the prediction layer over the step's rows that turned out right, so that its cache keeps
 /// up; those of a sequence that decodes give a guess. A shared block's last position may have been
 /// drafted from another token than this sequence's: such a guess may be worse, never wrong.
 void ModelEngine::draft_by_model(const std::vector<Computed>& computed) {
   std::vector<model::DraftChunk> chunks;
-  std::vector<Sequence*> asking;
+  std::vector<Asking> asking;
+  std::vector<kernels::TokenChoice> choices;
+  choices.reserve(computed.size());  // chunks refer to them
   for (const Computed& part : computed) {
     const auto found = sequences_.find(part.id);
     if (found == sequences_.end()) continue;
@@ -399,23 +484,33 @@ void ModelEngine::draft_by_model(const std::vector<Computed>& computed) {
         std::span(sequence.tokens)
             .subspan(static_cast<std::size_t>(part.position) + 1, static_cast<std::size_t>(rows));
     const bool asks = sequence.decoding() && most_drafts(sequence) > 0;
-    if (asks) asking.push_back(&sequence);
     chunks.push_back({part.first_row, following, part.position, sequence.table.blocks, asks,
                       sequence.prompt_size, sequence.table.group});
+    if (!asks) continue;
+    asking.push_back({&sequence, guess_context(sequence)});
+    if (!model_->gives_choices() || changes_logits(asking.back().context)) continue;
+    choices.push_back(choice_of(asking.back().context));
+    chunks.back().choice = &choices.back();
+    asking.back().chosen = true;
   }
   model_->draft(chunks, *cache_, draft_logits_);
   if (!model_->health()) return;
-  std::span<const float> row(draft_logits_);
-  for (Sequence* sequence : asking) {
-    // The draw that the next step will make, on the guessed distribution.
-    const SampleContext context{sequence->request.sampling,
-                                sequence->history,
-                                {},
-                                sequence->seed,
-                                static_cast<std::uint64_t>(sequence->outputs())};
-    const auto guess = sampler_.choose(row.first(static_cast<std::size_t>(vocab_size())), context);
-    if (guess) sequence->drafts = {*guess};
-    row = row.subspan(static_cast<std::size_t>(vocab_size()));
+  take_guesses(asking);
+}
+
+void ModelEngine::take_guesses(const std::vector<Asking>& asking) {
+  const auto width = static_cast<std::size_t>(vocab_size());
+  std::span<const float> logits(draft_logits_);
+  std::span<const std::int32_t> chosen = model_->choices();
+  for (const Asking& one : asking) {
+    if (one.chosen) {
+      if (chosen.front() >= 0) one.sequence->drafts = {chosen.front()};
+      chosen = chosen.subspan(1);
+      continue;
+    }
+    const auto guess = sampler_.choose(logits.first(width), one.context);
+    if (guess) one.sequence->drafts = {*guess};
+    logits = logits.subspan(width);
   }
 }
 
@@ -450,7 +545,7 @@ Event ModelEngine::first_event(Sequence& sequence) {
   return event;
 }
 
-Status ModelEngine::choose_token(Sequence& sequence, std::span<const float> row, Event& event) {
+Status ModelEngine::choose_token(Sequence& sequence, const Row& row, Event& event) {
   const SamplingParams& params = sequence.request.sampling;
   if (params.max_tokens == 0) {
     event.finish = FinishReason::kLength;
@@ -461,14 +556,16 @@ Status ModelEngine::choose_token(Sequence& sequence, std::span<const float> row,
     event.finish = FinishReason::kStop;
     return {};
   }
-  BUNDLE_TRY(const std::int32_t token, draw_token(sequence, row));
+  if (row.chosen && *row.chosen < 0) return no_numbers();
+  BUNDLE_TRY(const std::int32_t token,
+             row.chosen ? Result<std::int32_t>(*row.chosen) : draw_token(sequence, row.logits));
   if (contains(sequence.end_ids, token)) {
     event.finish = FinishReason::kStop;
     event.stop_token = token;
     return {};
   }
   if (params.logprobs >= 0) {
-    BUNDLE_TRY(ScoredToken scored, sampler_.score(row, token, params.logprobs));
+    BUNDLE_TRY(ScoredToken scored, sampler_.score(row.logits, token, params.logprobs));
     event.logprobs.push_back(std::move(scored));
   }
   event.tokens.push_back(token);
@@ -487,8 +584,7 @@ Status ModelEngine::choose_token(Sequence& sequence, std::span<const float> row,
 Result<std::int32_t> ModelEngine::draw_token(Sequence& sequence, std::span<const float> row) {
   const SamplingParams& params = sequence.request.sampling;
   ConstrainedOutput* const constraint = sequence.constraint.get();
-  SampleContext context{params, sequence.history, masked_ids(sequence), sequence.seed,
-                        static_cast<std::uint64_t>(sequence.outputs())};
+  SampleContext context = context_of(sequence);
   if (constraint == nullptr) return sampler_.choose(row, context);
   if (Sampler::can_try(params)) {
     const auto take = [constraint](std::int32_t id) { return constraint->try_take(id); };

@@ -14,11 +14,6 @@ constexpr float kMasked = -std::numeric_limits<float>::infinity();
 constexpr float kBound = 1e30f;        // adjusted logits stay finite, whatever the parameters
 constexpr std::size_t kStretch = 256;  // of the dense draw
 
-bool adjusts(const SampleContext& context) {
-  return !context.params.logit_bias.empty() || !context.masked.empty() ||
-         !context.allowed.empty() || uses_history(context.params);
-}
-
 double penalized(double logit, std::int32_t outputs, const SamplingParams& params) {
   const double repeated =
       logit > 0 ? logit / params.repetition_penalty : logit * params.repetition_penalty;
@@ -26,10 +21,8 @@ double penalized(double logit, std::int32_t outputs, const SamplingParams& param
          (outputs > 0 ? params.presence_penalty : 0);
 }
 
-/// exp((value - max) / temperature).
-double weight(float value, float max, double temperature) {
-  return std::exp((double{value} - double{max}) / temperature);
-}
+/// What logits are multiplied by.
+float scale_of(double temperature) { return static_cast<float>(std::min(1.0 / temperature, 1e30)); }
 
 /// Weights in [0, 1] sorted coarsely: 32 shelves for each power of two, larger weights higher.
 constexpr int kShelfShift = 18;
@@ -119,6 +112,8 @@ std::int32_t DenseSums::draw(std::span<const float> weights, double u) const {
   return static_cast<std::int32_t>(last);
 }
 
+Error no_numbers() { return failed("the model gave logits that are not finite"); }
+
 bool uses_history(const SamplingParams& params) {
   return params.repetition_penalty != 1.0 || params.frequency_penalty != 0.0 ||
          params.presence_penalty != 0.0;
@@ -139,10 +134,26 @@ std::int32_t draw(const Candidates& candidates, double u) {
   return candidates.ids.back();
 }
 
+bool changes_logits(const SampleContext& context) {
+  return !context.params.logit_bias.empty() || !context.masked.empty() ||
+         !context.allowed.empty() || uses_history(context.params);
+}
+
+kernels::TokenChoice choice_of(const SampleContext& context) {
+  const SamplingParams& params = context.params;
+  kernels::TokenChoice choice;
+  choice.temperature = params.temperature;
+  choice.top_k = params.top_k;
+  choice.top_p = params.top_p;
+  choice.min_p = params.min_p;
+  if (params.temperature > 0.0) choice.uniform = uniform(context.seed, context.draw);
+  return choice;
+}
+
 Result<std::int32_t> Sampler::choose(std::span<const float> logits, const SampleContext& context) {
-  if (!all_finite(logits)) return failed("the model gave logits that are not finite");
+  if (!all_finite(logits)) return no_numbers();
   row_.assign(logits);
-  if (adjusts(context)) {
+  if (changes_logits(context)) {
     adjusted_.assign(logits.begin(), logits.end());
     adjust(context);
     row_.assign(adjusted_);
@@ -160,7 +171,7 @@ bool Sampler::can_try(const SamplingParams& params) {
 Result<std::optional<std::int32_t>> Sampler::try_tokens(std::span<const float> logits,
                                                         const SampleContext& context,
                                                         const Take& take) {
-  if (!all_finite(logits)) return failed("the model gave logits that are not finite");
+  if (!all_finite(logits)) return no_numbers();
   adjusted_.assign(logits.begin(), logits.end());
   adjust(context);
   row_.assign(adjusted_);
@@ -245,42 +256,50 @@ const Candidates& Sampler::candidates(const LogitRow& row, const SamplingParams&
   return candidates_;
 }
 
+float Sampler::least_value(const LogitRow& row, const SamplingParams& params) {
+  const double threshold = double{row.max()} + params.temperature * std::log(params.min_p);
+  // Rounded to float it could exclude the likeliest token itself.
+  return std::min(row.max(), static_cast<float>(threshold));
+}
+
 void Sampler::weigh(const LogitRow& row, double temperature) {
-  candidates_.weights.clear();
-  for (const std::int32_t id : candidates_.ids) {
-    candidates_.weights.push_back(weight(row.values()[id], row.max(), temperature));
-  }
+  std::vector<float>& weights = candidates_.dense;
+  weights.clear();
+  for (const std::int32_t id : candidates_.ids) weights.push_back(row.values()[id]);
+  exp_below(weights, row.max(), scale_of(temperature), weights.data());
+  candidates_.weights.assign(weights.begin(), weights.end());
+}
+
+void Sampler::cut_and_weigh(const LogitRow& row, const SamplingParams& params) {
+  weigh(row, params.temperature);
+  if (params.top_p < 1.0) cut_at(candidates_, params.top_p * total_weight(candidates_.weights));
+  std::sort(candidates_.ids.begin(), candidates_.ids.end());
+  weigh(row, params.temperature);
 }
 
 void Sampler::keep_top(const LogitRow& row, const SamplingParams& params) {
   row.top(static_cast<std::size_t>(params.top_k), candidates_.ids);
-  weigh(row, params.temperature);
-  // Sorted, so that min_p cuts a tail, before or after top_k alike.
-  std::size_t kept = candidates_.weights.size();
-  while (kept > 1 && candidates_.weights[kept - 1] < params.min_p) --kept;
-  truncate(candidates_, kept);
-  if (params.top_p < 1.0) cut_at(candidates_, params.top_p * total_weight(candidates_.weights));
+  if (params.min_p > 0.0) {
+    const float least = least_value(row, params);
+    std::erase_if(candidates_.ids, [&](std::int32_t id) { return row.values()[id] < least; });
+  }
+  cut_and_weigh(row, params);
 }
 
 void Sampler::keep_likely(const LogitRow& row, const SamplingParams& params) {
-  const double threshold = double{row.max()} + params.temperature * std::log(params.min_p);
-  // Rounded to float it could exclude the likeliest token itself.
-  row.at_least(std::min(row.max(), static_cast<float>(threshold)), candidates_.ids);
-  if (params.top_p < 1.0) {
-    const auto values = row.values();
-    std::sort(candidates_.ids.begin(), candidates_.ids.end(), [&](std::int32_t a, std::int32_t b) {
-      return values[a] != values[b] ? values[a] > values[b] : a < b;
-    });
-  }
-  weigh(row, params.temperature);
-  if (params.top_p < 1.0) cut_at(candidates_, params.top_p * total_weight(candidates_.weights));
+  row.at_least(least_value(row, params), candidates_.ids);
+  if (params.top_p >= 1.0) return weigh(row, params.temperature);
+  const auto values = row.values();
+  std::sort(candidates_.ids.begin(), candidates_.ids.end(), [&](std::int32_t a, std::int32_t b) {
+    return values[a] != values[b] ? values[a] > values[b] : a < b;
+  });
+  cut_and_weigh(row, params);
 }
 
 void Sampler::keep_all(const LogitRow& row, double temperature) {
   candidates_.all = true;
-  const auto scale = static_cast<float>(std::min(1.0 / temperature, 1e30));
   candidates_.dense.resize(row.values().size());
-  exp_below(row.values(), row.max(), scale, candidates_.dense.data());
+  exp_below(row.values(), row.max(), scale_of(temperature), candidates_.dense.data());
 }
 
 void Sampler::keep_nucleus(const LogitRow& row, const SamplingParams& params) {
@@ -304,18 +323,21 @@ void Sampler::keep_nucleus(const LogitRow& row, const SamplingParams& params) {
   std::sort(edge.begin(), edge.end(), [&](std::int32_t a, std::int32_t b) {
     return values[a] != values[b] ? values[a] > values[b] : a < b;
   });
+  const auto above = static_cast<std::ptrdiff_t>(ids.size());
   for (const std::int32_t id : edge) {
     if (reached >= goal && !ids.empty()) break;
     ids.push_back(id);
     reached += double{weights[id]};
   }
+  std::sort(ids.begin() + above, ids.end());
+  std::inplace_merge(ids.begin(), ids.begin() + above, ids.end());
   for (const std::int32_t id : ids) candidates_.weights.push_back(double{weights[id]});
   candidates_.all = false;
 }
 
 Result<ScoredToken> Sampler::score(std::span<const float> logits, std::int32_t token,
                                    std::int32_t top) {
-  if (!all_finite(logits)) return failed("the model gave logits that are not finite");
+  if (!all_finite(logits)) return no_numbers();
   row_.assign(logits);
   const double log_sum = row_.log_sum_exp();
   const auto logprob = [&](std::int32_t id) {

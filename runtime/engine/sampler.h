@@ -10,7 +10,10 @@
 //   4. min_p: keep tokens at least min_p times as likely as the likeliest
 //   5. top_k: keep the k likeliest
 //   6. top_p: keep the fewest likeliest whose share of what is left reaches top_p
-//   7. draw from what is left
+//   7. draw from what is left: the lowest id at which the weights of what is left, summed in the
+//      order of ids, pass a uniform random share of their total
+//
+// A device may take steps 3 to 7 (kernels::TokenChoice): with the same weights, in the same order.
 //
 // Log-probabilities are of the raw logits, before step 1. The vocabulary is never sorted whole.
 #pragma once
@@ -25,6 +28,7 @@
 #include "runtime/engine/logit_row.h"
 #include "runtime/engine/request.h"
 #include "runtime/engine/token_history.h"
+#include "runtime/kernels/device.h"
 
 namespace bundle::engine {
 
@@ -32,9 +36,9 @@ namespace bundle::engine {
 /// tokens having 1.
 struct Candidates {
   bool all = false;               // every token of the row, weights by id; ids is then empty
-  std::vector<std::int32_t> ids;  // in the order that the draw walks
-  std::vector<double> weights;
-  std::vector<float> dense;  // with `all`
+  std::vector<std::int32_t> ids;  // in their order
+  std::vector<double> weights;    // (ids.size())
+  std::vector<float> dense;       // with `all`
 };
 
 /// Sums over stretches of dense weights, so that a draw looks at one stretch alone.
@@ -65,6 +69,12 @@ struct SampleContext {
 std::optional<std::string> check_sampling(const SamplingParams& params, std::int64_t vocab_size);
 
 bool uses_history(const SamplingParams& params);
+/// Whether step 1 or 2 changes a logit.
+bool changes_logits(const SampleContext& context);
+/// Steps 3 to 7 for a device.
+kernels::TokenChoice choice_of(const SampleContext& context);
+/// What is said of a row that has a logit that is not finite.
+Error no_numbers();
 
 /// Holds scratch memory only; a choice depends on its arguments alone. Not thread-safe.
 class Sampler {
@@ -101,7 +111,11 @@ class Sampler {
   void keep_likely(const LogitRow& row, const SamplingParams& params);
   void keep_all(const LogitRow& row, double temperature);
   void keep_nucleus(const LogitRow& row, const SamplingParams& params);
+  /// min_p as a bound of logits.
+  static float least_value(const LogitRow& row, const SamplingParams& params);
   void weigh(const LogitRow& row, double temperature);
+  /// Of ids that are sorted, the likeliest first: top_p's, by id, with their weights.
+  void cut_and_weigh(const LogitRow& row, const SamplingParams& params);
 
   LogitRow row_;
   std::vector<float> adjusted_;

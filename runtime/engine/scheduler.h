@@ -24,6 +24,7 @@ struct Chunk {
   std::int64_t tokens = 0;
   std::int64_t logits = 0;
   std::int64_t drafts = 0;
+  bool chosen = false;  // the model gives tokens instead of the logits
 };
 using Batch = std::vector<Chunk>;
 

@@ -237,6 +237,23 @@ struct LatentWeights {
   const Matrix* key_absorb = nullptr;  // (heads · rank, nope_dim)
 };
 
+/// A token to be chosen from a row of logits l, of which m is the largest:
+///
+///   temperature 0: the token of m, the lowest id on a tie. Else the weight of a token is
+///   exp((l − m) / temperature), and of all tokens, the likeliest first (on a tie the lower id),
+///   those with a logit of at least m + temperature · ln(min_p) stay, of them the top_k first, and
+///   of them the fewest whose weights add up to top_p of all of theirs
+///   the token: the lowest id at which the weights of those that stay, summed in the order of ids,
+///   pass `uniform` of their total
+struct TokenChoice {
+  std::int64_t row = 0;  // of the logits
+  double temperature = 0.0;
+  double top_p = 1.0;      // 1: all
+  double min_p = 0.0;      // 0: all
+  double uniform = 0.0;    // in [0, 1)
+  std::int32_t top_k = 0;  // 0: all
+};
+
 /// The host's arrays that the calls of one step name. They stay as they are until the step ends.
 struct StepInputs {
   std::span<const std::int32_t> ids;
@@ -364,6 +381,17 @@ class Device {
 
   /// out (rows.size(), cols) = the named rows of x.
   virtual void gather_rows(Tensor x, std::span<const std::int64_t> rows, Tensor out) = 0;
+
+  /// Whether tokens of a vocabulary of that size can be chosen here; else whoever wants one reads
+  /// the logits.
+  virtual bool chooses(std::int64_t /*vocabulary*/) const { return false; }
+  /// ids[i] = what choices[i] names, for the host; -1 where a logit of its row is not finite.
+  /// Weights are float, and their sums double: what is chosen differs from exact sums as seldom as
+  /// a random number falls between the two.
+  virtual void choose(Tensor logits, std::span<const TokenChoice> choices, std::int32_t* ids) {
+    static_cast<void>(logits);
+    std::fill_n(ids, choices.size(), -1);
+  }
 
   /// x = 0.
   virtual void clear(Tensor x) {

@@ -33,6 +33,9 @@ struct SequenceChunk {
   bool states = false;
   /// The ranks that have the sequence's cache, with data-parallel attention; ignored without.
   std::int64_t group = 0;
+  /// Instead of those logits, a token from each: choices() has them. Empty, or one choice for each
+  /// (which need not say its row).
+  std::span<const kernels::TokenChoice> choices = {};
 };
 
 /// Rows of the last step for a draft layer: `following` are the tokens that come after the step's
@@ -45,6 +48,8 @@ struct DraftChunk {
   bool logits = false;  // of the last row
   std::int64_t prompt = 0;
   std::int64_t group = 0;
+  /// Instead of those logits, a token from them: choices() has it. Null: none.
+  const kernels::TokenChoice* choice = nullptr;
 };
 
 /// Weights on a device. Thread-compatible: one step at a time.
@@ -66,7 +71,7 @@ class Model {
   virtual std::int64_t cache_groups() const { return 1; }
 
   /// Runs one step over all chunks. `logits` receives (sum of chunk.logits, vocab_size) floats in
-  /// chunk order, of the chunks that want no states; it is resized.
+  /// chunk order, of the chunks that want neither states nor choices; it is resized.
   virtual void forward(std::span<const SequenceChunk> chunks, kernels::KvCache& cache,
                        std::vector<float>& logits) = 0;
 
@@ -76,13 +81,20 @@ class Model {
   /// order. Valid until the next.
   virtual std::span<const float> states() const { return {}; }
 
+  /// Whether chunks may ask for tokens instead of logits.
+  virtual bool gives_choices() const { return false; }
+  /// Of the last forward() or draft(): a token for each choice of its chunks, in their order; -1
+  /// where a logit was not finite. Valid until the next.
+  virtual std::span<const std::int32_t> choices() const { return {}; }
+
   /// Whether a layer was loaded that predicts one token further (DeepSeek-V3's MTP).
   virtual bool can_draft() const { return false; }
   /// With drafts, every forward() keeps what draft() starts from, and kv_shape() has a layer more.
   /// Logits of forward() are the same, bit for bit. Call it before kv_shape(), if at all.
   virtual void set_drafting(bool /*on*/) {}
   /// Runs the draft layer over rows of the last forward(), writing its own keys and values.
-  /// `logits` receives a row for each chunk that asks: of the token after its last following one.
+  /// `logits` receives a row for each chunk that asks and has no choice: of the token after its
+  /// last following one.
   virtual void draft(std::span<const DraftChunk> /*chunks*/, kernels::KvCache& /*cache*/,
                      std::vector<float>& /*logits*/) {}
 

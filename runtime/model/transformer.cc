@@ -142,26 +142,51 @@ Tensor Transformer::run_whole(kernels::KvCache& cache) {
   return scores;
 }
 
+/// A row of the scores is read, or a token chosen from it.
+void Transformer::want(std::int64_t row, const kernels::TokenChoice* choice) {
+  if (choice == nullptr) return read_rows_.push_back(row);
+  choices_.push_back(*choice);
+  choices_.back().row = row;
+}
+
+void Transformer::add_rows(const SequenceChunk& chunk) {
+  auto& wanted = chunk.states ? state_rows_ : logit_rows_;
+  const auto first = static_cast<std::int64_t>(rows_.kept().size());
+  rows_.add(chunk, chunk.logits, prompt_positions(chunk.prompt));
+  for (std::int64_t i = 0; i < chunk.logits; ++i) {
+    const auto scored = static_cast<std::int64_t>(logit_rows_.size());
+    wanted.push_back(first + i);
+    if (chunk.states) continue;
+    want(scored, chunk.choices.empty() ? nullptr : &chunk.choices[static_cast<std::size_t>(i)]);
+  }
+}
+
+/// Tokens where they were asked for, and the other rows as logits.
+void Transformer::hand_out(Tensor scores, std::vector<float>& logits) {
+  chosen_.resize(choices_.size());
+  if (!choices_.empty()) {
+    device_.choose(scores, choices_, chosen_.data());
+    scores = gather(scores, read_rows_);
+  }
+  vocabulary_.collect(device_, scores, static_cast<std::int64_t>(read_rows_.size()), logits);
+}
+
 void Transformer::forward(std::span<const SequenceChunk> chunks, kernels::KvCache& cache,
                           std::vector<float>& logits) {
   rows_.clear();
   logit_rows_.clear();
   state_rows_.clear();
   states_.clear();
-  for (const SequenceChunk& chunk : chunks) {
-    auto& wanted = chunk.states ? state_rows_ : logit_rows_;
-    const auto first = static_cast<std::int64_t>(rows_.kept().size());
-    rows_.add(chunk, chunk.logits, prompt_positions(chunk.prompt));
-    for (std::int64_t i = 0; i < chunk.logits; ++i) wanted.push_back(first + i);
-  }
+  choices_.clear();
+  read_rows_.clear();
+  for (const SequenceChunk& chunk : chunks) add_rows(chunk);
   rows_.finish();
   Tensor scores;
   if (rows_.size() > 0) {
     const bool whole = parts_.team == nullptr && state_rows_.empty();
     scores = whole ? run_whole(cache) : finish(run_layers(cache));
   }
-  const auto scored = static_cast<std::int64_t>(logit_rows_.size());
-  vocabulary_.collect(device_, scores, scored, logits);
+  hand_out(scores, logits);
   scratch_->reset();
   lasting_->reset();
 }
@@ -185,6 +210,8 @@ void Transformer::draft(std::span<const DraftChunk> chunks, kernels::KvCache& ca
                         std::vector<float>& logits) {
   if (!drafting_) return;
   rows_.clear();
+  choices_.clear();
+  read_rows_.clear();
   std::vector<std::int64_t> rows, blank;
   for (const DraftChunk& chunk : chunks) {
     const auto count = static_cast<std::int64_t>(chunk.following.size());
@@ -192,13 +219,15 @@ void Transformer::draft(std::span<const DraftChunk> chunks, kernels::KvCache& ca
     for (std::int64_t i = 0; i < count; ++i) rows.push_back(chunk.first_row + i);
     const SequenceChunk part{chunk.following, chunk.position, chunk.blocks, 0,
                              chunk.prompt,    false,          chunk.group};
-    rows_.add(part, chunk.logits && count > 0 ? 1 : 0, prompt_positions(chunk.prompt));
+    const auto scored = static_cast<std::int64_t>(rows_.kept().size());
+    const bool asks = chunk.logits && count > 0;
+    rows_.add(part, asks ? 1 : 0, prompt_positions(chunk.prompt));
+    if (asks) want(scored, chunk.choice);
   }
   rows_.finish();
   Tensor scores;
   if (rows_.size() > 0 && placement_.last_stage()) scores = draft_scores(rows, blank, cache);
-  const auto kept = static_cast<std::int64_t>(rows_.kept().size());
-  vocabulary_.collect(device_, scores, kept, logits);
+  hand_out(scores, logits);
   scratch_->reset();
   lasting_->reset();
 }

@@ -44,6 +44,11 @@ class Transformer final : public Model {
   /// Ranks hand on logits alone.
   bool gives_states() const override { return parts_.team == nullptr; }
   std::span<const float> states() const override { return states_; }
+  /// Ranks hand on logits; alone, it is a matter of the device.
+  bool gives_choices() const override {
+    return parts_.team == nullptr && device_.chooses(vocabulary_.size());
+  }
+  std::span<const std::int32_t> choices() const override { return chosen_; }
   bool can_draft() const override { return parts_.drafts; }
   void set_drafting(bool on) override { drafting_ = on && can_draft(); }
   void draft(std::span<const DraftChunk> chunks, kernels::KvCache& cache,
@@ -61,6 +66,9 @@ class Transformer final : public Model {
   void make_hidden(std::int64_t rows);
   kernels::Tensor keep_hidden(kernels::Tensor x, std::span<const std::int64_t> kept);
   void score(kernels::Tensor x, kernels::Tensor scores);
+  void want(std::int64_t row, const kernels::TokenChoice* choice);
+  void add_rows(const SequenceChunk& chunk);
+  void hand_out(kernels::Tensor scores, std::vector<float>& logits);
   kernels::Tensor run_whole(kernels::KvCache& cache);
   kernels::Tensor draft_scores(std::span<const std::int64_t> rows,
                                std::span<const std::int64_t> blank, kernels::KvCache& cache);
@@ -84,6 +92,9 @@ class Transformer final : public Model {
   std::vector<std::int64_t> logit_rows_;  // of the kept ones
   std::vector<std::int64_t> state_rows_;
   std::vector<float> states_;
+  std::vector<kernels::TokenChoice> choices_;
+  std::vector<std::int64_t> read_rows_;  // of the scores: those without a choice
+  std::vector<std::int32_t> chosen_;
 };
 
 }  // namespace bundle::model

@@ -118,6 +118,23 @@ TEST_F(ConstraintTest, EveryOutputFitsItsSchema) {
   }
 }
 
+TEST_F(ConstraintTest, AModelThatChoosesChangesNoneOfTheOutputsBesideThem) {
+  std::vector<Request> requests;
+  for (std::uint64_t id = 1; id <= 20; ++id) {
+    requests.push_back(request(id, id % 2 == 0 ? schema_tag(kSchema) : "", 0.9));
+    if (id % 2 == 1) requests.back().sampling.constraint = {};
+  }
+  const auto expected = run(requests);
+  fake_.chooses = true;
+  int chosen = 0;
+  fake_.on_step = [&](std::span<const model::SequenceChunk> chunks) {
+    for (const auto& chunk : chunks) chosen += !chunk.choices.empty();
+  };
+  const auto got = run(requests);
+  for (const Request& r : requests) EXPECT_EQ(got.at(r.id).tokens, expected.at(r.id).tokens);
+  EXPECT_GT(chosen, 100);
+}
+
 TEST_F(ConstraintTest, RegularExpressionsChoicesAndGrammarsHold) {
   for (std::uint64_t id = 1; id <= 10; ++id) {
     const std::string code =

@@ -61,8 +61,15 @@ Request random_request(Random& random, std::uint64_t id, const FakeConfig& fake,
   return r;
 }
 
-FakeConfig with_groups(FakeConfig fake, std::int64_t groups) {
-  fake.groups = groups;
+/// What a model may be beside the random rest.
+struct Kind {
+  std::int64_t groups = 1;
+  bool chooses = false;
+};
+
+FakeConfig of_kind(FakeConfig fake, const Kind& kind) {
+  fake.groups = kind.groups;
+  fake.chooses = kind.chooses;
   return fake;
 }
 
@@ -72,11 +79,11 @@ bool is_prefix(const std::vector<std::int32_t>& part, const std::vector<std::int
 
 class Crowd {
  public:
-  explicit Crowd(std::uint32_t seed, std::int64_t groups = 1)
+  explicit Crowd(std::uint32_t seed, const Kind& kind = {})
       : random_(seed),
-        fake_(with_groups(random_model(random_), groups)),
+        fake_(of_kind(random_model(random_), kind)),
         device_(make_fake_device()),
-        engine_(*Engine::create(make_fake_model(fake_), *device_, random_options(random_))),
+        engine_(*Engine::create(counting_model(), *device_, random_options(random_))),
         context_(engine_->stats().max_context) {}
 
   void run() {
@@ -94,8 +101,21 @@ class Crowd {
 
   std::int64_t preemptions() const { return engine_->stats().preemptions; }
   std::int64_t prefix_hits() const { return engine_->stats().prefix_hits; }
+  /// Rows whose tokens the model chose, and those that it gave the logits of.
+  std::int64_t chosen_rows() const { return chosen_rows_; }
+  std::int64_t logit_rows() const { return logit_rows_; }
 
  private:
+  std::unique_ptr<model::Model> counting_model() {
+    FakeConfig counted = fake_;
+    counted.on_step = [this](std::span<const model::SequenceChunk> chunks) {
+      for (const auto& chunk : chunks) {
+        (chunk.choices.empty() ? logit_rows_ : chosen_rows_) += chunk.logits;
+      }
+    };
+    return make_fake_model(counted);
+  }
+
   void arrive() {
     const std::uint64_t id = requests_.size();
     requests_[id] = random_request(random_, id, fake_, context_);
@@ -130,6 +150,8 @@ class Crowd {
     EXPECT_TRUE(got.prompt_logprobs == expected.prompt_logprobs);
   }
 
+  std::int64_t chosen_rows_ = 0;
+  std::int64_t logit_rows_ = 0;
   Random random_;
   FakeConfig fake_;
   std::unique_ptr<kernels::Device> device_;
@@ -162,7 +184,7 @@ TEST(EngineProperty, ACrowdOverSeveralCachesChangesNothing) {
   std::int64_t hits = 0;
   for (std::uint32_t seed = 1000; seed < 1120; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
-    Crowd crowd(seed, 2 + seed % 3);
+    Crowd crowd(seed, {.groups = 2 + seed % 3});
     crowd.run();
     preemptions += crowd.preemptions();
     hits += crowd.prefix_hits();
@@ -170,6 +192,22 @@ TEST(EngineProperty, ACrowdOverSeveralCachesChangesNothing) {
   }
   EXPECT_GT(preemptions, 10);
   EXPECT_GT(hits, 500);
+}
+
+/// The same where tokens come from the model, beside requests that need more than tokens.
+TEST(EngineProperty, ACrowdWhoseModelChoosesChangesNothing) {
+  std::int64_t chosen = 0;
+  std::int64_t read = 0;
+  for (std::uint32_t seed = 2000; seed < 2120; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    Crowd crowd(seed, {.chooses = true});
+    crowd.run();
+    chosen += crowd.chosen_rows();
+    read += crowd.logit_rows();
+    if (testing::Test::HasFailure()) return;
+  }
+  EXPECT_GT(chosen, 1000);
+  EXPECT_GT(read, 1000);
 }
 
 }  // namespace

@@ -302,6 +302,51 @@ TEST_F(EngineTest, LogitsThatAreNoNumbersEndOneRequestOnly) {
   EXPECT_EQ(engine_->stats().kv_blocks_used, 0);
 }
 
+TEST_F(EngineTest, ChosenTokensOfNoNumbersEndOneRequestOnly) {
+  fake_.poison = 40;
+  fake_.chooses = true;
+  create();
+  engine_->submit(request(1, {1, 40}, 5));
+  engine_->submit(request(2, {1, 2}, 5));
+  finish();
+  EXPECT_EQ(outcomes_[1].finish, FinishReason::kError);
+  EXPECT_EQ(outcomes_[2].finish, FinishReason::kLength);
+  EXPECT_THAT(events_, testing::Contains(testing::Field(&Event::error, HasSubstr("not finite"))));
+  expect_as_alone(request(2, {1, 2}, 5));
+}
+
+TEST_F(EngineTest, OnlyRowsThatAreReadComeAsLogits) {
+  fake_.chooses = true;
+  std::map<std::int32_t, bool> chosen;  // by the prompt's first token
+  fake_.on_step = [&](std::span<const model::SequenceChunk> chunks) {
+    for (const auto& chunk : chunks) {
+      if (chunk.position == 0) chosen[chunk.tokens.front()] = !chunk.choices.empty();
+    }
+  };
+  create();
+  const auto submit = [&](std::int32_t first, auto change) {
+    Request r = request(static_cast<std::uint64_t>(first), {first, 2}, 3);
+    r.sampling.temperature = 0.8;
+    change(r);
+    engine_->submit(r);
+  };
+  submit(1, [](Request&) {});
+  submit(2, [](Request& r) { r.sampling.top_p = 0.9; });
+  submit(3, [](Request& r) { r.sampling.logprobs = 0; });
+  submit(4, [](Request& r) { r.sampling.prompt_logprobs = 0; });
+  submit(5, [](Request& r) { r.sampling.repetition_penalty = 1.1; });
+  submit(6, [](Request& r) { r.sampling.logit_bias = {{1, 1.0f}}; });
+  submit(7, [](Request& r) {
+    r.sampling.min_tokens = 2;
+    r.sampling.stop_ids = {3};
+  });
+  submit(8, [](Request& r) { r.pooling = Pooling::kLast; });
+  finish();
+  const std::map<std::int32_t, bool> expected = {{1, true},  {2, true},  {3, false}, {4, false},
+                                                 {5, false}, {6, false}, {7, false}, {8, false}};
+  EXPECT_EQ(chosen, expected);
+}
+
 TEST_F(EngineTest, PreemptedRequestsGoOnAsIfNothingHadBeen) {
   options_.kv_tokens = 64;
   create();

@@ -69,10 +69,22 @@ class FakeModel final : public model::Model {
     }
     logits.clear();
     states_.clear();
+    chosen_.clear();
     for (const auto& chunk : chunks) {
-      read(chunk, cache_of(chunk.group, cache), chunk.states ? states_ : logits);
+      EXPECT_TRUE(chunk.choices.empty() ||
+                  chunk.choices.size() == static_cast<std::size_t>(chunk.logits));
+      std::vector<float> hidden;
+      auto& rows = chunk.states ? states_ : chunk.choices.empty() ? logits : hidden;
+      read(chunk, cache_of(chunk.group, cache), rows);
+      for (std::size_t i = 0; i < chunk.choices.size(); ++i) {
+        const auto width = static_cast<std::size_t>(config_.vocab_size);
+        chosen_.push_back(choose(std::span(hidden).subspan(i * width, width), chunk.choices[i]));
+      }
     }
   }
+
+  bool gives_choices() const override { return fake_.chooses; }
+  std::span<const std::int32_t> choices() const override { return chosen_; }
 
   bool gives_states() const override { return fake_.hidden_size > 0; }
   std::span<const float> states() const override { return states_; }
@@ -82,6 +94,7 @@ class FakeModel final : public model::Model {
   void draft(std::span<const model::DraftChunk> chunks, kernels::KvCache& cache,
              std::vector<float>& logits) override {
     logits.clear();
+    chosen_.clear();
     for (const auto& chunk : chunks) {
       FakeCache& fake_cache = cache_of(chunk.group, cache);
       const auto end = chunk.position + static_cast<std::int64_t>(chunk.following.size());
@@ -94,7 +107,12 @@ class FakeModel final : public model::Model {
       seen.push_back(chunk.following.back());
       if (fake_.wrong_drafts > 0 && ++drafts_ % fake_.wrong_drafts == 0) seen.push_back(0);
       const auto row = fake_logits(seen, config_.vocab_size);
-      if (chunk.logits) logits.insert(logits.end(), row.begin(), row.end());
+      if (!chunk.logits) continue;
+      if (chunk.choice != nullptr) {
+        chosen_.push_back(choose(row, *chunk.choice));
+      } else {
+        logits.insert(logits.end(), row.begin(), row.end());
+      }
     }
   }
 
@@ -127,10 +145,26 @@ class FakeModel final : public model::Model {
     }
   }
 
+  /// As a device does.
+  static std::int32_t choose(std::span<const float> logits, const kernels::TokenChoice& choice) {
+    if (!all_finite(logits)) return -1;
+    LogitRow row;
+    row.assign(logits);
+    if (choice.temperature == 0.0) return row.argmax();
+    SamplingParams params;
+    params.temperature = choice.temperature;
+    params.top_k = choice.top_k;
+    params.top_p = choice.top_p;
+    params.min_p = choice.min_p;
+    Sampler sampler;
+    return engine::draw(sampler.candidates(row, params), choice.uniform);
+  }
+
   FakeConfig fake_;
   format::ModelConfig config_;
   std::vector<std::int32_t> step_tokens_;
   std::vector<float> states_;
+  std::vector<std::int32_t> chosen_;
   std::map<std::int64_t, std::unique_ptr<FakeCache>> others_;
   int drafts_ = 0;
 };

@@ -21,6 +21,8 @@ struct FakeConfig {
   std::function<void(std::span<const model::SequenceChunk>)> on_step = {};
   /// Logits are not numbers after this token.
   std::int32_t poison = -1;
+  /// It gives tokens where nothing else is asked for.
+  bool chooses = false;
   /// Its prediction layer guesses what the model will say, but every so many times (0: never).
   int wrong_drafts = 3;
   /// Caches that it keeps, a group of sequences in each (data-parallel attention).

@@ -54,12 +54,14 @@ class SpeculationTest : public testing::TestWithParam<Speculation> {
     return r;
   }
 
+  void expect_outputs_as_alone();
+
   FakeConfig fake_;
   EngineOptions options_;
   std::unique_ptr<kernels::Device> device_ = make_fake_device();
 };
 
-TEST_P(SpeculationTest, OutputsAreThoseOfEachRequestAlone) {
+void SpeculationTest::expect_outputs_as_alone() {
   const auto engine = Engine::create(make_fake_model(fake_), *device_, options_).value();
   std::mt19937 random(3);
   std::vector<Request> requests;
@@ -95,6 +97,18 @@ TEST_P(SpeculationTest, OutputsAreThoseOfEachRequestAlone) {
   EXPECT_GT(stats.draft_tokens, stats.accepted_tokens);
   EXPECT_LE(stats.drafts, stats.draft_tokens);
   EXPECT_EQ(stats.kv_blocks_used, 0);
+}
+
+TEST_P(SpeculationTest, OutputsAreThoseOfEachRequestAlone) { expect_outputs_as_alone(); }
+
+TEST_P(SpeculationTest, SoAreThoseThatTheModelChooses) {
+  fake_.chooses = true;
+  int checked = 0;  // chosen rows behind guesses
+  fake_.on_step = [&](std::span<const model::SequenceChunk> chunks) {
+    for (const auto& chunk : chunks) checked += chunk.choices.size() > 1;
+  };
+  expect_outputs_as_alone();
+  EXPECT_GT(checked, 10);
 }
 
 TEST_P(SpeculationTest, RightGuessesSaveSteps) {

@@ -66,6 +66,8 @@ std::vector<Timing> bench_products(const Subject& subject);
 std::vector<Timing> bench_attention(const Subject& subject);
 /// Latent attention and routed experts of DeepSeek-R1, an eighth of each layer.
 std::vector<Timing> bench_r1(const Subject& subject);
+/// Choosing tokens of one row of logits, and of a large batch's.
+std::vector<Timing> bench_choices(const Subject& subject);
 /// Whole decode steps of the distilled models in a graph, with weights of their true sizes.
 std::vector<Timing> bench_decode(const Subject& subject);
 

@@ -149,6 +149,7 @@ struct NamedBench {
   std::vector<Timing> (*run)(const Subject&);
 };
 constexpr NamedBench kBenches[] = {{"decode", bench_decode},
+                                   {"choices", bench_choices},
                                    {"r1", bench_r1},
                                    {"attention", bench_attention},
                                    {"products", bench_products}};

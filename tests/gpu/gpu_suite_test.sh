@@ -9,7 +9,7 @@ import json, sys
 report = json.load(open(sys.argv[1]))
 assert report["failures"] == 0 and report["checks"] > 50, report
 names = [t["name"] for t in report["timings"]]
-for part in ("copy", "step tiny", "attention", "latent", "experts", "product"):
+for part in ("copy", "step tiny", "choose", "attention", "latent", "experts", "product"):
     assert any(name.startswith(part) for name in names), (part, names)
 PY
 # Without a GPU it says so.

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <string>
 
+#include "runtime/kernels/cuda/host/choice_runner.h"
 #include "runtime/kernels/cuda/host/cuda_arena.h"
 #include "runtime/kernels/cuda/host/cuda_cache.h"
 #include "runtime/kernels/cuda/host/cuda_experts.h"
@@ -42,6 +43,7 @@ class CudaDevice final : public Device {
         products_(*driver_, stream_, ops_, changes_, options.deterministic),
         experts_(*driver_, stream_, ops_, changes_, products_),
         latents_(*driver_, stream_, ops_, changes_, products_),
+        choices_(*driver_, stream_, ops_),
         partial_(*driver_, stream_, changes_, "partial attention") {}
 
   std::string_view name() const override { return name_; }
@@ -105,6 +107,8 @@ class CudaDevice final : public Device {
     if (ready()) keep(experts_.run(static_cast<const CudaExperts&>(experts), x, routing, y));
   }
   void gather_rows(Tensor x, std::span<const std::int64_t> rows, Tensor out) override;
+  bool chooses(std::int64_t vocabulary) const override { return vocabulary <= kMostChoiceCols; }
+  void choose(Tensor logits, std::span<const TokenChoice> choices, std::int32_t* ids) override;
   void read(Tensor x, float* out) override;
 
  private:
@@ -138,6 +142,7 @@ class CudaDevice final : public Device {
   Products products_;
   ExpertRunner experts_;
   LatentRunner latents_;
+  ChoiceRunner choices_;
   GrowingBuffer partial_;
   HostBuffer results_;
   bool in_step_ = false;
@@ -427,6 +432,16 @@ void CudaDevice::route(Tensor logits, const RouterShape& shape, const float* bia
     return;
   }
   ops_.route(stream_, args);
+}
+
+void CudaDevice::choose(Tensor logits, std::span<const TokenChoice> choices, std::int32_t* ids) {
+  std::fill_n(ids, choices.size(), -1);
+  while (ready() && !choices.empty()) {
+    const auto count = std::min(choices.size(), static_cast<std::size_t>(kMostChoices));
+    keep(choices_.run(logits, choices.first(count), ids));
+    choices = choices.subspan(count);
+    ids += count;
+  }
 }
 
 void CudaDevice::read(Tensor x, float* out) {

@@ -46,6 +46,7 @@ std::vector<CheckResult> check_route(const Subject& subject);
 std::vector<CheckResult> check_experts(const Subject& subject);
 std::vector<CheckResult> check_heads(const Subject& subject);
 std::vector<CheckResult> check_latent(const Subject& subject);
+std::vector<CheckResult> check_sampling(const Subject& subject);
 
 struct NamedCheck {
   const char* name;
@@ -53,16 +54,12 @@ struct NamedCheck {
 };
 
 /// Every check there is.
-inline constexpr NamedCheck kChecks[] = {{"matmul", check_matmul},
-                                         {"tiles", check_tiles},
-                                         {"embed", check_embed},
-                                         {"rows", check_rows},
-                                         {"attention", check_attention},
-                                         {"attention_tiles", check_attention_tiles},
-                                         {"route", check_route},
-                                         {"experts", check_experts},
-                                         {"heads", check_heads},
-                                         {"latent", check_latent},
-                                         {"wide", check_wide}};
+inline constexpr NamedCheck kChecks[] = {
+    {"matmul", check_matmul},       {"tiles", check_tiles},
+    {"embed", check_embed},         {"rows", check_rows},
+    {"attention", check_attention}, {"attention_tiles", check_attention_tiles},
+    {"route", check_route},         {"experts", check_experts},
+    {"heads", check_heads},         {"latent", check_latent},
+    {"wide", check_wide},           {"sampling", check_sampling}};
 
 }  // namespace bundle::kernels::cuda

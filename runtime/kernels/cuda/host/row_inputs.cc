@@ -22,6 +22,8 @@ RowInputs::~RowInputs() {
 void RowInputs::begin() {
   bytes_.clear();
   blocks_.clear();
+  tables_.clear();
+  next_ = 0;
   arrays_.clear();
   rows_.clear();
 }
@@ -42,21 +44,33 @@ void RowInputs::add_rows(std::span<const std::int64_t> rows) {
   arrays_.push_back({rows.data(), rows.size(), append(rows)});
 }
 
+/// Where a block table lies in `blocks_`, which may be among the `known` first: those of the kept
+/// rows are the step's own, in the same order.
+std::int32_t RowInputs::place(const std::int32_t* table, std::int64_t count, std::size_t known) {
+  for (std::size_t i = 0; i < known; ++i) {
+    const Table& other = tables_[next_++ % known];
+    if (other.host == table && other.count >= count) return other.start;
+  }
+  const auto start = static_cast<std::int32_t>(blocks_.size());
+  blocks_.insert(blocks_.end(), table, table + count);
+  tables_.push_back({table, count, start});
+  return start;
+}
+
 void RowInputs::add_slices(std::span<const Slice> slices, std::int64_t count,
                            std::int64_t block_tokens, std::int64_t max_positions, bool tiles_too) {
   std::vector<std::int32_t> positions(static_cast<std::size_t>(count), -1);
   std::vector<std::int32_t> tables(static_cast<std::size_t>(count), 0);
   std::vector<std::int32_t> singles(static_cast<std::size_t>(count), -1);
   std::vector<AttentionTile> tiles;
+  const std::size_t known = tables_.size();
   Rows rows{};
   rows.slices = slices;
   rows.device.max_positions = rows.device.single_reach = max_positions;
   for (const Slice& slice : slices) {
     if (slice.rows == 0) continue;
-    const auto table = static_cast<std::int32_t>(blocks_.size());
     const std::int64_t end = slice.position + slice.rows;
-    blocks_.insert(blocks_.end(), slice.blocks,
-                   slice.blocks + (end + block_tokens - 1) / block_tokens);
+    const std::int32_t table = place(slice.blocks, (end + block_tokens - 1) / block_tokens, known);
     const bool tiled = tiles_too && slice.rows >= kLeastTiledRows;
     for (std::int64_t i = 0; i < slice.rows; ++i) {
       const auto row = static_cast<std::size_t>(slice.first_row + i);
@@ -84,17 +98,20 @@ void RowInputs::add_slices(std::span<const Slice> slices, std::int64_t count,
 }
 
 Status RowInputs::flush() {
-  const std::size_t tables = append(std::span<const std::int32_t>(blocks_));
+  const std::size_t tables = append(std::span<const std::int32_t>());
+  const std::size_t table_bytes = blocks_.size() * sizeof(std::int32_t);
+  const std::size_t bytes = tables + table_bytes;
   if (copying_) driver_.wait_event(copied_);  // the staging memory is read until then
-  if (staging_.bytes() < bytes_.size()) {
-    const std::size_t wanted = std::max<std::size_t>(2 * bytes_.size(), 65536);
+  if (staging_.bytes() < bytes) {
+    const std::size_t wanted = std::max<std::size_t>(2 * bytes, 65536);
     driver_.wait(stream_);
     BUNDLE_TRY(staging_, HostBuffer::make(driver_, wanted));
     BUNDLE_TRY(device_, DeviceBuffer::make(driver_, wanted, MemoryKind::kWork, "a step's inputs"));
     ++changes_;
   }
   std::memcpy(staging_.data(), bytes_.data(), bytes_.size());
-  driver_.copy_in(stream_, device_.data(), staging_.data(), bytes_.size());
+  if (table_bytes > 0) std::memcpy(staging_.data() + tables, blocks_.data(), table_bytes);
+  driver_.copy_in(stream_, device_.data(), staging_.data(), bytes);
   driver_.record(copied_, stream_);
   copying_ = true;
   const auto at = [&](std::size_t offset) {

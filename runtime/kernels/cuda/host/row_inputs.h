@@ -68,8 +68,16 @@ class RowInputs {
     DeviceRows device;
   };
 
+  /// A block table in `blocks_`.
+  struct Table {
+    const std::int32_t* host;
+    std::int64_t count;
+    std::int32_t start;
+  };
+
   template <typename T>
   std::size_t append(std::span<const T> values);
+  std::int32_t place(const std::int32_t* table, std::int64_t count, std::size_t known);
   const std::byte* find(const void* host, std::size_t count) const;
 
   Driver& driver_;
@@ -81,6 +89,8 @@ class RowInputs {
   DeviceBuffer device_;
   std::vector<std::byte> bytes_;
   std::vector<std::int32_t> blocks_;  // tables of all slices, behind everything else
+  std::vector<Table> tables_;
+  std::size_t next_ = 0;  // of the tables: where the one that is looked for probably is
   std::vector<Array> arrays_;
   std::vector<Rows> rows_;
 };

@@ -155,6 +155,8 @@ inline float log_fast(float x) { return std::log(x); }
 inline float rsqrt_fast(float x) { return 1.0f / std::sqrt(x); }
 inline float divide_fast(float a, float b) { return a / b; }
 inline float fused(float a, float b, float c) { return std::fma(a, b, c); }
+inline float times(float a, float b) { return a * b; }
+inline float plus(float a, float b) { return a + b; }
 inline float round_even(float x) { return std::nearbyint(x); }
 inline float largest(float a, float b) { return a > b ? a : b; }
 inline float smallest(float a, float b) { return a < b ? a : b; }

@@ -167,6 +167,8 @@ BUNDLE_DEVICE float log_fast(float x) { return __logf(x); }
 BUNDLE_DEVICE float rsqrt_fast(float x) { return rsqrtf(x); }
 BUNDLE_DEVICE float divide_fast(float a, float b) { return __fdividef(a, b); }
 BUNDLE_DEVICE float fused(float a, float b, float c) { return __fmaf_rn(a, b, c); }
+BUNDLE_DEVICE float times(float a, float b) { return __fmul_rn(a, b); }
+BUNDLE_DEVICE float plus(float a, float b) { return __fadd_rn(a, b); }
 BUNDLE_DEVICE float round_even(float x) { return rintf(x); }
 BUNDLE_DEVICE float largest(float a, float b) { return a > b ? a : b; }
 BUNDLE_DEVICE float smallest(float a, float b) { return a < b ? a : b; }

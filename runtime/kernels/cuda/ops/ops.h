@@ -344,6 +344,36 @@ struct GatherArgs {
   std::int64_t cols;
 };
 
+/// A token to be chosen: TokenChoice (device.h), with its numbers as the kernels take them.
+struct RowChoice {
+  std::int64_t row;    // of the logits
+  double uniform;      // in [0, 1)
+  double top_p;        // 1: all
+  double offset;       // tokens stay whose logit is at least the largest plus this; -inf: all
+  float scale;         // 1 / temperature; below 0: the likeliest
+  std::int32_t top_k;  // 0: all
+};
+
+/// ids[i] = what choices[i] names; -1 where a logit of its row is not finite.
+struct ChooseArgs {
+  const float* logits;       // (rows, cols)
+  const RowChoice* choices;  // (count)
+  std::int32_t* ids;         // (count)
+  float* run_max;            // (count, choice_runs(cols)): room for intermediate results
+  double* run_sums;          // (count, choice_runs(cols))
+  std::int64_t count;        // at most kMostChoices
+  std::int64_t cols;         // at most kMostChoiceCols
+  bool weighs_all;           // some choice has a scale and no top_k below cols
+};
+/// Neighbouring tokens whose largest logit is found first.
+inline constexpr int kChoiceRun = 128;
+inline constexpr std::int64_t kMostChoices = 65535;
+inline constexpr std::int64_t kMostChoiceCols = 524288;
+
+constexpr std::int64_t choice_runs(std::int64_t cols) {
+  return (cols + kChoiceRun - 1) / kChoiceRun;
+}
+
 /// Cached positions that one block of threads walks for a row that sees `positions` of them: more
 /// for long sequences, so that the parts stay few, and a matter of that row alone.
 constexpr std::int64_t span_tokens(std::int64_t positions) {
@@ -396,6 +426,7 @@ struct Ops {
   void (*combine)(Stream, const CombineArgs&);
   void (*cut_rows)(Stream, const CutRowsArgs&);
   void (*matmul_wide)(Stream, const WideArgs&);
+  void (*choose)(Stream, const ChooseArgs&);
 };
 
 // One function a source file of ops/.
@@ -417,10 +448,11 @@ void plan_experts(Stream stream, const ExpertPlanArgs& args);
 void combine(Stream stream, const CombineArgs& args);
 void cut_rows(Stream stream, const CutRowsArgs& args);
 void matmul_wide(Stream stream, const WideArgs& args);
+void choose(Stream stream, const ChooseArgs& args);
 
 inline constexpr Ops kOps = {embed,        rms_norm,         matmul,   matmul_tiles, rope_store,
                              attention,    attention_tiles,  silu_mul, gather,       blank,
                              latent_store, latent_attention, route,    plan_experts, combine,
-                             cut_rows,     matmul_wide};
+                             cut_rows,     matmul_wide,      choose};
 
 }  // namespace bundle::kernels::cuda

@@ -6,8 +6,8 @@
 namespace bundle::kernels::cuda {
 
 /// Of `kLanes` neighbouring lanes (a power of two); every lane gets it.
-template <int kLanes = kWarp>
-BUNDLE_DEVICE float sum_lanes(float value) {
+template <int kLanes = kWarp, typename T>
+BUNDLE_DEVICE T sum_lanes(T value) {
   BUNDLE_UNROLL
   for (int mask = kLanes / 2; mask > 0; mask /= 2) value += shuffle_xor(value, mask);
   return value;
@@ -57,6 +57,15 @@ BUNDLE_DEVICE float sum_block(float value, Shared<float> room) {
   float sum = 0.0f;
   for (int warp = 0; warp < block_threads() / kWarp; ++warp) sum += room[warp];
   return sum;
+}
+
+/// The same for the largest.
+BUNDLE_DEVICE float max_block(float value, Shared<float> room) {
+  value = max_lanes(value);
+  if (lane_index() == 0) room.put(warp_index(), value);
+  sync_block();
+  for (int warp = 0; warp < block_threads() / kWarp; ++warp) value = largest(value, room[warp]);
+  return value;
 }
 
 }  // namespace bundle::kernels::cuda
