@@ -175,6 +175,24 @@ BUNDLE_DEVICE void mma_bf16(float (&d)[4], const std::uint32_t (&a)[4],
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
+template <typename T>
+BUNDLE_DEVICE void load_matrices(std::uint32_t (&to)[4], Shared<T> from, std::int64_t i) {
+  const auto start = static_cast<unsigned>(__cvta_generic_to_shared(from.at(i)));
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+               : "r"(start)
+               : "memory");
+}
+
+template <typename T>
+BUNDLE_DEVICE void load_transposed(std::uint32_t (&to)[4], Shared<T> from, std::int64_t i) {
+  const auto start = static_cast<unsigned>(__cvta_generic_to_shared(from.at(i)));
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+               : "r"(start)
+               : "memory");
+}
+
 template <typename Args>
 void launch(Stream stream, const char*, void (*kernel)(Args), const LaunchGrid& grid,
             const Args& args) {

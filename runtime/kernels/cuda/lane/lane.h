@@ -9,6 +9,7 @@
 //   copy_async, commit_copies, wait_copies   global to shared, 16 bytes a time
 //   f8_pair                                  two 8-bit floats, widened
 //   mma_bf16                                 tensor-core product of 16 x 8 x 16
+//   load_matrices, load_transposed           what it takes, from shared memory
 //   wait_for_previous, allow_next            programmatic dependent launch
 //   launch                                   from the host
 #pragma once
