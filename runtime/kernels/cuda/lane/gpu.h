@@ -196,10 +196,13 @@ BUNDLE_DEVICE void load_transposed(std::uint32_t (&to)[4], Shared<T> from, std::
 template <typename Args>
 void launch(Stream stream, const char*, void (*kernel)(Args), const LaunchGrid& grid,
             const Args& args) {
-  // Above 48 KiB a kernel must be told once; telling it again costs a lookup.
+  // Above 48 KiB a kernel must be told once; telling it again costs a lookup. As many blocks as fit
+  // shall share a multiprocessor, so all of its memory is to be shared memory then.
   if (grid.shared_bytes > 48 * 1024) {
     cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                          static_cast<int>(grid.shared_bytes));
+    cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
+                         cudaSharedmemCarveoutMaxShared);
   }
   cudaLaunchAttribute overlap{};
   overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;

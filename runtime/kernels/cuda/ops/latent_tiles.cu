@@ -1,6 +1,6 @@
 // Attention of single rows over cached latents of bfloat16 (absorbed form) on the tensor cores. A
 // block of threads walks one span of positions for 16 heads of one row, 32 positions at a time, and
-// the next 32 are copied to shared memory meanwhile. A latent is read once from there as a key and
+// the next 32 are copied to shared memory meanwhile. A latent is read from there once as a key and
 // once as a value.
 //
 // Scores: each of four warps multiplies a quarter of the latents' elements, with its part of the
@@ -59,31 +59,39 @@ struct Copier {
 
   const LatentAttentionArgs& a;
   std::int64_t table;
-  int end;  // of the span: behind it, the last position is copied again
-  int blocks[kPasses];
+  int end;        // of the span: behind it, the last position is copied again
+  int start = 0;  // of the tile that was looked up last
+  int blocks[kPasses] = {};
+  int slots[kPasses] = {};
 
   BUNDLE_DEVICE int row(int pass) const { return pass * kAtOnce + thread_index() / kCopiers; }
-  BUNDLE_DEVICE int position(int start, int pass) const {
-    const int own = start + row(pass);
-    return own < end ? own : end - 1;
-  }
 
-  BUNDLE_DEVICE void look_up(int start) {
+  BUNDLE_DEVICE void look_up(int tile) {
+    start = tile;
     BUNDLE_UNROLL
     for (int pass = 0; pass < kPasses; ++pass) {
-      const int block = position(start, pass) / a.cache.block_tokens;
+      const int own = start + row(pass);
+      const int position = own < end ? own : end - 1;
+      const int block = position / a.cache.block_tokens;
       blocks[pass] = Global<const std::int32_t>(a.map.blocks)[table + block];
+      slots[pass] = position - block * a.cache.block_tokens;
     }
   }
 
-  /// Queues the tile that was looked up last.
-  BUNDLE_DEVICE void copy(int start, int stage) const {
+  /// Queues the tile that was looked up last, or nothing behind the span, and looks up the next.
+  BUNDLE_DEVICE void copy(int stage) {
+    if (start < end) copy_tile(stage);
+    commit_copies();
+    look_up(start + kPositions);
+  }
+
+  BUNDLE_DEVICE void copy_tile(int stage) const {
     const Global<const std::uint16_t> cache(static_cast<const std::uint16_t*>(a.cache.data));
     const int col = thread_index() % kCopiers * kChunk;
     BUNDLE_UNROLL
     for (int pass = 0; pass < kPasses; ++pass) {
-      const int slot = position(start, pass) % a.cache.block_tokens;
-      const std::int64_t from = cache_index(a.cache, blocks[pass], slot, 0, false) + col;
+      const std::int64_t position = std::int64_t{blocks[pass]} * a.cache.block_tokens + slots[pass];
+      const std::int64_t from = position * a.cache.stride + col;
       const int to = stage * At::kTile + row(pass) * At::kLatent + col;
       BUNDLE_UNROLL
       for (int i = 0; i < kSteps; ++i) {
@@ -93,7 +101,6 @@ struct Copier {
         }
       }
     }
-    commit_copies();
   }
 
   /// Columns behind those of the cache, which no copy writes.
@@ -288,25 +295,22 @@ attend_latent_tiles(const LatentAttentionArgs a) {
   if (sight.position < 0 || span >= sight.spans) return;
   int start = span * sight.span;
   const int end = sight.end(span);
-  Copier<kSteps> copier{a, Global<const std::int32_t>(a.map.tables)[row], end, {}};
+  Copier<kSteps> copier{a, Global<const std::int32_t>(a.map.tables)[row], end};
   copier.look_up(start);
-  copier.copy(start, 0);
-  copier.look_up(start + kPositions);
+  for (int stage = 0; stage < kStages; ++stage) copier.copy(stage);
   copier.blank();
   Mixer<kSteps, kColumns> mixer{a, row, block_y() * kHeads, {}};
   mixer.load_query();
-  for (int stage = 0; start < end; start += kPositions, stage ^= 1) {
-    wait_copies<0>();
+  for (int stage = 0; start < end; start += kPositions, stage = (stage + 1) % kStages) {
+    wait_copies<kStages - 1>();
     sync_block();
-    if (start + kPositions < end) {
-      copier.copy(start + kPositions, stage ^ 1);
-      copier.look_up(start + 2 * kPositions);
-    }
     mixer.score(stage);
     sync_block();
     mixer.soften(end - start);
     sync_block();
     mixer.mix(stage);
+    sync_block();
+    copier.copy(stage);
   }
   allow_next();
   mixer.write(span, sight.spans == 1);
