@@ -175,6 +175,19 @@ TEST_P(Emulator, AsynchronousCopyThatIsNotWaitedFor) {
       "is read before it is written", {.threads = 32});
 }
 
+TEST_P(Emulator, MatricesWhoseRowsAreNotAligned) {
+  expect(
+      [](Args a) {
+        const Shared<std::uint16_t> shared(0);
+        if (lane_index() < 16) shared.store(8 * lane_index(), Words4{});
+        sync_warp();
+        std::uint32_t rows[4];
+        load_matrices(rows, shared, lane_index() % 8 * 8 + (a.wrong ? 2 : 0));
+        Global<float>(a.data).put(lane_index(), static_cast<float>(rows[0]));
+      },
+      "is no aligned word", {.threads = 32});
+}
+
 TEST_P(Emulator, WorkOfTheKernelBeforeIsWaitedFor) {
   overlap_ = true;
   expect(
@@ -225,6 +238,46 @@ TEST(EmulatorMma, IsTheProductOfTheMatrices) {
   driver->copy_out(stream, values.data(), out, 512);
   for (int i = 0; i < 16; ++i) {
     for (int j = 0; j < 8; ++j) EXPECT_EQ(values[i * 8 + j], i + j / 16.0f) << i << " " << j;
+  }
+  driver->free_stream(stream);
+}
+
+TEST(EmulatorMatrices, LieAsProductsTakeThem) {
+  const auto driver = make_emulated_driver();
+  const Stream stream = driver->make_stream();
+  auto* out = static_cast<std::uint32_t*>(driver->allocate(1024, MemoryKind::kWork));
+  struct LoadArgs {
+    std::uint32_t* out;
+  };
+  // Row r of matrix j has the elements 64j + 8r + column.
+  launch<LoadArgs>(stream, "load",
+                   [](LoadArgs a) {
+                     const Shared<std::uint16_t> shared(0);
+                     for (int i = 0; i < 8; i += 2) {
+                       const auto first = static_cast<std::uint32_t>(8 * lane_index() + i);
+                       shared.store(8 * lane_index() + i, first | (first + 1) << 16);
+                     }
+                     sync_warp();
+                     std::uint32_t as_they_are[4], transposed[4];
+                     load_matrices(as_they_are, shared, 8 * lane_index());
+                     load_transposed(transposed, shared, 8 * lane_index());
+                     for (int j = 0; j < 4; ++j) {
+                       Global<std::uint32_t>(a.out).put(j * 32 + lane_index(), as_they_are[j]);
+                       Global<std::uint32_t>(a.out).put(128 + j * 32 + lane_index(), transposed[j]);
+                     }
+                   },
+                   {.threads = 32, .shared_bytes = 512, .overlap = false}, {out});
+  ASSERT_EQ(driver->status(), nullptr);
+  std::vector<std::uint32_t> words(256);
+  driver->copy_out(stream, words.data(), out, 1024);
+  for (std::uint32_t j = 0; j < 4; ++j) {
+    for (std::uint32_t lane = 0; lane < 32; ++lane) {
+      const std::uint32_t g = lane / 4, t = lane % 4;
+      const std::uint32_t first = 64 * j + 8 * g + 2 * t;
+      EXPECT_EQ(words[j * 32 + lane], first | (first + 1) << 16) << j << " " << lane;
+      const std::uint32_t above = 64 * j + 16 * t + g;
+      EXPECT_EQ(words[128 + j * 32 + lane], above | (above + 8) << 16) << j << " " << lane;
+    }
   }
   driver->free_stream(stream);
 }

@@ -280,6 +280,36 @@ void group_product(float (&sums)[kN / 2], const std::uint32_t (&a)[4], Shared<st
   emulator::machine().product_later(product);
 }
 
+/// Four 8 x 8 matrices of 16-bit elements from shared memory: lane l says where the 16 bytes of row
+/// l % 8 of matrix l / 8 begin (from[i]), a multiple of 16 bytes, and gets of matrix j the elements
+/// 2t and 2t + 1 of row g, with g = lane / 4 and t = lane % 4.
+template <typename T>
+void load_matrices(std::uint32_t (&to)[4], Shared<T> from, std::int64_t i,
+                   Where where = Where::current()) {
+  const auto mine = from.template load<Words4>(i, where);
+  const auto& slots = emulator::machine().exchange(&mine, sizeof(mine), where);
+  for (int j = 0; j < 4; ++j) {
+    const auto row = static_cast<std::size_t>(8 * j + lane_index() / 4);
+    std::memcpy(&to[j], slots[row].data() + 4 * (lane_index() % 4), 4);
+  }
+}
+
+/// The same of the transposed matrices: elements g of rows 2t and 2t + 1.
+template <typename T>
+void load_transposed(std::uint32_t (&to)[4], Shared<T> from, std::int64_t i,
+                     Where where = Where::current()) {
+  const auto mine = from.template load<Words4>(i, where);
+  const auto& slots = emulator::machine().exchange(&mine, sizeof(mine), where);
+  for (int j = 0; j < 4; ++j) {
+    std::uint16_t pair[2];
+    for (int k = 0; k < 2; ++k) {
+      const auto row = static_cast<std::size_t>(8 * j + 2 * (lane_index() % 4) + k);
+      std::memcpy(&pair[k], slots[row].data() + 2 * (lane_index() / 4), 2);
+    }
+    to[j] = pair[0] | static_cast<std::uint32_t>(pair[1]) << 16;
+  }
+}
+
 /// Queues one kernel. Failures show in the driver's status().
 template <typename Args>
 void launch(Stream stream, const char* name, void (*kernel)(Args), const LaunchGrid& grid,

@@ -225,13 +225,34 @@ BUNDLE_DEVICE void group_product(float (&sums)[kN / 2], const std::uint32_t (&a)
   Wgmma<kN>::run(sums, a, step_descriptor(b, step), add ? 1 : 0);
 }
 
+template <typename T>
+BUNDLE_DEVICE void load_matrices(std::uint32_t (&to)[4], Shared<T> from, std::int64_t i) {
+  const auto start = static_cast<unsigned>(__cvta_generic_to_shared(from.at(i)));
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+               : "r"(start)
+               : "memory");
+}
+
+template <typename T>
+BUNDLE_DEVICE void load_transposed(std::uint32_t (&to)[4], Shared<T> from, std::int64_t i) {
+  const auto start = static_cast<unsigned>(__cvta_generic_to_shared(from.at(i)));
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+               : "r"(start)
+               : "memory");
+}
+
 template <typename Args>
 void launch(Stream stream, const char*, void (*kernel)(Args), const LaunchGrid& grid,
             const Args& args) {
-  // Above 48 KiB a kernel must be told once; telling it again costs a lookup.
+  // Above 48 KiB a kernel must be told once; telling it again costs a lookup. As many blocks as fit
+  // shall share a multiprocessor, so all of its memory is to be shared memory then.
   if (grid.shared_bytes > 48 * 1024) {
     cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                          static_cast<int>(grid.shared_bytes));
+    cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
+                         cudaSharedmemCarveoutMaxShared);
   }
   cudaLaunchAttribute overlap{};
   overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;

@@ -13,6 +13,7 @@
 //   group_product, begin_products, commit_products, wait_products, publish_shared
 //                                            tensor-core products of 64 x 8..256 x 16 by four
 //                                            warps, beside the threads (sm_90a alone)
+//   load_matrices, load_transposed           what it takes, from shared memory
 //   wait_for_previous, allow_next            programmatic dependent launch
 //   launch                                   from the host
 #pragma once

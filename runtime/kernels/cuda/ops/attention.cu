@@ -151,7 +151,8 @@ struct Walk {
 
   BUNDLE_DEVICE void write_partial(int h, int span) const {
     const Global<float> partial(a.partial + partial_at(row, a.heads, first_head + h, span,
-                                                       a.cache.stride, a.max_positions));
+                                                       a.cache.stride,
+                                                       most_spans(a.max_positions)));
     if (lane_index() == 0) {
       partial.put(0, running[h].top);
       partial.put(1, running[h].sum);
@@ -182,7 +183,7 @@ attend_span(const AttentionArgs a) {
   wait_for_previous();
   const int span = block_x();
   const std::int64_t row = block_z();
-  const Sight sight = Sight::of(a.map, a.window, row);
+  const Sight sight = Sight::of(a.map, a.window, row, kFewSpans);
   if (sight.position < 0 || span >= sight.spans) return;
   const int group = a.heads / a.cache.kv_heads;
   const int tiles = (group + kHeads - 1) / kHeads;
@@ -198,31 +199,16 @@ attend_span(const AttentionArgs a) {
   walk.write(span);
 }
 
-/// Brings the spans of one (row, head) together.
-BUNDLE_KERNEL(kWarp, 1)
-merge_spans(const AttentionArgs a) {
-  wait_for_previous();
-  const std::int64_t row = block_y();
-  const int head = block_x();
-  const Sight sight = Sight::of(a.map, a.window, row);
-  if (sight.position < 0 || sight.spans == 1) return;
-  const Global<float> out(a.out + (row * a.heads + head) * a.cache.head_dim);
-  const int floats = a.cache.stride + 2;
-  const Global<const float> partial(
-      a.partial + partial_at(row, a.heads, head, 0, a.cache.stride, a.max_positions));
-  float top = kNothing;
-  for (int s = 0; s < sight.spans; ++s) top = largest(top, partial[s * floats]);
-  float sum = 0.0f;
-  for (int s = 0; s < sight.spans; ++s) {
-    sum = fused(partial[s * floats + 1], exp_fast(partial[s * floats] - top), sum);
-  }
-  for (int c = lane_index(); c < a.cache.head_dim; c += kWarp) {
-    float value = 0.0f;
-    for (int s = 0; s < sight.spans; ++s) {
-      value = fused(partial[s * floats + 2 + c], exp_fast(partial[s * floats] - top), value);
-    }
-    out.put(c, value / sum);
-  }
+void merge(Stream stream, const AttentionArgs& a) {
+  merge_spans(stream, {.partial = a.partial,
+                       .out = a.out,
+                       .rows = a.rows,
+                       .heads = a.heads,
+                       .cols = a.cache.head_dim,
+                       .floats = a.cache.stride,
+                       .map = a.map,
+                       .few = kFewSpans,
+                       .most_spans = most_spans(a.max_positions)});
 }
 
 template <typename Element, int kLanes, int kHeads>
@@ -236,7 +222,7 @@ void launch_attention(Stream stream, const AttentionArgs& a) {
   grid.threads = kWarps * kWarp;
   grid.shared_bytes = sizeof(float) * (kWarps - 1) * kHeads * (kCacheColumns + 2) * kLanes;
   launch(stream, "attend_span", attend_span<Element, kLanes, kHeads>, grid, a);
-  if (grid.x > 1) merge_all_spans(stream, a);
+  if (grid.x > 1) merge(stream, a);
 }
 
 template <typename Element, int kLanes>
@@ -262,13 +248,6 @@ AttentionArgs rows_from(const AttentionArgs& a, std::int64_t first) {
 }
 
 }  // namespace
-
-void merge_all_spans(Stream stream, const AttentionArgs& args) {
-  const LaunchGrid grid{.x = static_cast<unsigned>(args.heads),
-                        .y = static_cast<unsigned>(args.rows),
-                        .threads = kWarp};
-  launch(stream, "merge_spans", merge_spans, grid, args);
-}
 
 void attention(Stream stream, const AttentionArgs& args) {
   for (std::int64_t first = 0; first < args.rows; first += kMostRows) {

@@ -1,11 +1,10 @@
 // Attention of single rows over cached latents, which are keys and values of all heads at once
-// (absorbed form). A block of threads walks one span of positions for four heads of one row; each
-// of its warps takes every fourth pair of positions, and its lanes hold neighbouring pairs of a
-// latent's elements, so that a latent is read once for its score and for its value. The spans'
-// results meet in a second kernel.
-#include "runtime/kernels/cuda/ops/cache.h"
+// (absorbed form), for caches that are not of bfloat16: latent_tiles.cu has those. A block of
+// threads walks one span of positions for four heads of one row; each of its warps takes every
+// fourth pair of positions, and its lanes hold neighbouring pairs of a latent's elements, so that a
+// latent is read once for its score and for its value. The spans' results meet in a second kernel.
+#include "runtime/kernels/cuda/ops/latent.h"
 #include "runtime/kernels/cuda/ops/reduce.h"
-#include "runtime/kernels/cuda/ops/spans.h"
 
 namespace bundle::kernels::cuda {
 namespace {
@@ -34,21 +33,14 @@ struct LatentWalk {
   float query[kHeads][kMixed];
   Running<kMixed> running[kHeads];
 
-  /// Element c of head h's query for latents: the absorbed part, then the rotated one.
-  BUNDLE_DEVICE float query_at(int h, int c) const {
-    const std::int64_t head = row * a.heads + first_head + h;
-    if (c < a.rank) return Global<const float>(a.query)[head * a.rank + c];
-    return Global<const float>(a.q)[head * (a.nope_dim + a.rope_dim) + a.nope_dim + c - a.rank];
-  }
-
   BUNDLE_DEVICE void load_query() {
     BUNDLE_UNROLL
     for (int h = 0; h < kHeads; ++h) {
       BUNDLE_UNROLL
-      for (int i = 0; i < kMixed; ++i) {
-        const int c = column(i / 2) + i % 2;
-        const bool there = h < heads && c < a.cache.head_dim;
-        query[h][i] = there ? query_at(h, c) * a.scale : 0.0f;
+      for (int i = 0; i < kPairs; ++i) {
+        const Floats2 pair = latent_query(a, row, first_head + h, column(i));
+        query[h][2 * i] = pair.v[0] * a.scale;
+        query[h][2 * i + 1] = pair.v[1] * a.scale;
       }
     }
   }
@@ -131,10 +123,9 @@ struct LatentWalk {
   /// The first warp writes what it mixed of head h: all of it, or the span's part.
   BUNDLE_DEVICE void write(int h, int span) const {
     const bool whole = sight.spans == 1;
-    float* target =
-        whole ? a.out + (row * a.heads + first_head + h) * a.rank
-              : a.partial + partial_at(row, a.heads, first_head + h, span, a.rank, a.max_positions);
-    const Global<float> to(target);
+    const int head = first_head + h;
+    const Global<float> to = whole ? Global<float>(a.out + (row * a.heads + head) * a.rank)
+                                   : latent_part(a, row, head, span);
     if (!whole && lane_index() == 0) {
       to.put(0, running[h].top);
       to.put(1, running[h].sum);
@@ -158,7 +149,7 @@ attend_latents(const LatentAttentionArgs a) {
   wait_for_previous();
   const int span = block_x();
   const std::int64_t row = block_z();
-  const Sight sight = Sight::of(a.map, 0, row);
+  const Sight sight = Sight::of(a.map, 0, row, kFewLatentSpans);
   if (sight.position < 0 || span >= sight.spans) return;
   const int first_head = block_y() * kHeads;
   LatentWalk<Element> walk{a, sight, row, first_head, a.heads - first_head, {}, {}};
@@ -187,31 +178,40 @@ LatentAttentionArgs rows_from(const LatentAttentionArgs& a, std::int64_t first) 
 }
 
 void merge_latents(Stream stream, const LatentAttentionArgs& a) {
-  AttentionArgs merging{};
-  merging.out = a.out;
-  merging.rows = a.rows;
-  merging.heads = a.heads;
-  merging.map = a.map;
-  merging.cache.head_dim = merging.cache.stride = a.rank;
-  merging.max_positions = a.max_positions;
-  merging.partial = a.partial;
-  merge_all_spans(stream, merging);
+  merge_spans(stream, {.partial = a.partial,
+                       .out = a.out,
+                       .rows = a.rows,
+                       .heads = a.heads,
+                       .cols = a.rank,
+                       .floats = a.rank,
+                       .map = a.map,
+                       .few = kFewLatentSpans,
+                       .most_spans = most_spans(a.max_positions, kFewLatentSpans)});
+}
+
+void walk_latents(Stream stream, const LatentAttentionArgs& a) {
+  const LaunchGrid grid{.x = static_cast<unsigned>(most_spans(a.max_positions, kFewLatentSpans)),
+                        .y = static_cast<unsigned>((a.heads + kHeads - 1) / kHeads),
+                        .z = static_cast<unsigned>(a.rows),
+                        .threads = kWarps * kWarp,
+                        .shared_bytes = kRoom};
+  with_cache_type(a.cache.type, [&](auto element) {
+    launch(stream, "attend_latents", attend_latents<decltype(element)>, grid, a);
+  });
 }
 
 }  // namespace
 
 void latent_attention(Stream stream, const LatentAttentionArgs& args) {
+  const bool tiled = args.cache.type == CacheType::kBF16 && args.rank <= kMostTiledRank;
   for (std::int64_t first = 0; first < args.rows; first += kMostRows) {
     const LatentAttentionArgs part = rows_from(args, first);
-    const LaunchGrid grid{.x = static_cast<unsigned>(most_spans(args.max_positions)),
-                          .y = static_cast<unsigned>((args.heads + kHeads - 1) / kHeads),
-                          .z = static_cast<unsigned>(part.rows),
-                          .threads = kWarps * kWarp,
-                          .shared_bytes = kRoom};
-    with_cache_type(args.cache.type, [&](auto element) {
-      launch(stream, "attend_latents", attend_latents<decltype(element)>, grid, part);
-    });
-    if (grid.x > 1) merge_latents(stream, part);
+    if (tiled) {
+      latent_tiles(stream, part);
+    } else {
+      walk_latents(stream, part);
+    }
+    if (most_spans(args.max_positions, kFewLatentSpans) > 1) merge_latents(stream, part);
   }
 }
 

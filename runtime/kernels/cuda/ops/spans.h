@@ -37,9 +37,10 @@ struct Sight {
   int span;   // positions a span
   int spans;
 
-  BUNDLE_DEVICE static Sight of(const RowMap& map, std::int64_t window, std::int64_t row) {
+  BUNDLE_DEVICE static Sight of(const RowMap& map, std::int64_t window, std::int64_t row,
+                                std::int64_t few) {
     const int position = Global<const std::int32_t>(map.positions)[row];
-    const auto span = static_cast<int>(span_tokens(position + 1));
+    const auto span = static_cast<int>(span_tokens(position + 1, few));
     const int first =
         window > 0 && position >= window ? position + 1 - static_cast<int>(window) : 0;
     return {position, first, span, (position + span) / span};
@@ -51,14 +52,27 @@ struct Sight {
   }
 };
 
-/// A row's part in the partial results: top, sum and `floats` values of (row, head, span).
+/// A row's part in the partial results (rows, heads, most_spans): top, sum and `floats` values of
+/// (row, head, span).
 BUNDLE_DEVICE std::int64_t partial_at(std::int64_t row, int heads, int head, int span, int floats,
-                                      std::int64_t max_positions) {
-  return ((row * heads + head) * most_spans(max_positions) + span) * (floats + 2);
+                                      std::int64_t most_spans) {
+  return ((row * heads + head) * most_spans + span) * (floats + 2);
 }
 
-/// Queues the meeting of all spans: out (rows, heads, cache.head_dim) from partial results of
-/// cache.stride values. Reads of `args` what concerns those.
-void merge_all_spans(Stream stream, const AttentionArgs& args);
+/// Partial results that are to meet.
+struct SpanMerge {
+  const float* partial;
+  float* out;  // (rows, heads, cols)
+  std::int64_t rows;
+  int heads;
+  int cols;
+  int floats;  // values of a part, even: the first cols of them count
+  RowMap map;
+  std::int64_t few;  // as of span_tokens
+  std::int64_t most_spans;
+};
+
+/// Queues the meeting of all spans, of rows that have more than one.
+void merge_spans(Stream stream, const SpanMerge& merge);
 
 }  // namespace bundle::kernels::cuda
