@@ -9,6 +9,10 @@
 //   copy_async, commit_copies, wait_copies   global to shared, 16 bytes a time
 //   f8_pair                                  two 8-bit floats, widened
 //   mma_bf16                                 tensor-core product of 16 x 8 x 16
+//   load_if                                  8 or 16 bytes, or none
+//   f8_halves, mma_f16                       the same for half precision
+//   lower_halves, upper_halves               of two words, as one
+//   fresh                                    a value that the compiler knows nothing of
 //   wait_for_previous, allow_next            programmatic dependent launch
 //   launch                                   from the host
 #pragma once

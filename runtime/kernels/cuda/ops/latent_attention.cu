@@ -195,6 +195,7 @@ void merge_latents(Stream stream, const LatentAttentionArgs& a) {
   merging.cache.head_dim = merging.cache.stride = a.rank;
   merging.max_positions = a.max_positions;
   merging.partial = a.partial;
+  merging.parts = kLatentParts;
   merge_all_spans(stream, merging);
 }
 

@@ -37,9 +37,10 @@ struct Sight {
   int span;   // positions a span
   int spans;
 
-  BUNDLE_DEVICE static Sight of(const RowMap& map, std::int64_t window, std::int64_t row) {
+  BUNDLE_DEVICE static Sight of(const RowMap& map, std::int64_t window, std::int64_t row,
+                                int parts = kLatentParts) {
     const int position = Global<const std::int32_t>(map.positions)[row];
-    const auto span = static_cast<int>(span_tokens(position + 1));
+    const auto span = static_cast<int>(span_tokens(position + 1, parts));
     const int first =
         window > 0 && position >= window ? position + 1 - static_cast<int>(window) : 0;
     return {position, first, span, (position + span) / span};
@@ -53,8 +54,8 @@ struct Sight {
 
 /// A row's part in the partial results: top, sum and `floats` values of (row, head, span).
 BUNDLE_DEVICE std::int64_t partial_at(std::int64_t row, int heads, int head, int span, int floats,
-                                      std::int64_t max_positions) {
-  return ((row * heads + head) * most_spans(max_positions) + span) * (floats + 2);
+                                      std::int64_t max_positions, int parts = kLatentParts) {
+  return ((row * heads + head) * most_spans(max_positions, parts) + span) * (floats + 2);
 }
 
 /// Queues the meeting of all spans: out (rows, heads, cache.head_dim) from partial results of
