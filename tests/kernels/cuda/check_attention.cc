@@ -1,5 +1,6 @@
 // Rotation, the paged cache and attention together, as a layer uses them: a prompt is stored in
 // pieces, and rows at several places look back.
+#include <iterator>
 #include <memory>
 #include <numeric>
 
@@ -41,6 +42,9 @@ struct Case {
 
 constexpr float kEps = 1e-5f;
 
+/// How rows look back once they are stored.
+enum class Look { kNot, kAlone, kTiled };
+
 /// One sequence on the device.
 class Sequence {
  public:
@@ -62,7 +66,7 @@ class Sequence {
   Sequence(const Sequence&) = delete;
 
   /// Stores positions [first, first + count) and lets them look back, as tiles or each alone.
-  std::vector<float> step(std::int64_t first, std::int64_t count, bool tiled = false) const {
+  std::vector<float> step(std::int64_t first, std::int64_t count, Look look = Look::kAlone) const {
     const Case& c = case_;
     std::vector<std::int32_t> positions(static_cast<std::size_t>(count));
     std::iota(positions.begin(), positions.end(), static_cast<std::int32_t>(first));
@@ -84,21 +88,18 @@ class Sequence {
         subject_.stream,
         {qkv.get(), count + 1, c.heads, c.norms ? q.get() : nullptr, c.norms ? k.get() : nullptr,
          kEps, freq.get(), c.turned(), 1.0f, c.interleaved, map, layer_});
-    if (tiled) {
-      attend_tiles(first, count, map, qkv.get(), out.get());
-    } else {
-      attend_rows(first, count, map, qkv.get(), out.get());
-    }
+    if (look == Look::kTiled) attend_tiles(first, count, map, qkv.get(), out.get());
+    if (look == Look::kAlone) attend_rows(first, count, map, qkv.get(), out.get());
     std::vector<float> all = out.read();
     all.resize(static_cast<std::size_t>(count * c.heads * c.head_dim));
     return all;
   }
 
-  /// Stores the first positions, in steps whose partial results are few.
+  /// Stores the first positions.
   void fill(std::int64_t positions) const {
     constexpr std::int64_t kAtOnce = 1024;
     for (std::int64_t first = 0; first < positions; first += kAtOnce) {
-      step(first, std::min(kAtOnce, positions - first));
+      step(first, std::min(kAtOnce, positions - first), Look::kNot);
     }
   }
 
@@ -231,7 +232,7 @@ CheckResult check(const Subject& subject, const Case& c) {
 CheckResult check_tiled(const Subject& subject, const Case& c, std::int64_t rows) {
   const Sequence sequence(subject, c);
   sequence.fill(c.positions - rows);
-  const std::vector<float> out = sequence.step(c.positions - rows, rows, true);
+  const std::vector<float> out = sequence.step(c.positions - rows, rows, Look::kTiled);
   double error = 0.0;
   const std::int64_t step = sampling_step(rows * c.heads, 16 * c.positions * c.head_dim);
   for (std::int64_t i = 0; i < rows; ++i) {
@@ -246,8 +247,7 @@ CheckResult check_tiled(const Subject& subject, const Case& c, std::int64_t rows
 }
 
 /// A position gives the same however its sequence is cut into steps.
-CheckResult check_cuts(const Subject& subject) {
-  const Case c{4, 2, 32, 150, CacheType::kBF16};
+CheckResult check_cuts(const Subject& subject, const Case& c) {
   const std::vector<float> whole = Sequence(subject, c).step(0, c.positions);
   double error = 0.0;
   const Sequence cut(subject, c);
@@ -258,6 +258,30 @@ CheckResult check_cuts(const Subject& subject) {
         error, differs(part.data(), whole.data() + first * c.heads * c.head_dim, part.size()));
   }
   return result_of(subject, c.name() + " in cuts", error, 0.0);
+}
+
+/// What tensor cores attend to: every type of cache with every shape of heads, and contexts that
+/// end before, at and behind the ends of tiles, of spans and of a block's warps.
+std::vector<Case> grouped_cases() {
+  std::vector<Case> cases;
+  std::int64_t turn = 0;
+  for (const CacheType type : {CacheType::kF16, CacheType::kBF16, CacheType::kF8}) {
+    for (const int head_dim : {64, 80, 96, 128, 256}) {
+      for (const int group : {1, 2, 4, 5, 7, 8, 16, 20}) {
+        constexpr std::int64_t kPositions[] = {6, 15, 16, 17, 33, 48, 63, 64, 65, 70, 81, 129};
+        constexpr int kBlocks[] = {16, 1, 24, 64};
+        constexpr std::int64_t kWindows[] = {0, 0, 1, 20, 64};
+        const std::int64_t i = turn++;
+        cases.push_back({group * (i % 3 == 0 ? 2 : 1), i % 3 == 0 ? 2 : 1, head_dim,
+                         kPositions[i % std::size(kPositions)], type,
+                         kBlocks[i % std::size(kBlocks)], kWindows[i % std::size(kWindows)]});
+      }
+    }
+    // More tiles than warps, spans of two lengths, and windows that end inside of them.
+    cases.push_back({4, 1, 64, 1030, type});
+    cases.push_back({2, 1, 32, 1100, type, 16, 300});
+  }
+  return cases;
 }
 
 }  // namespace
@@ -300,9 +324,11 @@ std::vector<CheckResult> check_attention(const Subject& subject) {
     cases.push_back({32, 8, 128, 5000, CacheType::kF16, 64});
     cases.push_back({28, 4, 128, 40000, CacheType::kBF16, 16});
   }
+  for (const Case& c : grouped_cases()) cases.push_back(c);
   std::vector<CheckResult> results;
   for (const Case& c : cases) results.push_back(check(subject, c));
-  results.push_back(check_cuts(subject));
+  results.push_back(check_cuts(subject, {4, 2, 32, 150, CacheType::kBF16}));
+  results.push_back(check_cuts(subject, {9, 1, 72, 150, CacheType::kF16, 24, 50}));
   return results;
 }
 

@@ -26,11 +26,16 @@ fi
     need("multiply_rows", "LDG[.]E[.]EF.*128", "weights are streamed, 16 bytes a load")
     need("multiply_tiles|attend_tiles|attend_latent_tiles", "HMMA[.]16816[.]F32[.]BF16", "tensor cores")
     need("multiply_.*(WeightKindE3E|UnscaledReader)", "E4M3", "8-bit floats are widened in one instruction")
-    need("attend_span.*CacheTypeE[12]E", "LDG[.]E([.][A-Z]*)*[.]128", "keys and values, 16 bytes a load")
     need("attend_latent_tiles", "LDGSTS[.]E[.]BYPASS[.]128", "latents are copied to shared memory while others are multiplied")
     need("attend_latent_tiles", "LDSM[.]16[.]M88[.]4", "keys, four matrices a load")
     need("attend_latent_tiles", "LDSM[.]16[.]MT88[.]4", "values, transposed on the way")
-    need("attend_span|attend_latents|attend_tiles|attend_latent_tiles", "MUFU[.]EX2", "the exponential of the hardware")
+    need("attend_group.*CacheTypeE[12]E", "LDG[.]E([.][A-Z]*)*[.]128", "keys and values, 16 bytes a load")
+    need("attend_group.*CacheTypeE3E", "LDG[.]E([.][A-Z]*)*[.]64", "keys and values of 8 bits, 8 bytes a load")
+    need("attend_group.*CacheTypeE3E", "E4M3", "8-bit floats are widened in one instruction")
+    need("attend_group.*CacheTypeE2E", "HMMA[.]16816[.]F32[.]BF16", "tensor cores")
+    need("attend_group.*CacheTypeE[13]E", "HMMA[.]16816[.]F32[^.]", "tensor cores, in half precision")
+    need("attend_group", "PRMT", "pairs of positions are made in one instruction")
+    need("attend_(span|group|latents|tiles|latent_tiles)", "MUFU[.]EX2", "the exponential of the hardware")
     need("multiply_rows|attend_latents", "FFMA", "fused products")
   }
   /Function : / { close_kernel(); kernel = $NF; local = 0; delete has; next }

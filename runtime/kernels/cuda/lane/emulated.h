@@ -319,4 +319,56 @@ void launch(Stream stream, const char* name, void (*kernel)(Args), const LaunchG
       [kernel, args] { kernel(args); });
 }
 
+/// Two e4m3 numbers as two halves, which hold them exactly; the first in the lower half.
+inline std::uint32_t f8_halves(std::uint16_t bits) {
+  const Floats2 both = f8_pair(bits);
+  return float_to_half(both.v[0]) | static_cast<std::uint32_t>(float_to_half(both.v[1])) << 16;
+}
+
+/// mma_bf16 of half-precision numbers.
+inline void mma_f16(float (&d)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2],
+                    Where where = Where::current()) {
+  const Words4 rows = {{a[0], a[1], a[2], a[3]}};
+  const Words2 cols = {{b[0], b[1]}};
+  const auto part = [](std::uint32_t pair, int odd) {
+    return half_to_float(static_cast<std::uint16_t>(odd != 0 ? pair >> 16 : pair));
+  };
+  struct Mine {
+    Words4 rows;
+    Words2 cols;
+  } mine{rows, cols};
+  const auto& slots = emulator::machine().exchange(&mine, sizeof(mine), where);
+  const auto of = [&](int lane) -> const Mine& {
+    return *reinterpret_cast<const Mine*>(slots[static_cast<std::size_t>(lane)].data());
+  };
+  for (int i = 0; i < 4; ++i) {
+    const int below = i / 2;  // rows g + 8
+    const int column = lane_index() % 4 * 2 + i % 2;
+    for (int k = 0; k < 16; ++k) {
+      const Mine& row = of(lane_index() / 4 * 4 + k % 8 / 2);
+      const Mine& col = of(column * 4 + k % 8 / 2);
+      d[i] += part(row.rows.v[k / 8 * 2 + below], k % 2) * part(col.cols.v[k / 8], k % 2);
+    }
+  }
+}
+
+/// Element i and those after it into `to`, or nothing, and `to` is left as it is.
+template <typename T, typename V>
+void load_if(bool there, Global<const T> from, std::int64_t i, V& to,
+             Where where = Where::current()) {
+  if (there) to = from.template load<V>(i, where);
+}
+
+/// The same number, of which the compiler knows nothing: what follows from it is computed where it
+/// is used, and not kept in registers from before a loop on.
+inline int fresh(int value) { return value; }
+
+/// The lower halves of two words as one, and the upper halves.
+inline std::uint32_t lower_halves(std::uint32_t a, std::uint32_t b) {
+  return (a & 0xFFFFu) | b << 16;
+}
+inline std::uint32_t upper_halves(std::uint32_t a, std::uint32_t b) {
+  return a >> 16 | (b & 0xFFFF0000u);
+}
+
 }  // namespace bundle::kernels::cuda

@@ -267,4 +267,45 @@ void launch(Stream stream, const char*, void (*kernel)(Args), const LaunchGrid& 
   cudaLaunchKernelEx(&config, kernel, args);
 }
 
+BUNDLE_DEVICE std::uint32_t f8_halves(std::uint16_t bits) {
+  return bits_as<std::uint32_t>(__nv_cvt_fp8x2_to_halfraw2(bits, __NV_E4M3));
+}
+
+BUNDLE_DEVICE void mma_f16(float (&d)[4], const std::uint32_t (&a)[4],
+                           const std::uint32_t (&b)[2]) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+      "{%0,%1,%2,%3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
+// In assembly, as the compiler loads into other registers and moves, and waits where it moves.
+template <typename T>
+BUNDLE_DEVICE void load_if(bool there, Global<const T> from, std::int64_t i, Words4& to) {
+  asm volatile(
+      "{\n.reg .pred p;\nsetp.ne.b32 p, %5, 0;\n@p ld.global.v4.b32 {%0,%1,%2,%3}, [%4];\n}\n"
+      : "+r"(to.v[0]), "+r"(to.v[1]), "+r"(to.v[2]), "+r"(to.v[3])
+      : "l"(from.at(i)), "r"(static_cast<int>(there)));
+}
+template <typename T>
+BUNDLE_DEVICE void load_if(bool there, Global<const T> from, std::int64_t i, Words2& to) {
+  asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %3, 0;\n@p ld.global.v2.b32 {%0,%1}, [%2];\n}\n"
+               : "+r"(to.v[0]), "+r"(to.v[1])
+               : "l"(from.at(i)), "r"(static_cast<int>(there)));
+}
+
+BUNDLE_DEVICE int fresh(int value) {
+  asm volatile("" : "+r"(value));
+  return value;
+}
+
+// One instruction each, where the compiler would take two for masks and shifts.
+BUNDLE_DEVICE std::uint32_t lower_halves(std::uint32_t a, std::uint32_t b) {
+  return __byte_perm(a, b, 0x5410);
+}
+BUNDLE_DEVICE std::uint32_t upper_halves(std::uint32_t a, std::uint32_t b) {
+  return __byte_perm(a, b, 0x7632);
+}
+
 }  // namespace bundle::kernels::cuda

@@ -14,6 +14,10 @@
 //                                            tensor-core products of 64 x 8..256 x 16 by four
 //                                            warps, beside the threads (sm_90a alone)
 //   load_matrices, load_transposed           what it takes, from shared memory
+//   load_if                                  8 or 16 bytes, or none
+//   f8_halves, mma_f16                       the same for half precision
+//   lower_halves, upper_halves               of two words, as one
+//   fresh                                    a value that the compiler knows nothing of
 //   wait_for_previous, allow_next            programmatic dependent launch
 //   launch                                   from the host
 #pragma once

@@ -1,8 +1,10 @@
 // Attention of single rows over the paged cache (decode), for groups of query heads that share keys
-// and values. A block of threads walks one span of positions for up to eight query heads, so that
-// keys and values are read once; each of its warps takes every fourth position, a few lanes a
-// position with eight elements each. The spans' results meet in a second kernel.
+// and values. Here the kernel for caches of floats; grouped_attention.cu has those for the others.
+// A block of threads walks one span of positions for up to eight query heads, so that keys and
+// values are read once; each of its warps takes every fourth position, a few lanes a position with
+// eight elements each. The spans' results meet in a kernel of their own (merge_spans.cu).
 #include "runtime/kernels/cuda/ops/cache.h"
+#include "runtime/kernels/cuda/ops/grouped_attention.h"
 #include "runtime/kernels/cuda/ops/reduce.h"
 #include "runtime/kernels/cuda/ops/spans.h"
 
@@ -11,8 +13,9 @@ namespace {
 
 constexpr int kWarps = 4;
 constexpr int kUnroll = 4;  // positions that a lane has under way
+using Element = CacheElement<CacheType::kF32>;
 
-template <typename Element, int kLanes, int kHeads>
+template <int kLanes, int kHeads>
 struct Walk {
   static constexpr int kTogether = kWarp / kLanes;  // positions a warp reads at once
   static constexpr int kStep = kWarps * kTogether;
@@ -151,8 +154,7 @@ struct Walk {
 
   BUNDLE_DEVICE void write_partial(int h, int span) const {
     const Global<float> partial(a.partial + partial_at(row, a.heads, first_head + h, span,
-                                                       a.cache.stride,
-                                                       most_spans(a.max_positions)));
+                                                       a.cache.stride, a.max_positions, a.parts));
     if (lane_index() == 0) {
       partial.put(0, running[h].top);
       partial.put(1, running[h].sum);
@@ -177,26 +179,55 @@ struct Walk {
   }
 };
 
-template <typename Element, int kLanes, int kHeads>
+template <int kLanes, int kHeads>
 BUNDLE_KERNEL(kWarps* kWarp, 1)
 attend_span(const AttentionArgs a) {
   wait_for_previous();
+  allow_next();
   const int span = block_x();
   const std::int64_t row = block_z();
-  const Sight sight = Sight::of(a.map, a.window, row, kFewSpans);
+  const Sight sight = Sight::of(a.map, a.window, row, a.parts);
   if (sight.position < 0 || span >= sight.spans) return;
   const int group = a.heads / a.cache.kv_heads;
   const int tiles = (group + kHeads - 1) / kHeads;
   const int kv_head = block_y() / tiles;
   const int skipped = block_y() % tiles * kHeads;  // heads of the group in earlier tiles
-  Walk<Element, kLanes, kHeads> walk{
-      a, sight, row, kv_head, kv_head * group + skipped, group - skipped, {}, {}};
+  Walk<kLanes, kHeads> walk{a,  sight, row, kv_head, kv_head * group + skipped, group - skipped,
+                            {}, {}};
   walk.load_query();
   const int start = span * sight.span;
   walk.walk(start > sight.first ? start : sight.first, sight.end(span));
   walk.merge_lanes();
   walk.merge_warps();
   walk.write(span);
+}
+
+template <int kLanes, int kHeads>
+void launch_attention(Stream stream, const AttentionArgs& a) {
+  const std::int64_t group = a.heads / a.cache.kv_heads;
+  const std::int64_t tiles = (group + kHeads - 1) / kHeads;
+  LaunchGrid grid;
+  grid.x = static_cast<unsigned>(most_spans(a.max_positions, a.parts));
+  grid.y = static_cast<unsigned>(a.cache.kv_heads * tiles);
+  grid.z = static_cast<unsigned>(a.rows);
+  grid.threads = kWarps * kWarp;
+  grid.shared_bytes = sizeof(float) * (kWarps - 1) * kHeads * (kCacheColumns + 2) * kLanes;
+  launch(stream, "attend_span", attend_span<kLanes, kHeads>, grid, a);
+}
+
+template <int kLanes>
+void choose_heads(Stream stream, const AttentionArgs& a) {
+  const int group = a.heads / a.cache.kv_heads;
+  if (group == 1) return launch_attention<kLanes, 1>(stream, a);
+  if (group == 2) return launch_attention<kLanes, 2>(stream, a);
+  if (group <= 4) return launch_attention<kLanes, 4>(stream, a);
+  launch_attention<kLanes, 8>(stream, a);
+}
+
+void attend_floats(Stream stream, const AttentionArgs& a) {
+  if (a.cache.stride <= 64) return choose_heads<8>(stream, a);
+  if (a.cache.stride <= 128) return choose_heads<16>(stream, a);
+  choose_heads<32>(stream, a);
 }
 
 void merge(Stream stream, const AttentionArgs& a) {
@@ -207,31 +238,8 @@ void merge(Stream stream, const AttentionArgs& a) {
                        .cols = a.cache.head_dim,
                        .floats = a.cache.stride,
                        .map = a.map,
-                       .few = kFewSpans,
-                       .most_spans = most_spans(a.max_positions)});
-}
-
-template <typename Element, int kLanes, int kHeads>
-void launch_attention(Stream stream, const AttentionArgs& a) {
-  const std::int64_t group = a.heads / a.cache.kv_heads;
-  const std::int64_t tiles = (group + kHeads - 1) / kHeads;
-  LaunchGrid grid;
-  grid.x = static_cast<unsigned>(most_spans(a.max_positions));
-  grid.y = static_cast<unsigned>(a.cache.kv_heads * tiles);
-  grid.z = static_cast<unsigned>(a.rows);
-  grid.threads = kWarps * kWarp;
-  grid.shared_bytes = sizeof(float) * (kWarps - 1) * kHeads * (kCacheColumns + 2) * kLanes;
-  launch(stream, "attend_span", attend_span<Element, kLanes, kHeads>, grid, a);
-  if (grid.x > 1) merge(stream, a);
-}
-
-template <typename Element, int kLanes>
-void choose_heads(Stream stream, const AttentionArgs& a) {
-  const int group = a.heads / a.cache.kv_heads;
-  if (group == 1) return launch_attention<Element, kLanes, 1>(stream, a);
-  if (group == 2) return launch_attention<Element, kLanes, 2>(stream, a);
-  if (group <= 4) return launch_attention<Element, kLanes, 4>(stream, a);
-  launch_attention<Element, kLanes, 8>(stream, a);
+                       .max_positions = a.max_positions,
+                       .parts = a.parts});
 }
 
 /// A grid has at most 65535 rows in y and z.
@@ -252,12 +260,12 @@ AttentionArgs rows_from(const AttentionArgs& a, std::int64_t first) {
 void attention(Stream stream, const AttentionArgs& args) {
   for (std::int64_t first = 0; first < args.rows; first += kMostRows) {
     const AttentionArgs part = rows_from(args, first);
-    with_cache_type(args.cache.type, [&](auto element) {
-      using Element = decltype(element);
-      if (args.cache.stride <= 64) return choose_heads<Element, 8>(stream, part);
-      if (args.cache.stride <= 128) return choose_heads<Element, 16>(stream, part);
-      choose_heads<Element, 32>(stream, part);
-    });
+    if (args.cache.type == CacheType::kF32) {
+      attend_floats(stream, part);
+    } else {
+      attend_groups(stream, part);
+    }
+    if (most_spans(args.max_positions, args.parts) > 1) merge(stream, part);
   }
 }
 

@@ -1,4 +1,4 @@
-// Floats as sums of two bfloat16 numbers, for tensor cores.
+// Floats as sums of two 16-bit numbers, for tensor cores.
 #pragma once
 
 #include "runtime/kernels/cuda/lane/lane.h"
@@ -17,6 +17,21 @@ BUNDLE_DEVICE Cut cut(float a, float b) {
   const float a_high = bf16_float(static_cast<std::uint16_t>(high));
   const float b_high = bits_as<float>(high & 0xFFFF0000u);
   return {high, bf16_pair(a - a_high, b - b_high)};
+}
+
+/// The half nearest to a float; the largest there is where that would be infinite.
+BUNDLE_DEVICE std::uint16_t finite_half(float value) {
+  return float_half(largest(-65504.0f, smallest(65504.0f, value)));
+}
+
+/// The same of halves: within 2^-22 of what lies in their range, or 2^-25.
+BUNDLE_DEVICE Cut cut_halves(float a, float b) {
+  const std::uint16_t a_high = finite_half(a);
+  const std::uint16_t b_high = finite_half(b);
+  const std::uint16_t a_low = finite_half(a - half_float(a_high));
+  const std::uint16_t b_low = finite_half(b - half_float(b_high));
+  return {a_high | static_cast<std::uint32_t>(b_high) << 16,
+          a_low | static_cast<std::uint32_t>(b_low) << 16};
 }
 
 }  // namespace bundle::kernels::cuda

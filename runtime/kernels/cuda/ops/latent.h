@@ -22,8 +22,8 @@ BUNDLE_DEVICE Floats2 latent_query(const LatentAttentionArgs& a, std::int64_t ro
 /// Where a span's part of (row, head) goes: largest score, sum, rank values.
 BUNDLE_DEVICE Global<float> latent_part(const LatentAttentionArgs& a, std::int64_t row, int head,
                                         int span) {
-  const std::int64_t most = most_spans(a.max_positions, kFewLatentSpans);
-  return Global<float>(a.partial + partial_at(row, a.heads, head, span, a.rank, most));
+  return Global<float>(a.partial +
+                       partial_at(row, a.heads, head, span, a.rank, a.max_positions, kLatentParts));
 }
 
 /// Largest rank that latent_tiles takes.

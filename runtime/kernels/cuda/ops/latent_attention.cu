@@ -149,7 +149,7 @@ attend_latents(const LatentAttentionArgs a) {
   wait_for_previous();
   const int span = block_x();
   const std::int64_t row = block_z();
-  const Sight sight = Sight::of(a.map, 0, row, kFewLatentSpans);
+  const Sight sight = Sight::of(a.map, 0, row, kLatentParts);
   if (sight.position < 0 || span >= sight.spans) return;
   const int first_head = block_y() * kHeads;
   LatentWalk<Element> walk{a, sight, row, first_head, a.heads - first_head, {}, {}};
@@ -185,12 +185,12 @@ void merge_latents(Stream stream, const LatentAttentionArgs& a) {
                        .cols = a.rank,
                        .floats = a.rank,
                        .map = a.map,
-                       .few = kFewLatentSpans,
-                       .most_spans = most_spans(a.max_positions, kFewLatentSpans)});
+                       .max_positions = a.max_positions,
+                       .parts = kLatentParts});
 }
 
 void walk_latents(Stream stream, const LatentAttentionArgs& a) {
-  const LaunchGrid grid{.x = static_cast<unsigned>(most_spans(a.max_positions, kFewLatentSpans)),
+  const LaunchGrid grid{.x = static_cast<unsigned>(most_spans(a.max_positions, kLatentParts)),
                         .y = static_cast<unsigned>((a.heads + kHeads - 1) / kHeads),
                         .z = static_cast<unsigned>(a.rows),
                         .threads = kWarps * kWarp,
@@ -211,7 +211,7 @@ void latent_attention(Stream stream, const LatentAttentionArgs& args) {
     } else {
       walk_latents(stream, part);
     }
-    if (most_spans(args.max_positions, kFewLatentSpans) > 1) merge_latents(stream, part);
+    if (most_spans(args.max_positions, kLatentParts) > 1) merge_latents(stream, part);
   }
 }
 

@@ -291,7 +291,7 @@ attend_latent_tiles(const LatentAttentionArgs a) {
   wait_for_previous();
   const int span = block_x();
   const std::int64_t row = block_z();
-  const Sight sight = Sight::of(a.map, 0, row, kFewLatentSpans);
+  const Sight sight = Sight::of(a.map, 0, row, kLatentParts);
   if (sight.position < 0 || span >= sight.spans) return;
   int start = span * sight.span;
   const int end = sight.end(span);
@@ -318,7 +318,7 @@ attend_latent_tiles(const LatentAttentionArgs a) {
 
 template <int kSteps, int kColumns>
 void launch_tiles(Stream stream, const LatentAttentionArgs& a) {
-  const LaunchGrid grid{.x = static_cast<unsigned>(most_spans(a.max_positions, kFewLatentSpans)),
+  const LaunchGrid grid{.x = static_cast<unsigned>(most_spans(a.max_positions, kLatentParts)),
                         .y = static_cast<unsigned>((a.heads + kHeads - 1) / kHeads),
                         .z = static_cast<unsigned>(a.rows),
                         .threads = kThreads,

@@ -54,14 +54,15 @@ struct Parts {
 
 BUNDLE_KERNEL(kMostWarps* kWarp, 1)
 meet_spans(const SpanMerge a) {
+  allow_next();
   wait_for_previous();
   const std::int64_t row = block_y();
   const int head = block_x();
-  const Sight sight = Sight::of(a.map, 0, row, a.few);
+  const Sight sight = Sight::of(a.map, 0, row, a.parts);
   if (sight.position < 0 || sight.spans == 1) return;
-  const Parts parts{
-      Global<const float>(a.partial + partial_at(row, a.heads, head, 0, a.floats, a.most_spans)),
-      sight.spans, a.floats};
+  const Parts parts{Global<const float>(a.partial + partial_at(row, a.heads, head, 0, a.floats,
+                                                               a.max_positions, a.parts)),
+                    sight.spans, a.floats};
   const Floats2 whole = parts.whole();
   const Global<float> out(a.out + (row * a.heads + head) * a.cols);
   for (int c = 2 * thread_index(); c < a.cols; c += 2 * block_threads()) {

@@ -191,8 +191,14 @@ struct RopeStoreArgs {
   CacheLayer cache;
 };
 
+/// About as many parts are positions cut into: of grouped heads, whose blocks of threads each have
+/// eight warps, and of latents.
+inline constexpr int kAttentionParts = 16;
+inline constexpr int kLatentParts = 8;
+
 /// Attention of each row to the cached positions up to its own. Positions are cut into spans of
-/// span_tokens(position); partial results of rows with more than one span go through `partial`.
+/// span_tokens(position, parts); partial results of rows with more than one span go through
+/// `partial`. Caches of 8 and 16 bits go to tensor cores, whose error is 2^-16.
 struct AttentionArgs {
   const float* qkv;  // (rows, qkv_stride): q first
   std::int64_t qkv_stride;
@@ -205,6 +211,7 @@ struct AttentionArgs {
   CacheLayer cache;
   std::int64_t max_positions;  // no row's position + 1 is larger
   float* partial;              // attention_partial_floats(…) floats, or null when that is 0
+  int parts = kAttentionParts;
 };
 
 /// A run of up to kAttentionTileRows consecutive rows of one sequence.
@@ -251,7 +258,7 @@ struct LatentStoreArgs {
 
 /// Attention of each row's heads to the cached latents up to its own: the query of a head is one
 /// for latents, and what comes out is a mix of latents. Cut into spans as AttentionArgs, with
-/// kFewLatentSpans. Of a BF16 cache with a rank of up to 512 on tensor cores, error 2^-16.
+/// kLatentParts. Of a BF16 cache with a rank of up to 512 on tensor cores, error 2^-16.
 struct LatentAttentionArgs {
   const float* query;  // (rows, heads, rank)
   const float* q;      // (rows, heads, nope_dim + rope_dim): the rotated part is read
@@ -375,44 +382,46 @@ constexpr std::int64_t choice_runs(std::int64_t cols) {
   return (cols + kChoiceRun - 1) / kChoiceRun;
 }
 
-/// Spans that a row's positions are cut into before spans grow. A part of latent attention is large
-/// (a latent of floats for each head), so that more of them would cost a share of the time.
-inline constexpr std::int64_t kFewSpans = 32;
-inline constexpr std::int64_t kFewLatentSpans = 8;
+inline constexpr std::int64_t kLeastSpan = 64;
 
 /// Cached positions that one block of threads walks for a row that sees `positions` of them: more
 /// for long sequences, so that the parts stay few, and a matter of that row alone.
-constexpr std::int64_t span_tokens(std::int64_t positions, std::int64_t few = kFewSpans) {
-  std::int64_t span = 64;
-  while (span < 1024 && span * few < positions) span *= 2;
+constexpr std::int64_t span_tokens(std::int64_t positions, int parts = kLatentParts) {
+  std::int64_t span = kLeastSpan;
+  while (span < 1024 && span * parts < positions) span *= 2;
   return span;
 }
 
 /// Parts that the longest row of a batch is cut into.
-constexpr std::int64_t span_count(std::int64_t positions, std::int64_t few = kFewSpans) {
-  const std::int64_t span = span_tokens(positions, few);
+constexpr std::int64_t span_count(std::int64_t positions, int parts = kLatentParts) {
+  const std::int64_t span = span_tokens(positions, parts);
   return (positions + span - 1) / span;
 }
 
 /// The most parts any row with up to `positions` positions has: span_count falls where the span
 /// doubles.
-constexpr std::int64_t most_spans(std::int64_t positions, std::int64_t few = kFewSpans) {
-  const std::int64_t own = span_count(positions, few);
-  return positions > 64 * few && own < few ? few : own;
+constexpr std::int64_t most_spans(std::int64_t positions, int parts = kLatentParts) {
+  const std::int64_t own = span_count(positions, parts);
+  return positions > kLeastSpan * parts && own < parts ? parts : own;
 }
 
-/// Floats of AttentionArgs::partial: of each part, its largest score, its sum, and head_dim values.
+/// Floats of parts: of each, its largest score, its sum, and `values`.
+constexpr std::int64_t partial_floats(std::int64_t rows, std::int64_t heads, std::int64_t values,
+                                      std::int64_t max_positions, int parts) {
+  const std::int64_t spans = most_spans(max_positions, parts);
+  return spans <= 1 ? 0 : rows * heads * spans * (values + 2);
+}
+
+/// Floats of AttentionArgs::partial.
 constexpr std::int64_t attention_partial_floats(std::int64_t rows, std::int64_t heads,
                                                 std::int64_t stride, std::int64_t max_positions) {
-  const std::int64_t spans = most_spans(max_positions);
-  return spans <= 1 ? 0 : rows * heads * spans * (stride + 2);
+  return partial_floats(rows, heads, stride, max_positions, kAttentionParts);
 }
 
 /// Of a latent's parts: largest score, sum, and rank values.
 constexpr std::int64_t latent_partial_floats(std::int64_t rows, std::int64_t heads,
                                              std::int64_t rank, std::int64_t max_positions) {
-  const std::int64_t spans = most_spans(max_positions, kFewLatentSpans);
-  return spans <= 1 ? 0 : rows * heads * spans * (rank + 2);
+  return partial_floats(rows, heads, rank, max_positions, kLatentParts);
 }
 
 struct Ops {

@@ -38,9 +38,9 @@ struct Sight {
   int spans;
 
   BUNDLE_DEVICE static Sight of(const RowMap& map, std::int64_t window, std::int64_t row,
-                                std::int64_t few) {
+                                int parts) {
     const int position = Global<const std::int32_t>(map.positions)[row];
-    const auto span = static_cast<int>(span_tokens(position + 1, few));
+    const auto span = static_cast<int>(span_tokens(position + 1, parts));
     const int first =
         window > 0 && position >= window ? position + 1 - static_cast<int>(window) : 0;
     return {position, first, span, (position + span) / span};
@@ -52,11 +52,11 @@ struct Sight {
   }
 };
 
-/// A row's part in the partial results (rows, heads, most_spans): top, sum and `floats` values of
+/// A row's part in the partial results (rows, heads, spans): top, sum and `floats` values of
 /// (row, head, span).
 BUNDLE_DEVICE std::int64_t partial_at(std::int64_t row, int heads, int head, int span, int floats,
-                                      std::int64_t most_spans) {
-  return ((row * heads + head) * most_spans + span) * (floats + 2);
+                                      std::int64_t max_positions, int parts) {
+  return ((row * heads + head) * most_spans(max_positions, parts) + span) * (floats + 2);
 }
 
 /// Partial results that are to meet.
@@ -68,8 +68,8 @@ struct SpanMerge {
   int cols;
   int floats;  // values of a part, even: the first cols of them count
   RowMap map;
-  std::int64_t few;  // as of span_tokens
-  std::int64_t most_spans;
+  std::int64_t max_positions;
+  int parts;  // as of span_tokens
 };
 
 /// Queues the meeting of all spans, of rows that have more than one.
