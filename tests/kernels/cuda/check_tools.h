@@ -94,10 +94,20 @@ inline std::int64_t cache_element_bytes(CacheType type) {
   return type == CacheType::kF32 ? 4 : type == CacheType::kF8 ? 1 : 2;
 }
 
-/// What a cache of 8-bit floats makes of a value. The wider types' rounding is in the tolerance.
+/// What a cache makes of a value.
 inline double as_cached(CacheType type, double value) {
-  if (type != CacheType::kF8) return value;
-  return f8e4m3_to_float(float_to_f8e4m3(static_cast<float>(value)));
+  const auto rounded = static_cast<float>(value);
+  switch (type) {
+    case CacheType::kF32:
+      break;
+    case CacheType::kF16:
+      return half_to_float(float_to_half(rounded));
+    case CacheType::kBF16:
+      return bf16_to_float(float_to_bf16(rounded));
+    case CacheType::kF8:
+      return f8e4m3_to_float(float_to_f8e4m3(rounded));
+  }
+  return value;
 }
 
 /// 0 when equal to the bit, else 1: for what must not depend on the batch.
