@@ -4,6 +4,8 @@
 #include <cstring>
 #include <random>
 
+#include "runtime/kernels/cuda/host/wide_shape.h"
+
 namespace bundle::kernels::cuda {
 namespace {
 
@@ -71,6 +73,16 @@ void* Pool::take(std::size_t bytes, MemoryKind kind) {
                                 std::min(step, bytes - at));
   }
   return data;
+}
+
+void multiply_wide(const Subject& subject, const MatmulArgs& args, std::uint16_t* planes,
+                   float* partial) {
+  const std::int64_t width = (args.w.cols + kWideColumns - 1) / kWideColumns * kWideColumns;
+  const WideShape shape = choose_wide(args, 1, subject.driver.facts().multiprocessors);
+  subject.ops.cut_rows(subject.stream, {args.x, args.w.cols, planes, args.tokens, args.w.cols,
+                                        width, 1, args.w.kind != WeightKind::kBF16});
+  subject.ops.matmul_wide(subject.stream,
+                          {args, planes, args.tokens, width, 1, shape.tile, shape.splits, partial});
 }
 
 Timing bench_copy(const Subject& subject) {

@@ -58,6 +58,11 @@ class Pool {
   bool exhausted_ = false;
 };
 
+/// A product of many tokens as the product's host code makes it: activations rounded to bfloat16.
+/// `planes` holds (tokens, cols + kWideColumns) of them, `partial` 8 results.
+void multiply_wide(const Subject& subject, const MatmulArgs& args, std::uint16_t* planes,
+                   float* partial);
+
 /// Bytes read and written by copying a large block, per second.
 Timing bench_copy(const Subject& subject);
 /// Products of few rows at the shapes of the distilled models, for each kind of weight.

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "runtime/kernels/cuda/host/wide_shape.h"
 #include "tests/gpu/random_matrix.h"
 
 namespace bundle::kernels::cuda {
@@ -101,8 +102,16 @@ class Decoder {
 
   void multiply(const DeviceMatrix& w, const float* x, const float* norm, float* y,
                 bool accumulate) const {
-    subject_.ops.matmul(subject_.stream,
-                        {w, x, norm, kEps, nullptr, y, w.rows, sequences_, accumulate});
+    MatmulArgs args{w, x, norm, kEps, nullptr, y, w.rows, sequences_, accumulate};
+    if (sequences_ <= kFewTokens || w.kind != WeightKind::kBF16) {
+      return subject_.ops.matmul(subject_.stream, args);
+    }
+    if (norm != nullptr) {
+      subject_.ops.rms_norm(subject_.stream, {x, norm, normed_, sequences_, w.cols, kEps});
+      args.x = normed_;
+      args.norm = nullptr;
+    }
+    multiply_wide(subject_, args, planes_, partial_sums_);
   }
 
   /// As the engine's device does: in one kernel where it can be.
@@ -127,6 +136,9 @@ class Decoder {
     partial_ = pool_.take_array<float>(
         attention_partial_floats(sequences_, s.heads, s.head_dim, positions_));
     ids_ = pool_.place(std::vector<std::int32_t>(static_cast<std::size_t>(sequences_), 5));
+    normed_ = pool_.take_array<float>(sequences_ * s.hidden);
+    planes_ = pool_.take_array<std::uint16_t>(sequences_ * (s.intermediate + kWideColumns));
+    partial_sums_ = pool_.take_array<float>(8 * sequences_ * s.intermediate * 2);
   }
 
   void take_cache() {
@@ -163,6 +175,8 @@ class Decoder {
   DeviceMatrix head_, embedding_;
   double weight_bytes_ = 0.0;
   float *norm_, *freq_, *x_, *qkv_, *mixed_, *gate_up_, *active_, *logits_, *partial_;
+  float *normed_, *partial_sums_;
+  std::uint16_t* planes_;
   std::int32_t* ids_;
   std::byte* cache_;
   std::int64_t blocks_ = 0, layer_bytes_ = 0;

@@ -1,5 +1,6 @@
 #include <numeric>
 
+#include "runtime/kernels/cuda/host/wide_shape.h"
 #include "tests/gpu/bench.h"
 #include "tests/gpu/random_matrix.h"
 
@@ -34,10 +35,16 @@ Timing bench_product(const Subject& subject, DType type, std::int64_t rows, std:
     timing.problem = "not enough memory";
     return timing;
   }
+  auto* planes = pool.take_array<std::uint16_t>(tokens * (cols + kWideColumns));
+  auto* partial = pool.take_array<float>(8 * tokens * rows);
   const double all = median_microseconds(subject, subject.large ? 20 : 1, [&] {
     for (const DeviceMatrix& matrix : matrices) {
-      subject.ops.matmul(subject.stream,
-                         {matrix, x, nullptr, 0.0f, nullptr, y, rows, tokens, false});
+      const MatmulArgs args{matrix, x, nullptr, 0.0f, nullptr, y, rows, tokens, false};
+      if (tokens > kFewTokens) {
+        multiply_wide(subject, args, planes, partial);
+      } else {
+        subject.ops.matmul(subject.stream, args);
+      }
     }
   });
   timing.microseconds = all / turns;
@@ -95,13 +102,20 @@ Timing bench_decode_attention(const Subject& subject, std::int64_t sequences,
 std::vector<Timing> bench_products(const Subject& subject) {
   std::vector<Timing> timings;
   if (!subject.large) return {bench_product(subject, DType::kBF16, 64, 256, 1, 0)};
-  for (const DType type : {DType::kBF16, DType::kQ8_0, DType::kQ4_0, DType::kQ4K}) {
+  for (const DType type : {DType::kBF16, DType::kF8E4M3, DType::kQ8_0, DType::kQ4K}) {
     for (const std::int64_t tokens : {1, 2, 4, 8}) {
       const bool one = type == DType::kBF16 && tokens == 1;
       timings.push_back(bench_product(subject, type, 6144, 4096, tokens, one ? 16.1 : 0));
       timings.push_back(bench_product(subject, type, 4096, 4096, tokens, one ? 12.6 : 0));
       timings.push_back(bench_product(subject, type, 28672, 4096, tokens, one ? 60 : 0));
       timings.push_back(bench_product(subject, type, 4096, 14336, tokens, one ? 32.5 : 0));
+    }
+  }
+  for (const DType type : {DType::kBF16, DType::kF8E4M3}) {
+    for (const std::int64_t tokens : {16, 32, 64, 128, 256, 2048}) {
+      timings.push_back(bench_product(subject, type, 4096, 4096, tokens, 0));
+      timings.push_back(bench_product(subject, type, 28672, 4096, tokens, 0));
+      timings.push_back(bench_product(subject, type, 4096, 14336, tokens, 0));
     }
   }
   timings.push_back(bench_product(subject, DType::kBF16, 128256, 4096, 1, 266));

@@ -2,15 +2,10 @@
 
 #include <algorithm>
 
+#include "runtime/kernels/cuda/host/wide_shape.h"
+
 namespace bundle::kernels::cuda {
 namespace {
-
-constexpr std::int64_t kPlaneColumns = 64;
-constexpr std::int64_t kWideRows = 128;      // of weights, a block of matmul_wide
-constexpr std::int64_t kScaleColumns = 128;  // splits begin where scales do
-constexpr std::int64_t kMostSplits = 8;
-constexpr std::int64_t kMostSplitTokens = 512;
-constexpr double kSplitCost = 0.03;  // of the time, for the sums of one more
 
 std::int64_t up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
@@ -27,22 +22,6 @@ Activations activations(const MatmulArgs& args) {
   const std::int64_t stride = args.x_stride == 0 ? args.w.cols : args.x_stride;
   const bool heads = args.stack.count > 1 && !of_experts(args);
   return {args.tokens / args.stack.share, heads ? stride : args.w.cols, stride};
-}
-
-/// Splits of a product's columns, so that `slots` blocks at a time are used best.
-int choose_splits(std::int64_t blocks, std::int64_t slots, std::int64_t parts) {
-  int best = 1;
-  double most = 0.0;
-  for (int splits = 1; splits <= std::min(kMostSplits, parts); ++splits) {
-    const std::int64_t all = blocks * splits;
-    const double used = static_cast<double>(all) / static_cast<double>(up(all, slots) * slots) -
-                        kSplitCost * splits;
-    if (used <= most) continue;
-    most = used;
-    best = splits;
-  }
-  // None is empty.
-  return static_cast<int>(up(parts, up(parts, best)));
 }
 
 }  // namespace
@@ -84,25 +63,9 @@ bool Products::takes_wide(const MatmulArgs& args) const {
          args.stack.x_step % step == 0 && (args.stack.x_step == 0 || args.w.cols % step == 0);
 }
 
-void Products::choose_tile(WideArgs& wide) const {
-  const MatmulArgs& p = wide.product;
-  if (of_experts(p)) {
-    wide.tile = kTokensTile;
-    return;
-  }
-  const std::int64_t row_tiles = up(p.w.rows, kWideRows);
-  wide.tile = p.tokens <= 32 ? 32 : p.tokens <= 64 ? 64 : 128;
-  const bool large = p.w.kind == WeightKind::kBF16 && wide.parts == 1 && p.tokens > 128;
-  if (large && row_tiles * up(p.tokens, 256) >= multiprocessors_) wide.tile = 256;
-  if (p.stack.count > 1 || p.tokens > kMostSplitTokens) return;
-  const bool small = wide.tile * wide.parts <= 64;
-  wide.splits = choose_splits(row_tiles * up(p.tokens, wide.tile),
-                              multiprocessors_ * (small ? 2 : 1), up(p.w.cols, kScaleColumns));
-}
-
 Status Products::run_wide(const MatmulArgs& args) {
   const Activations x = activations(args);
-  const std::int64_t width = up(x.cols, kPlaneColumns) * kPlaneColumns;
+  const std::int64_t width = up(x.cols, kWideColumns) * kWideColumns;
   BUNDLE_CHECK(
       planes_.reserve(static_cast<std::size_t>(parts_ * x.rows * width) * sizeof(std::uint16_t)));
   WideArgs wide{};
@@ -112,7 +75,9 @@ Status Products::run_wide(const MatmulArgs& args) {
   wide.x_rows = x.rows;
   wide.x_width = width;
   wide.parts = parts_;
-  choose_tile(wide);
+  const WideShape shape = choose_wide(args, parts_, multiprocessors_);
+  wide.tile = shape.tile;
+  wide.splits = shape.splits;
   if (wide.splits > 1) {
     BUNDLE_CHECK(partial_.reserve_floats(wide.splits * args.tokens * args.w.rows));
     wide.partial = partial_.floats();

@@ -28,7 +28,6 @@ class Products {
  private:
   bool takes_wide(const MatmulArgs& args) const;
   Status run_wide(const MatmulArgs& args);
-  void choose_tile(WideArgs& wide) const;
 
   Stream stream_;
   const Ops& ops_;
