@@ -1,8 +1,9 @@
 // Products of few tokens on tensor cores: a block of threads makes 16 or 32 rows of weights by up
-// to 16 tokens. Its warps share the columns: each walks every eighth step of them, has the weights
-// of the next steps under way in registers and the activations in shared memory, and their sums
-// meet at the end. Weights do not wait for the kernel before, which makes x; RMSNorm costs no
-// kernel of its own: its weights multiply x, and its factor the sums.
+// to 16 tokens. Its warps share the columns: each walks every eighth stage of them, 128 bytes of
+// every row, and has the weights and activations of its next stages under way to shared memory that
+// is its own, so that no warp waits for another; their sums meet at the end. Weights do not wait
+// for the kernel before, which makes x; RMSNorm costs no kernel of its own: its weights multiply x,
+// and its factor the sums.
 //
 // A lane reads 16 neighbouring bytes of a row. Which columns a product of 16 takes does not matter
 // as long as weights and activations agree: piece s of every lane's bytes makes one product.
@@ -20,7 +21,8 @@ namespace {
 constexpr int kWarps = 8;
 constexpr int kTileRows = 16;   // of weights, a product
 constexpr int kTileTokens = 8;  // a product
-constexpr int kPad = 4;         // floats behind a staged row, against bank conflicts
+constexpr int kPad = 4;         // floats behind a staged row of x, against bank conflicts
+constexpr int kRowBytes = 128;  // of a row of weights, a stage
 
 /// What a product takes of four columns of two rows, eight apart, and how the sums are scaled.
 struct Pieces {
@@ -91,32 +93,33 @@ constexpr int staged_tokens(const MatmulArgs& a, int most) {
 template <typename Form, int kM, int kN>
 struct Few {
   using R = typename Form::Reading;
-  static constexpr int kColumns = 4 * R::kColumns;  // a step
-  static constexpr int kStride = kColumns + kPad;   // floats of a staged row
-  static constexpr int kChunks = kColumns / 4;      // of 16 bytes, of a staged row
-  static constexpr int kDepth = kM == 1 ? 4 : 2;    // steps under way
-  static constexpr int kSums = kM * kN * 4;         // of a lane
+  using Words = Words4;
+  static constexpr int kStage = kRowBytes / 16 * R::kColumns;  // columns
+  static constexpr int kSteps = kRowBytes / 64;                // of 4 · R::kColumns, in a stage
+  static constexpr int kStages = kM == 1 ? 5 : 3;              // under way
+  static constexpr int kStride = kStage + kPad;                // floats of a staged row of x
+  static constexpr int kChunks = kStage / 4;                   // of 16 bytes, of such a row
+  static constexpr int kRows = kM * kTileRows;
+  static constexpr int kWarpBytes = kRows * kRowBytes;  // of weights, a stage
+  static constexpr int kWeightBytes = kWarps * kStages * kWarpBytes;
+  static constexpr int kWeightCopies = kWarpBytes / 16 / kWarp;
+  static constexpr int kSums = kM * kN * 4;  // of a lane
   static constexpr int kCopies = (kTileTokens * kN * kChunks + kWarp - 1) / kWarp;
-
-  struct Weights {
-    typename R::Fragment rows[kM][2];
-  };
 
   const MatmulArgs& a;
   Share share;
   int tokens;  // staged
-  int steps;   // of the matrix
-  Weights weights[kDepth];
+  int stages;  // of the matrix
+  float scales[kM][2];
   float sums[kM][kN][4] = {};
   float squares[kN] = {};
 
-  /// Rows of the matrix that lane's pieces are of: `half` 0 or 1.
-  BUNDLE_DEVICE int row(int m, int half) const {
-    const int tile = block_x() * kM + m;
-    if (!a.gated) return tile * kTileRows + half * 8 + lane_index() / 4;
+  /// Row of the matrix that row r of the block is.
+  BUNDLE_DEVICE int row(int r) const {
+    if (!a.gated) return block_x() * kRows + r;
     const int width = share.rows / 2;
-    const int gate = tile * 8 + lane_index() / 4;
-    return half * width + (gate < width ? gate : width - 1);
+    const int gate = block_x() * (kRows / 2) + r / kTileRows * 8 + r % 8;
+    return r % kTileRows / 8 * width + (gate < width ? gate : width - 1);
   }
   static constexpr std::size_t slot_floats(const MatmulArgs& a) {
     return static_cast<std::size_t>(staged_tokens(a, kTileTokens * kN) +
@@ -124,28 +127,48 @@ struct Few {
            kStride;
   }
   BUNDLE_DEVICE Shared<float> slot(int depth) const {
-    return Shared<float>(sizeof(float) * slot_floats(a) *
-                         static_cast<std::size_t>(warp_index() * kDepth + depth));
+    return Shared<float>(kWeightBytes +
+                         sizeof(float) * slot_floats(a) *
+                             static_cast<std::size_t>(warp_index() * kStages + depth));
   }
-  BUNDLE_DEVICE int step_of(int i) const { return i * kWarps + warp_index(); }
+  BUNDLE_DEVICE Shared<std::uint32_t> weights(int depth) const {
+    return Shared<std::uint32_t>(
+        static_cast<std::size_t>((warp_index() * kStages + depth) * kWarpBytes));
+  }
+  /// Word where a piece of 16 bytes of a row lies: odd rows change halves, so that two rows that
+  /// are read at once use different banks.
+  BUNDLE_DEVICE static int piece_at(int r, int piece) {
+    return r * (kRowBytes / 4) + (piece ^ (r % 2 * 4)) * 4;
+  }
+  BUNDLE_DEVICE int stage_of(int i) const { return i * kWarps + warp_index(); }
 
-  BUNDLE_DEVICE void load_weights(int i, Weights& to) const {
-    const int col = step_of(i) * kColumns + lane_index() % 4 * R::kColumns;
-    const bool inside = step_of(i) < steps && col < a.w.stride;
+  BUNDLE_DEVICE void load_weights(int i, int depth,
+                                  const std::int64_t (&from)[kWeightCopies]) const {
+    if (stage_of(i) >= stages) return;
+    using Stored = std::uint8_t;
+    const Global<const Stored> data(static_cast<const Stored*>(a.w.data));
+    constexpr int kEach = 16 / R::kColumns;  // bytes of a weight
+    const Shared<std::uint32_t> to = weights(depth);
+    const int piece = lane_index() % (kRowBytes / 16);
+    const int col = stage_of(i) * kStage + piece * R::kColumns;
     BUNDLE_UNROLL
-    for (int m = 0; m < kM; ++m) {
-      BUNDLE_UNROLL
-      for (int half = 0; half < 2; ++half) {
-        typename R::Fragment& fragment = to.rows[m][half];
-        fragment = {};
-        if (inside) {
-          fragment = R::load(a.w, share.row(row(m, half)), col);
-        } else if constexpr (Form::kScaled) {  // the sums of the step are this lane's too
-          if (step_of(i) < steps) {
-            fragment.scale = block_scale(a.w, share.row(row(m, half)), step_of(i) * kColumns);
-          }
-        }
+    for (int c = 0; c < kWeightCopies; ++c) {
+      const int r = c * (kWarp * 16 / kRowBytes) + lane_index() / (kRowBytes / 16);
+      if (col < a.w.stride) {
+        copy_async(to, piece_at(r, piece), data, from[c] + col * kEach);
+      } else {
+        to.template store<Words4>(piece_at(r, piece), Words4{});
       }
+    }
+  }
+
+  /// Where this lane's rows of weights start, in bytes.
+  BUNDLE_DEVICE void find_weights(std::int64_t (&from)[kWeightCopies]) const {
+    constexpr int kEach = 16 / R::kColumns;
+    BUNDLE_UNROLL
+    for (int c = 0; c < kWeightCopies; ++c) {
+      const int r = c * (kWarp * 16 / kRowBytes) + lane_index() / (kRowBytes / 16);
+      from[c] = share.row(row(r)) * a.w.stride * kEach;
     }
   }
 
@@ -159,8 +182,8 @@ struct Few {
   }
   BUNDLE_DEVICE void load_tokens(int i, int depth, const std::int64_t (&from)[kCopies]) const {
     const Shared<float> to = slot(depth);
-    const int first = step_of(i) * kColumns;
-    if (step_of(i) < steps) {
+    const int first = stage_of(i) * kStage;
+    if (stage_of(i) < stages) {
       BUNDLE_UNROLL
       for (int c = 0; c < kCopies; ++c) {
         const int chunk = c * kWarp + lane_index();
@@ -174,6 +197,21 @@ struct Few {
       }
     }
     commit_copies();
+  }
+
+  /// Of a stage's columns, which lie in one block of 128.
+  BUNDLE_DEVICE void load_scales(int i) {
+    if constexpr (Form::kScaled) {
+      if (stage_of(i) >= stages) return;
+      BUNDLE_UNROLL
+      for (int m = 0; m < kM; ++m) {
+        BUNDLE_UNROLL
+        for (int half = 0; half < 2; ++half) {
+          const int r = m * kTileRows + half * 8 + lane_index() / 4;
+          scales[m][half] = block_scale(a.w, share.row(row(r)), stage_of(i) * kStage);
+        }
+      }
+    }
   }
 
   /// Four columns of token tile n, multiplied by the norm's weights and cut.
@@ -200,62 +238,93 @@ struct Few {
     low[1] = second.low;
   }
 
-  BUNDLE_DEVICE void multiply(const Weights& w, Shared<float> x) {
-    float part[kM][kN][4] = {};
+  BUNDLE_DEVICE typename R::Fragment fragment(Shared<std::uint32_t> w, int m, int half,
+                                              int step) const {
+    const int r = m * kTileRows + half * 8 + lane_index() / 4;
+    typename R::Fragment out{};
+    out.words = w.template load<Words4>(piece_at(r, step * 4 + lane_index() % 4));
+    return out;
+  }
+
+  /// sums += the stage's columns of weights times x; with scales, they are of `part`.
+  BUNDLE_DEVICE void multiply(Shared<std::uint32_t> w, Shared<float> x, float (&to)[kM][kN][4]) {
     BUNDLE_UNROLL
-    for (int piece = 0; piece < R::kColumns / 4; ++piece) {
-      std::uint32_t high[kN][2], low[kN][2];
-      BUNDLE_UNROLL
-      for (int n = 0; n < kN; ++n) {
-        take_tokens(x, n, lane_index() % 4 * R::kColumns + 4 * piece, high[n], low[n]);
-      }
+    for (int step = 0; step < kSteps; ++step) {
+      typename R::Fragment rows[kM][2];
       BUNDLE_UNROLL
       for (int m = 0; m < kM; ++m) {
-        Pieces pieces;
-        Form::take(a.w, w.rows[m][0], w.rows[m][1], piece, pieces);
-        BUNDLE_UNROLL
-        for (int n = 0; n < kN; ++n) {
-          float(&to)[4] = Form::kScaled ? part[m][n] : sums[m][n];
-          mma_bf16(to, pieces.high, high[n]);
-          mma_bf16(to, pieces.high, low[n]);
-          if constexpr (Form::kBothParts) mma_bf16(to, pieces.low, high[n]);
-        }
+        rows[m][0] = fragment(w, m, 0, step);
+        rows[m][1] = fragment(w, m, 1, step);
       }
-    }
-    if constexpr (Form::kScaled) {
       BUNDLE_UNROLL
-      for (int m = 0; m < kM; ++m) {
+      for (int piece = 0; piece < R::kColumns / 4; ++piece) {
+        std::uint32_t high[kN][2], low[kN][2];
+        const int col = (step * 4 + lane_index() % 4) * R::kColumns + 4 * piece;
         BUNDLE_UNROLL
-        for (int n = 0; n < kN; ++n) {
+        for (int n = 0; n < kN; ++n) take_tokens(x, n, col, high[n], low[n]);
+        BUNDLE_UNROLL
+        for (int m = 0; m < kM; ++m) {
+          Pieces pieces;
+          Form::take(a.w, rows[m][0], rows[m][1], piece, pieces);
           BUNDLE_UNROLL
-          for (int i = 0; i < 4; ++i) {
-            sums[m][n][i] = fused(part[m][n][i], w.rows[m][i / 2].scale, sums[m][n][i]);
+          for (int n = 0; n < kN; ++n) {
+            mma_bf16(to[m][n], pieces.high, high[n]);
+            mma_bf16(to[m][n], pieces.high, low[n]);
+            if constexpr (Form::kBothParts) mma_bf16(to[m][n], pieces.low, high[n]);
           }
         }
       }
     }
   }
 
+  BUNDLE_DEVICE void multiply_stage(int depth, const float (&scale)[kM][2]) {
+    if constexpr (!Form::kScaled) return multiply(weights(depth), slot(depth), sums);
+    float part[kM][kN][4] = {};
+    multiply(weights(depth), slot(depth), part);
+    BUNDLE_UNROLL
+    for (int m = 0; m < kM; ++m) {
+      BUNDLE_UNROLL
+      for (int n = 0; n < kN; ++n) {
+        BUNDLE_UNROLL
+        for (int i = 0; i < 4; ++i) {
+          sums[m][n][i] = fused(part[m][n][i], scale[m][i / 2], sums[m][n][i]);
+        }
+      }
+    }
+  }
+
   BUNDLE_DEVICE void run() {
-    const int mine = (steps - warp_index() + kWarps - 1) / kWarps;
-    std::int64_t from[kCopies];
+    std::int64_t weights_from[kWeightCopies];
+    find_weights(weights_from);
+    BUNDLE_UNROLL
+    for (int d = 0; d < kStages; ++d) load_weights(d, d, weights_from);
+    load_scales(0);
+    wait_for_previous();
+    std::int64_t tokens_from[kCopies];
     BUNDLE_UNROLL
     for (int c = 0; c < kCopies; ++c) {
       const int token = (c * kWarp + lane_index()) / kChunks;
-      from[c] = token < share.count ? share.x_at(a, token) : 0;
+      tokens_from[c] = token < share.count ? share.x_at(a, token) : 0;
     }
     BUNDLE_UNROLL
-    for (int d = 0; d < kDepth; ++d) load_tokens(d, d, from);
-    for (int first = 0; first < mine; first += kDepth) {
+    for (int d = 0; d < kStages; ++d) load_tokens(d, d, tokens_from);
+    const int mine = (stages - warp_index() + kWarps - 1) / kWarps;
+    int depth = 0;
+    for (int i = 0; i < mine; ++i) {
+      float scale[kM][2];
       BUNDLE_UNROLL
-      for (int d = 0; d < kDepth; ++d) {
-        wait_copies<kDepth - 1>();
-        sync_warp();
-        if (first + d < mine) multiply(weights[d], slot(d));
-        sync_warp();
-        load_weights(first + d + kDepth, weights[d]);
-        load_tokens(first + d + kDepth, d, from);
+      for (int m = 0; m < kM; ++m) {
+        scale[m][0] = scales[m][0];
+        scale[m][1] = scales[m][1];
       }
+      load_scales(i + 1);
+      wait_copies<kStages - 1>();
+      sync_warp();
+      multiply_stage(depth, scale);
+      sync_warp();
+      load_weights(i + kStages, depth, weights_from);
+      load_tokens(i + kStages, depth, tokens_from);
+      depth = depth + 1 < kStages ? depth + 1 : 0;
     }
   }
 
@@ -335,11 +404,11 @@ BUNDLE_DEVICE void write_few(const MatmulArgs& a, const Share& share, Shared<flo
 }
 
 /// Blocks that share a multiprocessor.
-template <int kN>
-constexpr int kBlocks = kN == 1 ? 2 : 1;
+template <int kM, int kN>
+constexpr int kBlocks = kM == 1 && kN == 1 ? 2 : 1;
 
 template <typename Form, int kM, int kN>
-BUNDLE_KERNEL(kWarps* kWarp, kBlocks<kN>)
+BUNDLE_KERNEL(kWarps* kWarp, (kBlocks<kM, kN>))
 multiply_few(const MatmulArgs a) {
   using Work = Few<Form, kM, kN>;
   allow_next();
@@ -348,11 +417,8 @@ multiply_few(const MatmulArgs a) {
   Work work{a,
             share,
             staged_tokens(a, kTileTokens * kN),
-            static_cast<int>((a.w.stride + Work::kColumns - 1) / Work::kColumns),
+            static_cast<int>((a.w.stride + Work::kStage - 1) / Work::kStage),
             {}};
-  BUNDLE_UNROLL
-  for (int d = 0; d < Work::kDepth; ++d) work.load_weights(d, work.weights[d]);
-  wait_for_previous();
   work.run();
   const Shared<float> room(0);
   const Shared<float> of_squares(sizeof(float) * kWarps * Work::kSums * kWarp);
@@ -369,9 +435,11 @@ void launch_few(Stream stream, const MatmulArgs& a) {
   grid.x = static_cast<unsigned>((rows + each - 1) / each);
   set_grid(a, kTileTokens * kN, grid);
   grid.threads = kWarps * kWarp;
-  const std::size_t staged = kWarps * Work::kDepth * Work::slot_floats(a);
-  const std::size_t meeting = kWarps * (Work::kSums * kWarp + kN * kTileTokens);
-  grid.shared_bytes = sizeof(float) * (staged > meeting ? staged : meeting);
+  // The warps' sums meet where weights were.
+  static_assert(sizeof(float) * kWarps * (Work::kSums * kWarp + kN * kTileTokens) <=
+                Work::kWeightBytes);
+  grid.shared_bytes =
+      Work::kWeightBytes + sizeof(float) * kWarps * Work::kStages * Work::slot_floats(a);
   launch(stream, "multiply_few", multiply_few<Form, kM, kN>, grid, a);
 }
 
