@@ -119,6 +119,14 @@ TEST(CudaDevice, OutOfMemorySaysHowMuchIsMissing) {
   EXPECT_THAT(cache.error().remedy, testing::HasSubstr("bundle size"));
 }
 
+TEST(CudaDevice, RefusesCachesOfMoreVectorsThanKernelsNumber) {
+  auto device = std::move(make_device(make_emulated_driver(), kOps)).value();
+  const auto cache = device->make_kv_cache({1, 8, 8, 16, DType::kF8E4M3}, std::int64_t{1} << 24);
+  ASSERT_TRUE(cache.has_error());
+  EXPECT_EQ(cache.error().code, ErrorCode::kBadInput);
+  EXPECT_THAT(cache.error().message(), testing::HasSubstr("too many elements"));
+}
+
 TEST(CudaDevice, AFaultIsTheDevicesStatus) {
   Decoder decoder({});
   std::vector<std::vector<std::int32_t>> tables = {{1000000}};  // no such block

@@ -8,6 +8,7 @@ namespace bundle::kernels::cuda {
 namespace {
 
 constexpr std::int64_t kMostHeadDim = 256;
+constexpr std::int64_t kMostVectors = 0xFFFFFFFF;  // of a layer: kernels number them in 32 bits
 constexpr std::pair<DType, CacheType> kTypes[] = {{DType::kF32, CacheType::kF32},
                                                   {DType::kF16, CacheType::kF16},
                                                   {DType::kBF16, CacheType::kBF16},
@@ -29,7 +30,8 @@ bool multiply(std::int64_t& product, std::int64_t factor) {
 Result<std::int64_t> layer_bytes(const KvShape& shape, std::int64_t blocks) {
   std::int64_t bytes = shape.vectors();
   const bool fits = multiply(bytes, blocks) && multiply(bytes, shape.kv_heads) &&
-                    multiply(bytes, shape.block_tokens) && multiply(bytes, stride_of(shape)) &&
+                    multiply(bytes, shape.block_tokens) && bytes <= kMostVectors &&
+                    multiply(bytes, stride_of(shape)) &&
                     multiply(bytes, dtype_info(shape.type).bytes);
   if (!fits) return bad_input("the cache has no or too many elements");
   return bytes;

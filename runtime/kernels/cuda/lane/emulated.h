@@ -127,6 +127,11 @@ void copy_async(Shared<T> to, std::int64_t i, Global<const U> from, std::int64_t
                 Where where = Where::current()) {
   emulator::machine().copy_later(to.at(i), from.at(j), where);
 }
+/// 16 bytes of zeros, as one of the copies under way. `any` is a place in device memory.
+template <typename T, typename U>
+void zero_async(Shared<T> to, std::int64_t i, Global<const U>, Where where = Where::current()) {
+  to.template store<Words4>(i, Words4{}, where);
+}
 inline void commit_copies() { emulator::machine().commit_copies(); }
 /// Until at most `kPending` of this thread's committed groups are under way.
 template <int kPending>
@@ -194,7 +199,6 @@ inline void mma_bf16(float (&d)[4], const std::uint32_t (&a)[4], const std::uint
   }
 }
 
-inline void publish_shared() {}
 inline void begin_products() {}
 inline void commit_products() { emulator::machine().commit_products(); }
 template <int kPending>

@@ -139,6 +139,13 @@ BUNDLE_DEVICE void copy_async(Shared<T> to, std::int64_t i, Global<const U> from
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(target), "l"(from.at(j))
                : "memory");
 }
+/// 16 bytes of zeros, as one of the copies under way. `any` is a place in device memory.
+template <typename T, typename U>
+BUNDLE_DEVICE void zero_async(Shared<T> to, std::int64_t i, Global<const U> any) {
+  const auto target = static_cast<unsigned>(__cvta_generic_to_shared(to.at(i)));
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, 0;" ::"r"(target), "l"(any.at(0))
+               : "memory");
+}
 BUNDLE_DEVICE void commit_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int kPending>
 BUNDLE_DEVICE void wait_copies() {
@@ -182,12 +189,6 @@ BUNDLE_DEVICE void mma_bf16(float (&d)[4], const std::uint32_t (&a)[4],
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
-/// What this thread wrote or copied to shared memory can be read by group_product, after a barrier.
-BUNDLE_DEVICE void publish_shared() {
-#if BUNDLE_WGMMA
-  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
-#endif
-}
 BUNDLE_DEVICE void begin_products() {
 #if BUNDLE_WGMMA
   asm volatile("wgmma.fence.sync.aligned;" ::: "memory");

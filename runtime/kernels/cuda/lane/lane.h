@@ -6,11 +6,12 @@
 //   sync_block, sync_warp                    all threads must arrive
 //   shuffle_xor, shuffle_from                exchanges of all 32 lanes
 //   Global<T>, Shared<T>                     checked memory; load<Pack<…>> for 8 and 16 bytes
-//   copy_async, commit_copies, wait_copies   global to shared, 16 bytes a time
+//   copy_async, zero_async, commit_copies, wait_copies
+//                                            global to shared, 16 bytes a time
 //   f8_pair, bf16_pair                       two 8-bit floats, widened; two floats, rounded
 //   times, plus                              of floats, never fused into one rounding
 //   mma_bf16                                 tensor-core product of 16 x 8 x 16
-//   group_product, begin_products, commit_products, wait_products, publish_shared
+//   group_product, begin_products, commit_products, wait_products
 //                                            tensor-core products of 64 x 8..256 x 16 by four
 //                                            warps, beside the threads (sm_90a alone)
 //   load_matrices, load_transposed           what it takes, from shared memory

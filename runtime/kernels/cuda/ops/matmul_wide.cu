@@ -123,7 +123,7 @@ struct Wide {
       if (col < a.product.w.stride) {
         copy_async(weights(stage), at, from, std::int64_t{weights_at[i]} * Rows::kPiece + col);
       } else {
-        weights(stage).template store<Words4>(at, Words4{});
+        zero_async(weights(stage), at, from);
       }
     }
   }
@@ -141,7 +141,7 @@ struct Wide {
       if (row % kN < share.count && first < a.product.w.cols) {
         copy_async(tokens(stage, 0), at, from, std::int64_t{tokens_at[i]} * 8 + col);
       } else {
-        tokens(stage, 0).template store<Words4>(at, Words4{});
+        zero_async(tokens(stage, 0), at, from);
       }
     }
   }
@@ -218,7 +218,6 @@ struct Wide {
     const bool begins = kFirst || step % kScaleSteps == 0;
     if (Rows::kBytes && begins) load_scales(step, scales);
     wait_copies<kAhead - 1>();
-    publish_shared();
     sync_block();
     if constexpr (Rows::kBytes) {
       multiply_bytes(step % kStages, !begins);

@@ -382,27 +382,28 @@ constexpr std::int64_t choice_runs(std::int64_t cols) {
   return (cols + kChoiceRun - 1) / kChoiceRun;
 }
 
-inline constexpr std::int64_t kLeastSpan = 64;
-
-/// Cached positions that one block of threads walks for a row that sees `positions` of them: more
-/// for long sequences, so that the parts stay few, and a matter of that row alone.
+/// Cached positions that one block of threads walks for a row that sees `positions` of them, as a
+/// power of two: from 64 to 1024, more for long sequences, so that the parts stay few, and a matter
+/// of that row alone.
+constexpr int span_shift(std::int64_t positions, int parts = kLatentParts) {
+  int shift = 6;
+  for (int next = 6; next < 10; ++next) shift += std::int64_t{parts} << next < positions ? 1 : 0;
+  return shift;
+}
 constexpr std::int64_t span_tokens(std::int64_t positions, int parts = kLatentParts) {
-  std::int64_t span = kLeastSpan;
-  while (span < 1024 && span * parts < positions) span *= 2;
-  return span;
+  return std::int64_t{1} << span_shift(positions, parts);
 }
 
 /// Parts that the longest row of a batch is cut into.
 constexpr std::int64_t span_count(std::int64_t positions, int parts = kLatentParts) {
-  const std::int64_t span = span_tokens(positions, parts);
-  return (positions + span - 1) / span;
+  return (positions + span_tokens(positions, parts) - 1) >> span_shift(positions, parts);
 }
 
 /// The most parts any row with up to `positions` positions has: span_count falls where the span
 /// doubles.
 constexpr std::int64_t most_spans(std::int64_t positions, int parts = kLatentParts) {
   const std::int64_t own = span_count(positions, parts);
-  return positions > kLeastSpan * parts && own < parts ? parts : own;
+  return positions > std::int64_t{64} * parts && own < parts ? parts : own;
 }
 
 /// Floats of parts: of each, its largest score, its sum, and `values`.

@@ -40,10 +40,10 @@ struct Sight {
   BUNDLE_DEVICE static Sight of(const RowMap& map, std::int64_t window, std::int64_t row,
                                 int parts) {
     const int position = Global<const std::int32_t>(map.positions)[row];
-    const auto span = static_cast<int>(span_tokens(position + 1, parts));
+    const int shift = span_shift(position + 1, parts);
     const int first =
         window > 0 && position >= window ? position + 1 - static_cast<int>(window) : 0;
-    return {position, first, span, (position + span) / span};
+    return {position, first, 1 << shift, (position >> shift) + 1};
   }
   /// One behind the last position of a span.
   BUNDLE_DEVICE int end(int index) const {
