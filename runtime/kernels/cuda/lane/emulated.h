@@ -151,6 +151,15 @@ inline std::uint16_t float_bf16(float value) { return float_to_bf16(value); }
 inline std::uint32_t bf16_pair(float low, float high) {
   return float_to_bf16(low) | static_cast<std::uint32_t>(float_to_bf16(high)) << 16;
 }
+/// Four 8-bit floats as pairs of bfloat16, exactly. Not for NaN.
+inline Words2 f8_brain(std::uint32_t word) {
+  Words2 out{};
+  for (int i = 0; i < 4; ++i) {
+    const float value = f8e4m3_to_float(static_cast<std::uint8_t>(word >> (8 * i)));
+    out.v[i / 2] |= static_cast<std::uint32_t>(float_to_bf16(value)) << (i % 2 * 16);
+  }
+  return out;
+}
 inline Floats2 f8_pair(std::uint16_t bits) {
   return {f8e4m3_to_float(static_cast<std::uint8_t>(bits)),
           f8e4m3_to_float(static_cast<std::uint8_t>(bits >> 8))};

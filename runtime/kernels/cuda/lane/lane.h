@@ -8,6 +8,7 @@
 //   Global<T>, Shared<T>                     checked memory; load<Pack<…>> for 8 and 16 bytes
 //   copy_async, zero_async, commit_copies, wait_copies
 //                                            global to shared, 16 bytes a time
+//   f8_brain                                 four 8-bit floats, as pairs of bfloat16
 //   f8_pair, bf16_pair                       two 8-bit floats, widened; two floats, rounded
 //   times, plus                              of floats, never fused into one rounding
 //   mma_bf16                                 tensor-core product of 16 x 8 x 16

@@ -53,12 +53,13 @@ struct ScaledForm {
   static constexpr bool kBothParts = false;
   BUNDLE_DEVICE static void take(const DeviceMatrix&, const typename Reading::Fragment& upper,
                                  const typename Reading::Fragment& lower, int piece, Pieces& out) {
-    const Floats4 a = Reading::raw(upper.words.v[piece]);
-    const Floats4 b = Reading::raw(lower.words.v[piece]);
-    out.high[0] = bf16_pair(a.v[0], a.v[1]);
-    out.high[1] = bf16_pair(b.v[0], b.v[1]);
-    out.high[2] = bf16_pair(a.v[2], a.v[3]);
-    out.high[3] = bf16_pair(b.v[2], b.v[3]);
+    const Words2 a = Reading::brain(upper.words.v[piece]);
+    const Words2 b = Reading::brain(lower.words.v[piece]);
+    BUNDLE_UNROLL
+    for (int i = 0; i < 2; ++i) {
+      out.high[2 * i] = a.v[i];
+      out.high[2 * i + 1] = b.v[i];
+    }
   }
 };
 
@@ -96,9 +97,12 @@ struct Few {
   using Words = Words4;
   static constexpr int kStage = kRowBytes / 16 * R::kColumns;  // columns
   static constexpr int kSteps = kRowBytes / 64;                // of 4 · R::kColumns, in a stage
-  static constexpr int kStages = kM == 1 ? 5 : 3;              // under way
-  static constexpr int kStride = kStage + kPad;                // floats of a staged row of x
-  static constexpr int kChunks = kStage / 4;                   // of 16 bytes, of such a row
+  /// Under way: as shared memory has room for, with all tokens and the norm.
+  static constexpr int kStages = kM == 1                    ? (Form::kScaled ? 4 : 5)
+                                 : Form::kScaled && kN == 2 ? 2
+                                                            : 3;
+  static constexpr int kStride = kStage + kPad;  // floats of a staged row of x
+  static constexpr int kChunks = kStage / 4;     // of 16 bytes, of such a row
   static constexpr int kRows = kM * kTileRows;
   static constexpr int kWarpBytes = kRows * kRowBytes;  // of weights, a stage
   static constexpr int kWeightBytes = kWarps * kStages * kWarpBytes;
@@ -438,6 +442,9 @@ void launch_few(Stream stream, const MatmulArgs& a) {
   // The warps' sums meet where weights were.
   static_assert(sizeof(float) * kWarps * (Work::kSums * kWarp + kN * kTileTokens) <=
                 Work::kWeightBytes);
+  static_assert(Work::kWeightBytes + 4 * kWarps * Work::kStages * Work::kStride *
+                                         (kM == 1 ? 3 : kTileTokens * kN + 1) <=
+                227 * 1024);
   grid.shared_bytes =
       Work::kWeightBytes + sizeof(float) * kWarps * Work::kStages * Work::slot_floats(a);
   launch(stream, "multiply_few", multiply_few<Form, kM, kN>, grid, a);
@@ -448,7 +455,7 @@ void choose_few(Stream stream, const MatmulArgs& a) {
   const std::int64_t tokens = a.stack.chosen != nullptr  ? 1
                               : a.stack.tiles != nullptr ? kRowsTile
                                                          : a.tokens;
-  if (tokens <= 2) return launch_few<Form, 1, 1>(stream, a);
+  if (tokens == 1 || (tokens == 2 && !Form::kScaled)) return launch_few<Form, 1, 1>(stream, a);
   if (tokens <= kTileTokens) return launch_few<Form, 2, 1>(stream, a);
   launch_few<Form, 2, 2>(stream, a);
 }

@@ -23,6 +23,7 @@ constexpr int kGroupRows = 64;   // of four warps
 constexpr int kScaleSteps = 2;   // that share a scale: 128 columns
 constexpr int kByteStride = 80;  // bytes of a row of 64 8-bit weights, and pad
 constexpr int kWeightBytes = kRows * kPlaneRowBytes;
+constexpr int kRoomStride = kRows + 4;  // floats of a token's sums, and pad
 constexpr int kMostShared = 200 * 1024;
 constexpr int kMostStages = 6;
 
@@ -50,10 +51,7 @@ struct ByteRows {
   static constexpr bool kBytes = true;
   static constexpr int kPiece = 16;
   using Stored = std::uint8_t;
-  BUNDLE_DEVICE static Words2 widen(std::uint32_t word) {
-    const Floats4 v = Reader<kKind>::raw(word);
-    return {bf16_pair(v.v[0], v.v[1]), bf16_pair(v.v[2], v.v[3])};
-  }
+  BUNDLE_DEVICE static Words2 widen(std::uint32_t word) { return Reader<kKind>::brain(word); }
 };
 
 /// A block's work. kN tokens in kParts planes.
@@ -68,7 +66,7 @@ struct Wide {
   static constexpr int kTokenCopies =
       kPlaneRows * 8 / kThreads == 0 ? 1 : kPlaneRows * 8 / kThreads;
   static constexpr int kSums = kN / 2;
-  static_assert(kStages >= 3);
+  static_assert(kStages >= 3 && kStages * kStage >= kN * kRoomStride * 4);
 
   const WideArgs& a;
   Share share;
@@ -250,23 +248,33 @@ struct Wide {
     wait_copies<0>();
   }
 
+  /// Sums go through shared memory: a loop that writes whole rows is short, where the same for each
+  /// of a lane's sums would be thousands of instructions that run once.
   BUNDLE_DEVICE void write() const {
-    const MatmulArgs& p = a.product;
-    const Global<float> y(p.y);
-    const Global<const float> bias(p.bias);
-    const Global<float> partial(a.partial);
+    const Shared<float> room(0);  // (kN, kRoomStride)
+    sync_block();                 // nobody reads the last stages any more
     BUNDLE_UNROLL
     for (int i = 0; i < kSums; ++i) {
-      const int row = lane_row(i / 2 % 2);
       const int token = i / 4 * 8 + lane_index() % 4 * 2 + i % 2;
-      if (row >= share.rows || token >= share.count) continue;
-      if (a.splits > 1) {
-        partial.put((block_z() * p.tokens + share.first + token) * share.rows + row, sums[i]);
-        continue;
-      }
-      const std::int64_t at = share.y_at(p, token) + row;
-      const float value = sums[i] + (p.bias != nullptr ? bias[row] : 0.0f);
-      y.put(at, p.accumulate ? y[at] + value : value);
+      room.put(token * kRoomStride + lane_row(i / 2 % 2) - row0, sums[i]);
+    }
+    sync_block();
+    for (int token = warp_index(); token < share.count; token += kThreads / kWarp) {
+      write_token(token, room);
+    }
+  }
+
+  BUNDLE_DEVICE void write_token(int token, Shared<float> room) const {
+    const MatmulArgs& p = a.product;
+    const Global<const float> bias(p.bias);
+    const std::int64_t at = a.splits > 1 ? (block_z() * p.tokens + share.first + token) * share.rows
+                                         : share.y_at(p, token);
+    const Global<float> to((a.splits > 1 ? a.partial : p.y) + at);
+    const bool last = a.splits == 1;  // else another kernel adds the rest
+    for (int i = lane_index(); i < kRows && row0 + i < share.rows; i += kWarp) {
+      float value = room[token * kRoomStride + i];
+      if (last && p.bias != nullptr) value += bias[row0 + i];
+      to.put(row0 + i, last && p.accumulate ? to[row0 + i] + value : value);
     }
   }
 };

@@ -126,6 +126,8 @@ struct Reader<WeightKind::kF8> {
   }
   /// Four weights without their scale.
   BUNDLE_DEVICE static Floats4 raw(std::uint32_t word) { return f8_floats(word); }
+  /// The same as pairs of bfloat16, which holds them exactly.
+  BUNDLE_DEVICE static Words2 brain(std::uint32_t word) { return f8_brain(word); }
   BUNDLE_DEVICE static Floats4 widen(const DeviceMatrix&, const Fragment& f, int piece) {
     const Floats4 v = raw(f.words.v[piece]);
     return {v.v[0] * f.scale, v.v[1] * f.scale, v.v[2] * f.scale, v.v[3] * f.scale};
@@ -136,6 +138,10 @@ template <>
 struct Reader<WeightKind::kInt8> : Reader<WeightKind::kF8> {
   BUNDLE_DEVICE static Floats4 raw(std::uint32_t word) {
     return {signed_byte(word, 0), signed_byte(word, 1), signed_byte(word, 2), signed_byte(word, 3)};
+  }
+  BUNDLE_DEVICE static Words2 brain(std::uint32_t word) {
+    const Floats4 v = raw(word);
+    return {bf16_pair(v.v[0], v.v[1]), bf16_pair(v.v[2], v.v[3])};
   }
   BUNDLE_DEVICE static Floats4 widen(const DeviceMatrix&, const Fragment& f, int piece) {
     const Floats4 v = raw(f.words.v[piece]);
