@@ -72,10 +72,10 @@ struct Wide {
   Share share;
   int row0;  // of the block
   // Where this thread's pieces come from, in pieces.
-  std::uint32_t weights_at[kWeightCopies];
-  std::uint32_t tokens_at[kTokenCopies];
-  float sums[kSums];
-  float part[Rows::kBytes ? kSums : 1];
+  std::uint32_t weights_at[kWeightCopies] = {};
+  std::uint32_t tokens_at[kTokenCopies] = {};
+  float sums[kSums] = {};
+  float part[Rows::kBytes ? kSums : 1] = {};
 
   BUNDLE_DEVICE static int index(int i) { return i * kThreads + thread_index(); }
   BUNDLE_DEVICE static Shared<std::uint32_t> weights(int stage) {
@@ -210,9 +210,9 @@ struct Wide {
     for (int step = from; step < from + kAhead && step < to; ++step) copy_weights(step);
   }
 
-  /// One step of those from..to, whose tiles were copied some steps ago.
+  /// One step of those up to `to`, whose tiles were copied some steps ago.
   template <bool kFirst>
-  BUNDLE_DEVICE void take(int step, int from, int to, float (&scales)[2]) {
+  BUNDLE_DEVICE void take(int step, int to, float (&scales)[2]) {
     const bool begins = kFirst || step % kScaleSteps == 0;
     if (Rows::kBytes && begins) load_scales(step, scales);
     wait_copies<kAhead - 1>();
@@ -242,8 +242,8 @@ struct Wide {
     }
     float scales[2] = {};
     // The first apart: sums that come from products alone stay where the tensor cores have them.
-    if (from < to) take<true>(from, from, to, scales);
-    for (int step = from + 1; step < to; ++step) take<false>(step, from, to, scales);
+    if (from < to) take<true>(from, to, scales);
+    for (int step = from + 1; step < to; ++step) take<false>(step, to, scales);
     wait_products<0>();
     wait_copies<0>();
   }
@@ -302,8 +302,6 @@ multiply_wide(const WideArgs a) {
   work.start_weights(from, to);
   wait_for_previous();
   work.find_tokens();
-  BUNDLE_UNROLL
-  for (int i = 0; i < Work::kSums; ++i) work.sums[i] = 0.0f;
   work.run(from, to);
   work.write();
 }
