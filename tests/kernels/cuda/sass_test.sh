@@ -23,9 +23,13 @@ fi
   }
   BEGIN {
     need(".", "ACQBULK", "it waits for the kernel before (programmatic dependent launch)")
+    need("multiply_few", "HMMA[.]16816[.]F32[.]BF16", "tensor cores")
+    need("multiply_few|multiply_wide", "LDGSTS[.]E[.]BYPASS[.]128", "weights are copied to shared memory while others are multiplied")
+    need("multiply_wide", "HGMMA", "tensor cores that read shared memory themselves")
+    need("multiply_(few|wide).*WeightKindE3E", "HMUL2[.]BF16", "8-bit floats are widened by their bits")
     need("multiply_rows", "LDG[.]E[.]EF.*128", "weights are streamed, 16 bytes a load")
     need("multiply_tiles|attend_tiles|attend_latent_tiles", "HMMA[.]16816[.]F32[.]BF16", "tensor cores")
-    need("multiply_.*(WeightKindE3E|UnscaledReader)", "E4M3", "8-bit floats are widened in one instruction")
+    need("multiply_(rows|tiles).*(WeightKindE3E|UnscaledReader)", "E4M3", "8-bit floats are widened in one instruction")
     need("attend_latent_tiles", "LDGSTS[.]E[.]BYPASS[.]128", "latents are copied to shared memory while others are multiplied")
     need("attend_latent_tiles", "LDSM[.]16[.]M88[.]4", "keys, four matrices a load")
     need("attend_latent_tiles", "LDSM[.]16[.]MT88[.]4", "values, transposed on the way")
