@@ -78,7 +78,8 @@ void* Pool::take(std::size_t bytes, MemoryKind kind) {
 void multiply_wide(const Subject& subject, const MatmulArgs& args, std::uint16_t* planes,
                    float* partial) {
   const std::int64_t width = (args.w.cols + kWideColumns - 1) / kWideColumns * kWideColumns;
-  const WideShape shape = choose_wide(args, 1, subject.driver.facts().multiprocessors);
+  static const int multiprocessors = subject.driver.facts().multiprocessors;  // asking takes time
+  const WideShape shape = choose_wide(args, 1, multiprocessors);
   subject.ops.cut_rows(subject.stream, {args.x, args.w.cols, planes, args.tokens, args.w.cols,
                                         width, 1, args.w.kind != WeightKind::kBF16});
   subject.ops.matmul_wide(subject.stream,

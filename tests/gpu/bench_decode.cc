@@ -118,7 +118,8 @@ class Decoder {
   void multiply_gated(const DeviceMatrix& w) const {
     MatmulArgs args{w, x_, norm_, kEps, nullptr, active_, shape_.intermediate, sequences_, false};
     args.gated = true;
-    if (sequences_ <= kFewTokens && multiplies_few(args)) {
+    static const std::size_t shared_bytes = subject_.driver.facts().shared_bytes;
+    if (sequences_ <= kFewTokens && multiplies_few(args, shared_bytes)) {
       return subject_.ops.matmul(subject_.stream, args);
     }
     multiply(w, x_, norm_, gate_up_, false);

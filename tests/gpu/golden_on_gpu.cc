@@ -17,11 +17,12 @@ TestDevice gpu(const char* name, float tolerance) {
   return device;
 }
 
-// The GPU's own exp and rsqrt are of 22 bits, and tensor cores see 16 of a float.
+// The GPU's own exp and rsqrt are of 22 bits. As it serves, products of many tokens round the
+// activations of dense models to bfloat16.
 INSTANTIATE_TEST_SUITE_P(
     OnGpu, GoldenTest,
     testing::Combine(golden_models(),
-                     testing::Values(gpu(kGpuDeterministic, 5e-4f), gpu(kGpu, 2e-3f))),
+                     testing::Values(gpu(kGpuDeterministic, 5e-4f), gpu(kGpu, 6e-2f))),
     [](const auto& test) { return std::get<0>(test.param) + "_" + std::get<1>(test.param).name; });
 
 }  // namespace

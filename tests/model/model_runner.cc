@@ -39,7 +39,9 @@ std::vector<TestDevice> test_devices() {
 }
 
 TestDevice emulated_cuda() { return {kEmulatedCuda, 1e-4f, 5e-4f, 40, 8}; }
-TestDevice emulated_tensor_cores() { return {kEmulatedTensorCores, 1e-3f, 5e-4f, 40, 2}; }
+TestDevice emulated_tensor_cores(float tolerance) {
+  return {kEmulatedTensorCores, tolerance, 5e-4f, 40, 2};
+}
 
 namespace {
 

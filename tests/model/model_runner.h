@@ -41,9 +41,10 @@ std::vector<TestDevice> test_devices();
 /// The CUDA backend's host code and kernels, on the emulator.
 inline constexpr const char* kEmulatedCuda = "cuda_emulated";
 TestDevice emulated_cuda();
-/// The same, with products of many rows on tensor cores.
+/// The same, with products of many rows on tensor cores: dense models' activations are rounded to
+/// bfloat16 for those.
 inline constexpr const char* kEmulatedTensorCores = "cuda_tensor_cores_emulated";
-TestDevice emulated_tensor_cores();
+TestDevice emulated_tensor_cores(float tolerance);
 
 /// The machine's first GPU, through libbundle_cuda.so: as it serves, and deterministic.
 inline constexpr const char* kGpu = "gpu";

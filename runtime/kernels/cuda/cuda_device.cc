@@ -340,7 +340,7 @@ void CudaDevice::gated_matmul(Tensor x, Vector norm, float eps, const Matrix& w,
   args.y_stride = out.cols;
   args.tokens = x.rows;
   args.gated = true;
-  if (products_.many(x.rows) || runs.size() > 1 || !multiplies_few(args)) {
+  if (products_.many(x.rows) || runs.size() > 1 || !products_.takes_gate(args)) {
     return Device::gated_matmul(x, norm, eps, w, bias, both, out);
   }
   if (ready()) ops_.matmul(stream_, args);

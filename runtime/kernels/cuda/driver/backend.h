@@ -7,7 +7,7 @@
 namespace bundle::kernels::cuda {
 
 /// Raised whenever a struct or table that crosses the border changes: the server refuses another.
-inline constexpr int kBackendVersion = 3;
+inline constexpr int kBackendVersion = 4;
 
 /// The oldest driver that runs CUDA 13 code: 580, which calls itself 13000.
 inline constexpr int kLeastDriverVersion = 13000;

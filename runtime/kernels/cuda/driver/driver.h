@@ -17,6 +17,7 @@ struct DeviceFacts {
   std::size_t total_bytes = 0;
   std::size_t free_bytes = 0;
   std::size_t l2_bytes = 0;
+  std::size_t shared_bytes = 0;  // that a block may have
 };
 
 /// What memory is for: kernels may read weights before the kernel ahead of them has ended.

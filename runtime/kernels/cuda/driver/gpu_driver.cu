@@ -24,6 +24,7 @@ class GpuDriver final : public Driver {
       std::snprintf(facts.name, sizeof facts.name, "%s", properties.name);
       facts.sm = properties.major * 10 + properties.minor;
       facts.multiprocessors = properties.multiProcessorCount;
+      facts.shared_bytes = properties.sharedMemPerBlockOptin;
       facts.l2_bytes = static_cast<std::size_t>(properties.l2CacheSize);
     }
     cudaMemGetInfo(&facts.free_bytes, &facts.total_bytes);

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "runtime/kernels/cuda/emulator/stream.h"
+#include "runtime/kernels/cuda/ops/ops.h"
 
 namespace bundle::kernels::cuda {
 namespace {
@@ -27,6 +28,7 @@ class EmulatedDriver final : public Driver {
     std::strcpy(facts.name, "emulated GPU");
     facts.sm = sm_;
     facts.multiprocessors = 4;
+    facts.shared_bytes = kFewSharedBytes;
     facts.total_bytes = machine_.memory().limit();
     facts.free_bytes = facts.total_bytes - machine_.memory().used();
     facts.l2_bytes = std::size_t{1} << 20;

@@ -107,7 +107,7 @@ Status ExpertRunner::run_part(const CudaExperts& experts, const Slots& slots, Te
   const auto& gate_up = experts.gate_up();
   MatmulArgs gated = args_of(*gate_up.front().stack, x.f32(), routing.top_k, slots.active, width);
   gated.gated = true;
-  if (gate_up.size() == 1 && !slots.tiles && multiplies_few(gated)) {
+  if (gate_up.size() == 1 && !slots.tiles && products_.takes_gate(gated)) {
     ops_.matmul(stream_, gated);
   } else {
     for (const CudaExperts::First& part : gate_up) {

@@ -33,6 +33,7 @@ Products::Products(Driver& driver, Stream stream, const Ops& ops, std::uint64_t&
       deterministic_(deterministic),
       hopper_(driver.facts().sm == 90),
       multiprocessors_(std::max(1, driver.facts().multiprocessors)),
+      shared_bytes_(driver.facts().shared_bytes),
       normed_(driver, stream, changes, "normalized activations"),
       planes_(driver, stream, changes, "rounded activations"),
       partial_(driver, stream, changes, "parts of a product") {}

@@ -19,6 +19,9 @@ class Products {
   /// Whether products of so many tokens are of the kind that run_many makes.
   bool many(std::int64_t tokens) const { return tokens > kFewTokens && !deterministic_; }
 
+  /// Whether a product of few tokens may be gated.
+  bool takes_gate(const MatmulArgs& args) const { return multiplies_few(args, shared_bytes_); }
+
   /// Queues args by the number of its tokens. kFailed when there is no memory for what lies
   /// between.
   Status run(const MatmulArgs& args);
@@ -34,6 +37,7 @@ class Products {
   bool deterministic_;
   bool hopper_;
   int multiprocessors_;
+  std::size_t shared_bytes_;
   int parts_ = 1;
   GrowingBuffer normed_;
   GrowingBuffer planes_;   // cut activations

@@ -323,6 +323,9 @@ void load_transposed(std::uint32_t (&to)[4], Shared<T> from, std::int64_t i,
   }
 }
 
+/// Shared memory that a block may have: a Hopper's.
+inline std::size_t shared_limit() { return 227 * 1024; }
+
 /// Queues one kernel. Failures show in the driver's status().
 template <typename Args>
 void launch(Stream stream, const char* name, void (*kernel)(Args), const LaunchGrid& grid,

@@ -258,6 +258,18 @@ BUNDLE_DEVICE void load_transposed(std::uint32_t (&to)[4], Shared<T> from, std::
                : "memory");
 }
 
+/// Shared memory that a block may have on the current device.
+inline std::size_t shared_limit() {
+  static const int bytes = [] {
+    int device = 0;
+    int most = 0;
+    cudaGetDevice(&device);
+    cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+    return most;
+  }();
+  return static_cast<std::size_t>(bytes);
+}
+
 template <typename Args>
 void launch(Stream stream, const char*, void (*kernel)(Args), const LaunchGrid& grid,
             const Args& args) {

@@ -21,7 +21,7 @@
 //   lower_halves, upper_halves               of two words, as one
 //   fresh                                    a value that the compiler knows nothing of
 //   wait_for_previous, allow_next            programmatic dependent launch
-//   launch                                   from the host
+//   launch, shared_limit                     from the host
 #pragma once
 
 #include <cstddef>

@@ -186,7 +186,7 @@ void launch_rows(Stream stream, const MatmulArgs& a) {
 
 void matmul(Stream stream, const MatmulArgs& args) {
   if (args.tokens == 0 || args.w.rows == 0) return;
-  if (multiplies_few(args)) return matmul_few(stream, args);
+  if (multiplies_few(args, shared_limit())) return matmul_few(stream, args);
   with_reader(args.w.kind, [&](auto reader) {
     using R = decltype(reader);
     if (args.stack.chosen != nullptr) return launch_rows<R, 1>(stream, args);

@@ -94,7 +94,6 @@ constexpr int staged_tokens(const MatmulArgs& a, int most) {
 template <typename Form, int kM, int kN>
 struct Few {
   using R = typename Form::Reading;
-  using Words = Words4;
   static constexpr int kStage = kRowBytes / 16 * R::kColumns;  // columns
   static constexpr int kSteps = kRowBytes / 64;                // of 4 · R::kColumns, in a stage
   /// Under way: as shared memory has room for, with all tokens and the norm.

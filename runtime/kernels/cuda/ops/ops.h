@@ -117,13 +117,14 @@ inline constexpr int kTokensTile = 64;
 
 /// Whether matmul() goes to the tensor cores: of weights that bfloat16 holds, as one number or two,
 /// with rows of activations that can be copied 16 bytes at a time. A matter of the model's shapes
-/// alone.
-inline bool multiplies_few(const MatmulArgs& a) {
+/// alone, on GPUs whose blocks may have so much shared memory (A100 and consumer GPUs do not).
+inline constexpr std::size_t kFewSharedBytes = 227 * 1024;
+inline bool multiplies_few(const MatmulArgs& a, std::size_t shared_bytes) {
   const bool kind = a.w.kind == WeightKind::kBF16 || a.w.kind == WeightKind::kF16 ||
                     a.w.kind == WeightKind::kF8 || a.w.kind == WeightKind::kInt8;
   const auto aligned = [](const float* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; };
-  return kind && aligned(a.x) && aligned(a.norm) && a.w.cols % 4 == 0 && a.x_stride % 4 == 0 &&
-         a.stack.x_step % 4 == 0;
+  return kind && shared_bytes >= kFewSharedBytes && aligned(a.x) && aligned(a.norm) &&
+         a.w.cols % 4 == 0 && a.x_stride % 4 == 0 && a.stack.x_step % 4 == 0;
 }
 
 /// Rows of activations as bfloat16, in one part or two (cut.h): out (parts, rows, width), zeros
