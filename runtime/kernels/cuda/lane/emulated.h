@@ -281,10 +281,9 @@ void group_product(float (&sums)[kN / 2], const std::uint32_t (&a)[4], Shared<st
   }
   const auto product = [&sums, of_row, b, step, add, where] {
     float rows[2][16];
-    for (int k = 0; k < 16; ++k) {
-      for (int half = 0; half < 2; ++half) {
-        const std::uint32_t word =
-            of_row[static_cast<std::size_t>(k % 8 / 2)][static_cast<std::size_t>(k / 8 * 2 + half)];
+    for (std::size_t k = 0; k < 16; ++k) {
+      for (std::size_t half = 0; half < 2; ++half) {
+        const std::uint32_t word = of_row[k % 8 / 2][k / 8 * 2 + half];
         rows[half][k] = bf16_to_float(static_cast<std::uint16_t>(k % 2 != 0 ? word >> 16 : word));
       }
     }
@@ -301,9 +300,9 @@ void load_matrices(std::uint32_t (&to)[4], Shared<T> from, std::int64_t i,
                    Where where = Where::current()) {
   const auto mine = from.template load<Words4>(i, where);
   const auto& slots = emulator::machine().exchange(&mine, sizeof(mine), where);
-  for (int j = 0; j < 4; ++j) {
-    const auto row = static_cast<std::size_t>(8 * j + lane_index() / 4);
-    std::memcpy(&to[j], slots[row].data() + 4 * (lane_index() % 4), 4);
+  const auto lane = static_cast<std::size_t>(lane_index());
+  for (std::size_t j = 0; j < 4; ++j) {
+    std::memcpy(&to[j], slots[8 * j + lane / 4].data() + 4 * (lane % 4), 4);
   }
 }
 
@@ -313,11 +312,11 @@ void load_transposed(std::uint32_t (&to)[4], Shared<T> from, std::int64_t i,
                      Where where = Where::current()) {
   const auto mine = from.template load<Words4>(i, where);
   const auto& slots = emulator::machine().exchange(&mine, sizeof(mine), where);
-  for (int j = 0; j < 4; ++j) {
+  const auto lane = static_cast<std::size_t>(lane_index());
+  for (std::size_t j = 0; j < 4; ++j) {
     std::uint16_t pair[2];
-    for (int k = 0; k < 2; ++k) {
-      const auto row = static_cast<std::size_t>(8 * j + 2 * (lane_index() % 4) + k);
-      std::memcpy(&pair[k], slots[row].data() + 2 * (lane_index() / 4), 2);
+    for (std::size_t k = 0; k < 2; ++k) {
+      std::memcpy(&pair[k], slots[8 * j + 2 * (lane % 4) + k].data() + 2 * (lane / 4), 2);
     }
     to[j] = pair[0] | static_cast<std::uint32_t>(pair[1]) << 16;
   }
