@@ -1,7 +1,8 @@
 // Checks every operation on a device against float64, and times it. Built by scripts/gpu-suite on a
 // machine with the CUDA toolkit alone, and by the tests over the emulator.
 //
-//   gpu_suite [--small] [--checks-only] [--only CHECK] [--device N] [--json FILE]
+//   gpu_suite [--small] [--checks-only] [--only CHECK] [--bench-only] [--bench NAME] [--device N]
+//             [--json FILE]
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>

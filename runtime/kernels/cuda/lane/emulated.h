@@ -215,9 +215,6 @@ void wait_products() {
   emulator::machine().wait_products(kPending);
 }
 
-template <int kCount>
-void hold_sums(float (&)[kCount]) {}
-
 /// Columns 16 step … 16 step + 15 of a plane's row.
 inline void read_plane(Shared<std::uint32_t> plane, int row, int step, float (&to)[16],
                        Where where) {

@@ -219,12 +219,6 @@ BUNDLE_DEVICE void wait_products() {
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kPending) : "memory");
 #endif
 }
-/// The compiler keeps the sums where products under way have them.
-template <int kCount>
-BUNDLE_DEVICE void hold_sums(float (&sums)[kCount]) {
-  BUNDLE_UNROLL
-  for (int i = 0; i < kCount; ++i) asm volatile("" : "+f"(sums[i])::"memory");
-}
 BUNDLE_DEVICE std::uint64_t step_descriptor(Shared<std::uint32_t> plane, int step) {
   const auto address = static_cast<unsigned>(__cvta_generic_to_shared(plane.at(0)));
   return plane_descriptor(address + static_cast<unsigned>(step) * 32);

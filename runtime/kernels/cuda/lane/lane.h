@@ -13,7 +13,7 @@
 //   times, plus                              of floats, never fused into one rounding
 //   mma_bf16                                 tensor-core product of 16 x 8 x 16
 //   group_product, begin_products, commit_products, wait_products
-//                                            tensor-core products of 64 x 8..256 x 16 by four
+//                                            tensor-core products of 64 x 32..256 x 16 by four
 //                                            warps, beside the threads (sm_90a alone)
 //   load_matrices, load_transposed           what it takes, from shared memory
 //   load_if                                  8 or 16 bytes, or none

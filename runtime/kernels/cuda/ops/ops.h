@@ -3,7 +3,8 @@
 // the emulator. Activations are float, row-major; row counts may be 0.
 //
 // Sums of each operation run in an order that depends on one row's shape alone, so its results do
-// not depend on the batch.
+// not depend on the batch; but for matmul_wide, which may cut a product by the number of its
+// tokens.
 #pragma once
 
 #include <cstddef>
@@ -109,16 +110,18 @@ struct MatmulArgs {
   /// silu(gate) · other. For products that multiplies_few() alone.
   bool gated = false;
 };
-/// Up to here a product reads its weights so few times that tensor cores gain nothing.
+/// Products of up to so many tokens are matmul's, which reads their weights once where
+/// multiplies_few; those of more are matmul_wide's or matmul_tiles'.
 inline constexpr std::int64_t kFewTokens = 16;
 /// Most slots of a tile, for matmul and for matmul_tiles.
 inline constexpr int kRowsTile = 8;
 inline constexpr int kTokensTile = 64;
 
-/// Whether matmul() goes to the tensor cores: of weights that bfloat16 holds, as one number or two,
-/// with rows of activations that can be copied 16 bytes at a time. A matter of the model's shapes
-/// alone, on GPUs whose blocks may have so much shared memory (A100 and consumer GPUs do not).
+/// Shared memory that matmul_few needs for a block: Hopper's. A100 and consumer GPUs have less.
 inline constexpr std::size_t kFewSharedBytes = 227 * 1024;
+/// Whether matmul() goes to the tensor cores: on such GPUs, for weights that bfloat16 holds as one
+/// number or two, and rows of activations that can be copied 16 bytes at a time. A matter of the
+/// model's shapes alone.
 inline bool multiplies_few(const MatmulArgs& a, std::size_t shared_bytes) {
   const bool kind = a.w.kind == WeightKind::kBF16 || a.w.kind == WeightKind::kF16 ||
                     a.w.kind == WeightKind::kF8 || a.w.kind == WeightKind::kInt8;
@@ -429,7 +432,7 @@ constexpr std::int64_t latent_partial_floats(std::int64_t rows, std::int64_t hea
 struct Ops {
   void (*embed)(Stream, const EmbedArgs&);
   void (*rms_norm)(Stream, const RmsNormArgs&);
-  void (*matmul)(Stream, const MatmulArgs&);        // for few tokens: reads weights once for 8
+  void (*matmul)(Stream, const MatmulArgs&);        // for few tokens
   void (*matmul_tiles)(Stream, const MatmulArgs&);  // for many; takes no norm, error 2^-16
   void (*rope_store)(Stream, const RopeStoreArgs&);
   void (*attention)(Stream, const AttentionArgs&);
