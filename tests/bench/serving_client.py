@@ -44,23 +44,6 @@ class Server:
         self.process.terminate()
         self.process.wait(60)
 
-    def processor_seconds(self):
-        """Of the program and the processes that it started, those that ended aside."""
-        parents, ticks = {}, {}
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                with open(f"/proc/{pid}/stat") as file:
-                    fields = file.read().rpartition(")")[2].split()
-            except OSError:
-                continue  # it ended meanwhile
-            parents[int(pid)] = int(fields[1])
-            ticks[int(pid)] = int(fields[11]) + int(fields[12])
-        own = {self.process.pid}
-        for pid in sorted(parents):
-            if parents[pid] in own:
-                own.add(pid)
-        return sum(ticks[pid] for pid in own) / os.sysconf("SC_CLK_TCK")
-
     def connect(self, timeout=120):
         connection = socket.create_connection(("127.0.0.1", self.port), timeout)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
