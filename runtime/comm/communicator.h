@@ -1,5 +1,7 @@
 // How the ranks that share one model speak to each other. What a model does on many ranks is
-// written once over this interface; shared memory stands behind it on CPUs (shared_memory.h).
+// written once over this interface; shared memory stands behind it on CPUs (shared_memory.h), and
+// NCCL on GPUs (kernels/cuda/host/gpu_communicator.h), where a call returns once its work is
+// queued.
 //
 // Every rank of a group makes the same calls in the same order. Results do not depend on timing:
 // a sum is always taken in the order of the ranks, element by element, and all ranks get the same
@@ -58,6 +60,9 @@ class Communicator {
   virtual void abort(const Error& why) = 0;
   /// The error that ended this rank's calls, if one did.
   virtual Status health() const = 0;
+  /// An error, as from a call that waits, when a rank of the whole group has died or given up. For
+  /// a rank that waits for something else, which that other one was to bring about.
+  virtual Status check_ranks() = 0;
 };
 
 }  // namespace bundle::comm

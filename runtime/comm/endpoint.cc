@@ -348,6 +348,14 @@ Status Endpoint::fail(Error error) {
   return *failure_;
 }
 
+Status Endpoint::check_ranks() {
+  BUNDLE_CHECK(check_abort());
+  for (std::size_t rank = 0; rank < layout_.ranks; ++rank) {
+    if (rank != rank_ && gone(rank)) return fail(failed(name_of(rank) + " is gone"));
+  }
+  return {};
+}
+
 Status Endpoint::health() const {
   if (failure_) return *failure_;
   return {};

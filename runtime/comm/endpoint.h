@@ -59,6 +59,7 @@ class Endpoint {
   Status await(int from);
   void abort(const Error& why);
   Status health() const;
+  Status check_ranks();
 
  private:
   using Clock = std::chrono::steady_clock;

@@ -23,6 +23,7 @@
 #include "base/dtype.h"
 #include "base/kv_type.h"
 #include "base/result.h"
+#include "runtime/comm/communicator.h"
 
 namespace bundle::kernels {
 
@@ -307,8 +308,19 @@ class Device {
   /// An error once the device can not go on: results since then mean nothing. Asked after read().
   virtual Status status() const { return {}; }
 
+  /// A communicator of the ranks of `host`, which all call this, for activations: its memory is the
+  /// device's, and its order that of the functions below. Null where that is the host's memory, for
+  /// which `host` itself does. It must end before the device and before `host`. kFailed says what
+  /// ranks on such devices lack.
+  virtual Result<std::unique_ptr<comm::Communicator>> connect(comm::Communicator& /*host*/) {
+    return std::unique_ptr<comm::Communicator>();
+  }
+
   /// out (n, cols) = rows `ids` of the table.
   virtual void embed(const Matrix& table, std::span<const std::int32_t> ids, Tensor out) = 0;
+  /// The same with the table's part of the tokens first, first + 1, …; zeros for all others.
+  virtual void embed_part(const Matrix& table, std::int64_t first,
+                          std::span<const std::int32_t> ids, Tensor out);
 
   /// out = x / sqrt(mean(x²) + eps) · weight, each row alone. out may be x.
   virtual void rms_norm(Tensor x, Vector weight, float eps, Tensor out) = 0;
@@ -397,9 +409,28 @@ class Device {
   virtual void clear(Tensor x) {
     std::memset(x.data, 0, static_cast<std::size_t>(x.rows * x.cols) * sizeof(float));
   }
+  /// Columns first, first + 1, … of `all` = x, which has as many rows.
+  virtual void place_columns(Tensor x, std::int64_t first, Tensor all);
 
   /// Copies device activations to host float.
   virtual void read(Tensor x, float* out) = 0;
 };
+
+inline void Device::embed_part(const Matrix& table, std::int64_t first,
+                               std::span<const std::int32_t> ids, Tensor out) {
+  clear(out);
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    const std::int64_t row = ids[i] - first;
+    if (row < 0 || row >= table.rows()) continue;
+    const auto local = static_cast<std::int32_t>(row);
+    embed(table, {&local, 1}, {out.f32() + static_cast<std::int64_t>(i) * out.cols, 1, out.cols});
+  }
+}
+
+inline void Device::place_columns(Tensor x, std::int64_t first, Tensor all) {
+  for (std::int64_t row = 0; row < x.rows; ++row) {
+    std::copy_n(x.f32() + row * x.cols, x.cols, all.f32() + row * all.cols + first);
+  }
+}
 
 }  // namespace bundle::kernels

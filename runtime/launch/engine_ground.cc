@@ -22,17 +22,34 @@ Result<std::unique_ptr<kernels::Device>> make_cpu_device(const RuntimeSettings& 
   return kernels::make_reference_device();
 }
 
+/// Whether every rank of this machine has a GPU, as each of them finds out for itself.
+Status gpus_for_all(const RuntimeSettings& settings) {
+  const auto ranks = settings.parallel.ranks();
+  if (ranks == 1) return {};
+  const kernels::cuda::GpuReport report = kernels::cuda::find_gpus();
+  if (!report.usable()) return report.problem;
+  const auto there = static_cast<std::int64_t>(report.gpus.size()) - settings.gpu;
+  if (there >= ranks) return {};
+  return Error{ErrorCode::kUsage,
+               std::to_string(ranks) + " ranks need a GPU each, and there are " +
+                   std::to_string(std::max<std::int64_t>(there, 0)) +
+                   (settings.gpu > 0 ? " from runtime.gpu on" : ""),
+               "runtime.parallel",
+               "Divide the model over as many ranks as there are GPUs, or set "
+               "runtime.backend=cpu."};
+}
+
+Result<std::unique_ptr<kernels::Device>> make_gpu(const RuntimeSettings& settings, int rank) {
+  BUNDLE_CHECK(gpus_for_all(settings));
+  return kernels::cuda::make_cuda_device(settings.gpu + rank,
+                                         {.deterministic = settings.deterministic});
+}
+
 /// A pack without the CUDA backend, or a machine without a GPU, is no reason to complain.
-Result<std::unique_ptr<kernels::Device>> make_device(const RuntimeSettings& settings) {
+Result<std::unique_ptr<kernels::Device>> make_device(const RuntimeSettings& settings, int rank) {
   if (settings.backend == "cpu-reference") return kernels::make_reference_device();
   if (settings.backend == "cpu") return make_cpu_device(settings);
-  if (settings.parallel.ranks() > 1) {
-    if (settings.backend == "auto") return make_cpu_device(settings);
-    return bad_input("several ranks share CPUs alone so far", "runtime.backend",
-                     "Leave runtime.parallel out, or set runtime.backend=cpu.");
-  }
-  auto gpu =
-      kernels::cuda::make_cuda_device(settings.gpu, {.deterministic = settings.deterministic});
+  auto gpu = make_gpu(settings, rank);
   if (gpu || settings.backend == "cuda") return gpu;
   if (gpu.error().code != ErrorCode::kNotFound) {
     log_warning("running on the CPU: " + gpu.error().message());
@@ -53,24 +70,25 @@ Error with_shortfall(Error error, std::uint64_t weights, std::optional<std::uint
 
 }  // namespace
 
-Result<EngineGround> make_ground(const std::string& spec) {
+Result<EngineGround> make_ground(const std::string& spec, int rank) {
   BUNDLE_TRY(const Json document, parse_json(spec, "launch document"));
   BUNDLE_TRY(LaunchSpec launch, LaunchSpec::from_json(document, "launch document"));
   BUNDLE_TRY(RuntimeSettings settings, read_runtime_settings(launch.runtime, "launch document"));
   BUNDLE_TRY(format::Checkpoint checkpoint, format::Checkpoint::open(std::move(launch.model)));
-  BUNDLE_TRY(auto device, make_device(settings));
-  return EngineGround{std::move(settings), std::move(checkpoint), nullptr, std::move(device)};
+  BUNDLE_TRY(auto device, make_device(settings, rank));
+  return EngineGround{std::move(settings), std::move(checkpoint), std::move(device), nullptr};
 }
 
 Result<EngineGround> make_shared_ground(const std::string& spec, int rank) {
   const Fd memory(kRanksFd);
   BUNDLE_TRY(auto world, comm::join_shared_memory(memory, rank));
-  auto ground = make_ground(spec);
+  auto ground = make_ground(spec, rank);
   if (!ground) {
     world->abort(ground.error());
     return ground;
   }
-  BUNDLE_TRY(ground->team, model::Team::make(std::move(world), ground->settings.parallel));
+  BUNDLE_TRY(ground->team,
+             model::Team::make(std::move(world), ground->settings.parallel, *ground->device));
   return ground;
 }
 
@@ -82,7 +100,10 @@ Result<std::unique_ptr<model::Model>> load_part(EngineGround& ground, const Prog
   auto loaded = model::load_model(ground.checkpoint, *ground.device, progress, options);
   if (loaded || !free_memory) return loaded;
   Error error = with_shortfall(loaded.error(), ground.checkpoint.weight_bytes(), free_memory);
-  if (ground.settings.backend != "auto" || error.code == ErrorCode::kInterrupted) return error;
+  // One rank alone may change its mind.
+  if (ground.team != nullptr || ground.settings.backend != "auto" ||
+      error.code == ErrorCode::kInterrupted)
+    return error;
   log_warning("running on the CPU: " + error.message());
   BUNDLE_TRY(ground.device, make_cpu_device(ground.settings));
   return model::load_model(ground.checkpoint, *ground.device, progress, options);

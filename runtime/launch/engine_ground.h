@@ -20,12 +20,12 @@ namespace bundle::launch {
 struct EngineGround {
   RuntimeSettings settings;
   format::Checkpoint checkpoint;
-  std::unique_ptr<model::Team> team;  // null: no other ranks
   std::unique_ptr<kernels::Device> device;
+  std::unique_ptr<model::Team> team;  // null: no other ranks
 };
 
-/// `spec` is a LaunchSpec as JSON text. Without a team.
-Result<EngineGround> make_ground(const std::string& spec);
+/// `spec` is a LaunchSpec as JSON text. Without a team; a GPU is that of rank `rank`.
+Result<EngineGround> make_ground(const std::string& spec, int rank = 0);
 
 /// The same with a team, of the ranks whose memory this process inherited (kRanksFd); an error
 /// reaches those ranks too.

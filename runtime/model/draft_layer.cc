@@ -46,8 +46,8 @@ Tensor DraftLayer::forward(const Step& step, const StepRows& rows, const Vocabul
   const Tensor embedded = take(step.scratch, rows.size(), hidden.cols);
   const Tensor joined = take(step.scratch, rows.size(), 2 * hidden.cols);
   Tensor x = take(step.lasting, rows.size(), hidden.cols);
-  vocabulary.embed(step.device, step.scratch,
-                   embedding_.weight ? *embedding_.weight : *main_embedding, rows.ids(), embedded);
+  vocabulary.embed(step.device, embedding_.weight ? *embedding_.weight : *main_embedding,
+                   rows.ids(), embedded);
   step.device.join_norms(embedded, view(token_norm_), hidden, view(hidden_norm_), eps_, blank,
                          joined);
   step.device.matmul(*join_.weight, joined, nullptr, false, x);

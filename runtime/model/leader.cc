@@ -72,6 +72,8 @@ class LeadingModel final : public Model {
     model_->forward(chunks, cache, logits);
   }
 
+  bool gives_choices() const override { return model_->gives_choices(); }
+  std::span<const std::int32_t> choices() const override { return model_->choices(); }
   bool can_draft() const override { return model_->can_draft(); }
   void set_drafting(bool on) override {
     drafting_ = on;

@@ -11,7 +11,7 @@
 
 namespace bundle::model {
 
-/// A tensor's memory, for a communicator.
+/// A tensor's memory, for a communicator of tensors.
 inline std::span<std::byte> bytes_of(kernels::Tensor x) {
   return std::as_writable_bytes(std::span(x.f32(), static_cast<std::size_t>(x.rows * x.cols)));
 }
@@ -40,12 +40,20 @@ class Partners {
 /// Thread-compatible, as its communicator is.
 class Team {
  public:
-  /// `world` has parallel.ranks() ranks. kUsage when it has another number.
+  /// `world` has parallel.ranks() ranks, which all call this; kUsage when it has another number.
+  /// `device` is what this rank computes on, and must outlive the team; kFailed where it cannot be
+  /// connected to the other ranks'.
   static Result<std::unique_ptr<Team>> make(std::unique_ptr<comm::Communicator> world,
-                                            const Parallel& parallel);
+                                            const Parallel& parallel, kernels::Device& device);
 
   const Placement& placement() const { return placement_; }
+  /// All ranks, for what lies in the host's memory; and for what lies in the device's.
   comm::Communicator& world() const { return *world_; }
+  comm::Communicator& tensors() const { return tensors_ == nullptr ? *world_ : *tensors_; }
+  /// Whether what the ranks exchange takes its place among the device's work, as a kernel does: a
+  /// step of it can be kept and run again.
+  bool on_device() const { return tensors_ != nullptr; }
+  Status health() const;
 
   /// All ranks of this one's stage; those that share a sequence's attention with it.
   Partners stage() const { return Partners(stage_.get()); }
@@ -58,6 +66,7 @@ class Team {
       : world_(std::move(world)), placement_(placement) {}
 
   std::unique_ptr<comm::Communicator> world_;
+  std::unique_ptr<comm::Communicator> tensors_;  // null: the host's memory is the device's
   Placement placement_;
   std::unique_ptr<comm::Communicator> stage_, attention_, groups_;  // null: this rank alone
 };

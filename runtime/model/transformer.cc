@@ -37,24 +37,23 @@ comm::Communicator* Transformer::groups() const {
 Status Transformer::health() const {
   BUNDLE_CHECK(device_.status());
   if (parts_.team == nullptr) return {};
-  return parts_.team->world().health();
+  return parts_.team->health();
 }
 
 /// x = what this stage begins with: the tokens' rows, or what the stage before made of them.
-void Transformer::enter(const Step& step, Tensor x) const {
+void Transformer::enter(Tensor x) const {
   if (placement_.first_stage()) {
-    vocabulary_.embed(device_, step.scratch, *parts_.embedding.weight, rows_.ids(), x);
-    return step.scratch.reset();
+    return vocabulary_.embed(device_, *parts_.embedding.weight, rows_.ids(), x);
   }
   const std::int64_t before = placement_.rank - placement_.parallel.tensor;
-  (void)parts_.team->world().receive(bytes_of(x), static_cast<int>(before));
+  (void)parts_.team->tensors().receive(bytes_of(x), static_cast<int>(before));
 }
 
 /// The hidden states that this stage ends with.
 Tensor Transformer::run_layers(kernels::KvCache& cache) {
   const Step step{device_, cache, *lasting_, *scratch_, rows_.slices()};
   Tensor x = take(*lasting_, rows_.size(), parts_.config.hidden_size);
-  enter(step, x);
+  enter(x);
   for (const DecoderLayer& layer : parts_.layers) {
     const bool last = placement_.last_stage() && &layer == &parts_.layers.back();
     const bool narrows = last && !drafting_ && !rows_.keeps_all();
@@ -108,11 +107,16 @@ void Transformer::score(Tensor x, Tensor scores) {
   device_.norm_matmul(x, norm(), eps(), output(), parts_.output.bias_data(), scores);
 }
 
+/// The hidden states go to the next stage.
+void Transformer::pass_on(Tensor x) const {
+  const std::int64_t next = placement_.rank + placement_.parallel.tensor;
+  (void)parts_.team->tensors().send(bytes_of(x), static_cast<int>(next));
+}
+
 /// Hands the hidden states on to the next stage, or scores them: this rank's columns of the logits.
 Tensor Transformer::finish(Tensor x) {
   if (!placement_.last_stage()) {
-    const std::int64_t next = placement_.rank + placement_.parallel.tensor;
-    (void)parts_.team->world().send(bytes_of(x), static_cast<int>(next));
+    pass_on(x);
     return {};
   }
   if (drafting_) {
@@ -126,15 +130,24 @@ Tensor Transformer::finish(Tensor x) {
   return scores;
 }
 
-/// The scores of a step that one rank makes alone. The device may replay it without calling the
-/// body: what lies where is the same in every step of one shape.
+/// Whether what a step's calls name depends on the step's shape alone: without other ranks, or with
+/// ranks that exchange on the device and attend to the same sequences.
+bool Transformer::repeats() const {
+  if (!state_rows_.empty()) return false;
+  return parts_.team == nullptr || (parts_.team->on_device() && placement_.parallel.data == 1);
+}
+
+/// The scores of a step that repeats(). The device may replay it without calling the body: what
+/// lies where is the same in every step of one shape.
 Tensor Transformer::run_whole(kernels::KvCache& cache) {
   const KeptRows kept = rows_.own_kept();
-  const auto count = static_cast<std::int64_t>(kept.rows.size());
-  if (drafting_) make_hidden(rows_.size());
-  const Tensor scores = take(*lasting_, count, output().rows());
+  const bool last = placement_.last_stage();
+  const auto count = last ? static_cast<std::int64_t>(kept.rows.size()) : 0;
+  if (drafting_ && last) make_hidden(rows_.size());
+  const Tensor scores = last ? take(*lasting_, count, output().rows()) : Tensor();
   device_.run_step({rows_.ids(), rows_.slices(), kept.rows, kept.slices, &cache}, [&] {
     Tensor x = run_layers(cache);
+    if (!last) return pass_on(x);
     if (drafting_) x = keep_hidden(x, kept.rows);
     if (count > 0) score(x, scores);
     scratch_->reset();
@@ -161,14 +174,19 @@ void Transformer::add_rows(const SequenceChunk& chunk) {
   }
 }
 
-/// Tokens where they were asked for, and the other rows as logits.
-void Transformer::hand_out(Tensor scores, std::vector<float>& logits) {
+/// On the first rank, of `rows` rows of scores: tokens where they were asked for, and the other
+/// rows as logits.
+void Transformer::hand_out(Tensor scores, std::int64_t rows, std::vector<float>& logits) {
+  scores = vocabulary_.collect(device_, *lasting_, scores, rows);
   chosen_.resize(choices_.size());
+  logits.resize(
+      placement_.rank == 0 ? read_rows_.size() * static_cast<std::size_t>(vocabulary_.size()) : 0);
+  if (placement_.rank != 0) return;
   if (!choices_.empty()) {
     device_.choose(scores, choices_, chosen_.data());
     scores = gather(scores, read_rows_);
   }
-  vocabulary_.collect(device_, scores, static_cast<std::int64_t>(read_rows_.size()), logits);
+  if (!logits.empty()) device_.read(scores, logits.data());
 }
 
 void Transformer::forward(std::span<const SequenceChunk> chunks, kernels::KvCache& cache,
@@ -183,10 +201,9 @@ void Transformer::forward(std::span<const SequenceChunk> chunks, kernels::KvCach
   rows_.finish();
   Tensor scores;
   if (rows_.size() > 0) {
-    const bool whole = parts_.team == nullptr && state_rows_.empty();
-    scores = whole ? run_whole(cache) : finish(run_layers(cache));
+    scores = repeats() ? run_whole(cache) : finish(run_layers(cache));
   }
-  hand_out(scores, logits);
+  hand_out(scores, static_cast<std::int64_t>(logit_rows_.size()), logits);
   scratch_->reset();
   lasting_->reset();
 }
@@ -227,7 +244,7 @@ void Transformer::draft(std::span<const DraftChunk> chunks, kernels::KvCache& ca
   rows_.finish();
   Tensor scores;
   if (rows_.size() > 0 && placement_.last_stage()) scores = draft_scores(rows, blank, cache);
-  hand_out(scores, logits);
+  hand_out(scores, static_cast<std::int64_t>(rows_.kept().size()), logits);
   scratch_->reset();
   lasting_->reset();
 }

@@ -44,10 +44,7 @@ class Transformer final : public Model {
   /// Ranks hand on logits alone.
   bool gives_states() const override { return parts_.team == nullptr; }
   std::span<const float> states() const override { return states_; }
-  /// Ranks hand on logits; alone, it is a matter of the device.
-  bool gives_choices() const override {
-    return parts_.team == nullptr && device_.chooses(vocabulary_.size());
-  }
+  bool gives_choices() const override { return device_.chooses(vocabulary_.size()); }
   std::span<const std::int32_t> choices() const override { return chosen_; }
   bool can_draft() const override { return parts_.drafts; }
   void set_drafting(bool on) override { drafting_ = on && can_draft(); }
@@ -58,17 +55,19 @@ class Transformer final : public Model {
   std::uint64_t weight_bytes() const override { return parts_.weight_bytes; }
 
  private:
-  void enter(const Step& step, kernels::Tensor x) const;
+  void enter(kernels::Tensor x) const;
   kernels::Tensor run_layers(kernels::KvCache& cache);
   kernels::Tensor gather(kernels::Tensor x, std::span<const std::int64_t> rows);
   kernels::Tensor take_states(kernels::Tensor x);
+  void pass_on(kernels::Tensor x) const;
   kernels::Tensor finish(kernels::Tensor x);
   void make_hidden(std::int64_t rows);
   kernels::Tensor keep_hidden(kernels::Tensor x, std::span<const std::int64_t> kept);
   void score(kernels::Tensor x, kernels::Tensor scores);
   void want(std::int64_t row, const kernels::TokenChoice* choice);
   void add_rows(const SequenceChunk& chunk);
-  void hand_out(kernels::Tensor scores, std::vector<float>& logits);
+  void hand_out(kernels::Tensor scores, std::int64_t rows, std::vector<float>& logits);
+  bool repeats() const;
   kernels::Tensor run_whole(kernels::KvCache& cache);
   kernels::Tensor draft_scores(std::span<const std::int64_t> rows,
                                std::span<const std::int64_t> blank, kernels::KvCache& cache);

@@ -22,19 +22,16 @@ class Vocabulary {
 
   /// out (ids.size(), hidden) = the tokens' rows, on every rank of the stage. `table` has the rows
   /// of own().
-  void embed(kernels::Device& device, kernels::Arena& scratch, const kernels::Matrix& table,
+  void embed(kernels::Device& device, const kernels::Matrix& table,
              std::span<const std::int32_t> ids, kernels::Tensor out) const;
 
-  /// Puts the last stage's scores, `rows` of them with own().count columns each, together as logits
-  /// (rows, size()) on the first rank of all; they are left empty on the others. Ranks of other
+  /// The last stage's scores, `rows` of them with own().count columns each, side by side (rows,
+  /// size()) on the first rank of all, in memory of `arena`; no rows on the others. Ranks of other
   /// stages give a tensor without rows.
-  void collect(kernels::Device& device, kernels::Tensor scores, std::int64_t rows,
-               std::vector<float>& logits) const;
+  kernels::Tensor collect(kernels::Device& device, kernels::Arena& arena, kernels::Tensor scores,
+                          std::int64_t rows) const;
 
  private:
-  void place(std::span<const float> scores, std::int64_t lane, std::int64_t rows,
-             std::vector<float>& logits) const;
-
   std::int64_t size_;
   const Team* team_;
   Part own_;

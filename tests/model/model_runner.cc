@@ -9,6 +9,7 @@
 #include "runtime/comm/shared_memory.h"
 #include "runtime/kernels/cpu_device.h"
 #include "runtime/kernels/cuda/cuda_device.h"
+#include "runtime/kernels/cuda/emulator/emulated_collectives.h"
 #include "runtime/kernels/cuda/emulator/emulated_driver.h"
 #include "runtime/kernels/cuda/load_backend.h"
 #include "runtime/model/leader.h"
@@ -19,7 +20,8 @@ std::unique_ptr<kernels::Device> TestDevice::make(int threads) const {
   if (name == "reference") return kernels::make_reference_device();
   if (name == kEmulatedCuda || name == kEmulatedTensorCores) {
     return kernels::cuda::make_device(kernels::cuda::make_emulated_driver(), kernels::cuda::kOps,
-                                      {.deterministic = name == kEmulatedCuda})
+                                      {.deterministic = name == kEmulatedCuda},
+                                      &kernels::cuda::kEmulatedCollectives)
         .value();
   }
   if (name == kGpu || name == kGpuDeterministic) {
@@ -87,8 +89,8 @@ std::vector<std::int32_t> ModelRunner::greedy(std::vector<std::int32_t> prompt, 
 }
 
 struct TeamRunner::Rank {
-  std::unique_ptr<Team> team;
   std::unique_ptr<kernels::Device> device;
+  std::unique_ptr<Team> team;
   std::unique_ptr<Model> model;
 };
 
@@ -99,8 +101,9 @@ TeamRunner::TeamRunner(const Path& path, const TestDevice& device, const Paralle
   const Fd memory = comm::make_shared_memory(static_cast<int>(parallel.ranks())).value();
   for (int r = 0; r < parallel.ranks(); ++r) {
     auto rank = std::make_unique<Rank>();
-    rank->team = Team::make(comm::join_shared_memory(memory, r).value(), parallel).value();
     rank->device = device.make(1);
+    rank->team =
+        Team::make(comm::join_shared_memory(memory, r).value(), parallel, *rank->device).value();
     LoadOptions own = options;
     own.team = rank->team.get();
     rank->model = load_model(checkpoint_, *rank->device, {}, own).value();

@@ -87,11 +87,20 @@ std::vector<std::tuple<Case, TestDevice>> cases() {
   return all;
 }
 
+/// The golden model's prompts that the device is asked.
+golden::Golden golden_for(const std::string& model, const TestDevice& device) {
+  golden::Golden golden = load_golden(model);
+  std::erase_if(golden.prompts, [&](const golden::Prompt& prompt) {
+    return device.most_tokens > 0 && prompt.tokens.size() > device.most_tokens;
+  });
+  return golden;
+}
+
 class ParallelTest : public testing::TestWithParam<std::tuple<Case, TestDevice>> {
  protected:
-  golden::Golden golden_ = load_golden(std::get<0>(GetParam()).model);
-  Parallel parallel_ = std::get<0>(GetParam()).parallel;
   TestDevice device_ = std::get<1>(GetParam());
+  golden::Golden golden_ = golden_for(std::get<0>(GetParam()).model, device_);
+  Parallel parallel_ = std::get<0>(GetParam()).parallel;
   std::unique_ptr<TeamRunner> runner_ =
       std::make_unique<TeamRunner>(checkpoint(golden_), device_, parallel_);
 };
@@ -119,7 +128,8 @@ TEST_P(ParallelTest, ContinuesAsTheReferenceDoes) {
   std::int64_t group = 0;
   for (const golden::Prompt& prompt : golden_.prompts) {
     runner_->set_group(group++ % parallel_.data);
-    const auto output = runner_->greedy(prompt.tokens, prompt.greedy.size());
+    const auto output =
+        runner_->greedy(prompt.tokens, std::min(prompt.greedy.size(), device_.most_steps));
     for (std::size_t i = 0; i < output.size(); ++i) {
       if (prompt.greedy_margin[i] < 2 * device_.tolerance) break;
       ASSERT_EQ(output[i], prompt.greedy[i])
@@ -151,10 +161,48 @@ TEST_P(ParallelTest, NeighboursChangeNoBit) {
   EXPECT_EQ(together, alone);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, ParallelTest, testing::ValuesIn(cases()), [](const auto& test) {
+std::string name_of(const testing::TestParamInfo<std::tuple<Case, TestDevice>>& test) {
   const Case& c = std::get<0>(test.param);
   return c.model + "_" + text(c.parallel) + "_" + std::get<1>(test.param).name;
-});
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ParallelTest, testing::ValuesIn(cases()), name_of);
+
+/// Ranks with an emulated GPU each: what they exchange lies in its memory and is part of its
+/// graphs.
+INSTANTIATE_TEST_SUITE_P(Cuda, ParallelTest,
+                         testing::Combine(testing::Values(Case{"llama_tied", {2, 1, 1, 1}},
+                                                          Case{"llama_tied", {1, 3, 1, 1}},
+                                                          Case{"qwen2_bias", {4, 1, 1, 2}},
+                                                          Case{"qwen3_moe", {2, 1, 2, 1}},
+                                                          Case{"deepseek_v3", {4, 1, 4, 1}},
+                                                          Case{"deepseek_v3", {2, 2, 2, 2}},
+                                                          Case{"deepseek_v3_fp8", {2, 1, 2, 1}},
+                                                          Case{"deepseek_v3_fp8", {1, 2, 1, 1}}),
+                                          testing::Values(emulated_cuda())),
+                         name_of);
+
+/// Greedy tokens that the first rank's device chooses from what all ranks scored.
+TEST(CudaChoices, AreOfTheWholeVocabulary) {
+  for (const Parallel& form : {Parallel{2, 1, 1, 1}, Parallel{1, 2, 1, 1}, Parallel{2, 2, 2, 2}}) {
+    const golden::Golden golden = load_golden("deepseek_v3");
+    TeamRunner runner(checkpoint(golden), emulated_cuda(), form);
+    ASSERT_TRUE(runner.model().gives_choices()) << text(form);
+    const golden::Prompt& prompt = golden.prompts.at(1);
+    const auto size = static_cast<std::int64_t>(prompt.tokens.size());
+    const auto vocab = static_cast<std::size_t>(runner.model().config().vocab_size);
+    runner.set_prompt(size);
+    const std::vector<float> logits = runner.run(prompt.tokens, 0, 2);
+    const std::vector<kernels::TokenChoice> greedy(2);
+    SequenceChunk chunk{prompt.tokens, 0, runner.blocks(), 2, size};
+    chunk.choices = greedy;
+    EXPECT_TRUE(runner.step({&chunk, 1}).empty());
+    EXPECT_THAT(runner.model().choices(),
+                testing::ElementsAre(argmax(std::span(logits).first(vocab)),
+                                     argmax(std::span(logits).last(vocab))))
+        << text(form);
+  }
+}
 
 /// The draft layer on ranks.
 class ParallelDraftTest : public testing::TestWithParam<Parallel> {};

@@ -23,7 +23,7 @@ const Allowed& allowed() {
       {"runtime/comm", {}},
       {"runtime/format", {}},
       {"runtime/chat", {}},
-      {"runtime/kernels", {}},
+      {"runtime/kernels", {"runtime/comm"}},
       {"runtime/sizing", {"runtime/format"}},
       {"runtime/tokenizer", {"runtime/format"}},
       {"runtime/model", {"runtime/kernels", "runtime/format", "runtime/comm"}},

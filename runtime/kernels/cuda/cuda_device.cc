@@ -10,11 +10,13 @@
 #include "runtime/kernels/cuda/host/cuda_cache.h"
 #include "runtime/kernels/cuda/host/cuda_experts.h"
 #include "runtime/kernels/cuda/host/expert_runner.h"
+#include "runtime/kernels/cuda/host/gpu_communicator.h"
 #include "runtime/kernels/cuda/host/growing_buffer.h"
 #include "runtime/kernels/cuda/host/latent_runner.h"
 #include "runtime/kernels/cuda/host/products.h"
 #include "runtime/kernels/cuda/host/row_inputs.h"
 #include "runtime/kernels/cuda/host/step_graphs.h"
+#include "runtime/kernels/cuda/host/stream_wait.h"
 
 namespace bundle::kernels::cuda {
 namespace {
@@ -29,13 +31,15 @@ const CudaCache& cuda(const KvCache& cache) { return static_cast<const CudaCache
 
 class CudaDevice final : public Device {
  public:
-  CudaDevice(std::unique_ptr<Driver> driver, const Ops& ops, const DeviceOptions& options)
+  CudaDevice(std::unique_ptr<Driver> driver, const Ops& ops, const DeviceOptions& options,
+             const CollectiveTable* collectives)
       : driver_(std::move(driver)),
         ops_(ops),
         options_(options),
         name_("cuda-sm" + std::to_string(driver_->facts().sm)),
         owned_stream_(*driver_),
         stream_(owned_stream_.get()),
+        wait_(*driver_, stream_),
         uploader_(*driver_, stream_),
         inputs_(*driver_, stream_, changes_),
         loose_(*driver_, stream_, changes_),
@@ -43,8 +47,13 @@ class CudaDevice final : public Device {
         products_(*driver_, stream_, ops_, changes_, options.deterministic),
         experts_(*driver_, stream_, ops_, changes_, products_),
         latents_(*driver_, stream_, ops_, changes_, products_),
-        choices_(*driver_, stream_, ops_),
-        partial_(*driver_, stream_, changes_, "partial attention") {}
+        choices_(*driver_, stream_, ops_, wait_),
+        partial_(*driver_, stream_, changes_, "partial attention") {
+    if (collectives != nullptr) {
+      groups_.emplace(
+          GroupGround{*driver_, stream_, ops_, *collectives, changes_, options.deterministic});
+    }
+  }
 
   std::string_view name() const override { return name_; }
   void keep_activations() override { products_.keep_activations(); }
@@ -71,11 +80,19 @@ class CudaDevice final : public Device {
     return std::unique_ptr<KvCache>(std::move(cache));
   }
 
+  Result<std::unique_ptr<comm::Communicator>> connect(comm::Communicator& host) override;
   void run_step(const StepInputs& inputs, const std::function<void()>& body) override;
   std::optional<std::uint64_t> free_memory() const override { return driver_->facts().free_bytes; }
   Status status() const override { return problem_ ? driver_status(*driver_) : problem_; }
 
-  void embed(const Matrix& table, std::span<const std::int32_t> ids, Tensor out) override;
+  void embed(const Matrix& table, std::span<const std::int32_t> ids, Tensor out) override {
+    embed_rows(table, 0, ids, out);
+  }
+  void embed_part(const Matrix& table, std::int64_t first, std::span<const std::int32_t> ids,
+                  Tensor out) override {
+    clear(out);
+    embed_rows(table, first, ids, out);
+  }
   void rms_norm(Tensor x, Vector weight, float eps, Tensor out) override;
   void matmul(const Matrix& w, Tensor x, const float* bias, bool accumulate, Tensor y) override {
     multiply(w, x, {}, 0.0f, bias, accumulate, y);
@@ -109,14 +126,23 @@ class CudaDevice final : public Device {
   void gather_rows(Tensor x, std::span<const std::int64_t> rows, Tensor out) override;
   bool chooses(std::int64_t vocabulary) const override { return vocabulary <= kMostChoiceCols; }
   void choose(Tensor logits, std::span<const TokenChoice> choices, std::int32_t* ids) override;
+  void clear(Tensor x) override {
+    if (ready()) driver_->fill(stream_, x.data, 0, bytes_of(x));
+  }
+  void place_columns(Tensor x, std::int64_t first, Tensor all) override;
   void read(Tensor x, float* out) override;
 
  private:
+  static std::size_t bytes_of(Tensor x) {
+    return static_cast<std::size_t>(x.rows * x.cols) * sizeof(float);
+  }
   bool ready() const { return problem_.has_value(); }
   bool keep(Status status) {
     if (status.has_error() && problem_) problem_ = std::move(status);
     return ready();
   }
+  void embed_rows(const Matrix& table, std::int64_t first, std::span<const std::int32_t> ids,
+                  Tensor out);
   void multiply(const Matrix& w, Tensor x, Vector norm, float eps, const float* bias,
                 bool accumulate, Tensor y);
   StepShape shape_of(const StepInputs& inputs) const;
@@ -133,6 +159,7 @@ class CudaDevice final : public Device {
   std::string name_;
   OwnedStream owned_stream_;
   Stream stream_;
+  StreamWait wait_;
   Status problem_;
   std::uint64_t changes_ = 0;  // moves of memory that graphs refer to
   Uploader uploader_;
@@ -145,8 +172,16 @@ class CudaDevice final : public Device {
   ChoiceRunner choices_;
   GrowingBuffer partial_;
   HostBuffer results_;
+  std::optional<GroupGround> groups_;  // none: no transport between devices
   bool in_step_ = false;
 };
+
+Result<std::unique_ptr<comm::Communicator>> CudaDevice::connect(comm::Communicator& host) {
+  if (!groups_) return failed("this device cannot be one of several");
+  BUNDLE_TRY(auto ranks, GpuCommunicator::make(*groups_, host));
+  wait_.watch(*ranks);
+  return std::unique_ptr<comm::Communicator>(std::move(ranks));
+}
 
 Result<DeviceVector> CudaDevice::place(std::span<const float> values) {
   const std::size_t bytes = values.size_bytes();
@@ -220,7 +255,9 @@ const DeviceRows* CudaDevice::rows_of(std::span<const Slice> slices, std::int64_
   return copied == nullptr ? nullptr : copied->slices(slices);
 }
 
-void CudaDevice::embed(const Matrix& table, std::span<const std::int32_t> ids, Tensor out) {
+/// Rows of other tokens than the table's are left alone.
+void CudaDevice::embed_rows(const Matrix& table, std::int64_t first,
+                            std::span<const std::int32_t> ids, Tensor out) {
   if (!ready()) return;
   const std::int32_t* on_device = in_step_ ? inputs_.ids(ids) : nullptr;
   if (on_device == nullptr) {
@@ -229,7 +266,7 @@ void CudaDevice::embed(const Matrix& table, std::span<const std::int32_t> ids, T
     on_device = copied->ids(ids);
   }
   for (const CudaMatrix::Run& run : cuda(table).runs()) {
-    ops_.embed(stream_, {run.matrix, run.first_row, on_device, out.f32(), out.rows});
+    ops_.embed(stream_, {run.matrix, first + run.first_row, on_device, out.f32(), out.rows});
   }
 }
 
@@ -444,8 +481,16 @@ void CudaDevice::choose(Tensor logits, std::span<const TokenChoice> choices, std
   }
 }
 
+void CudaDevice::place_columns(Tensor x, std::int64_t first, Tensor all) {
+  if (!ready()) return;
+  driver_->copy_rows(stream_, all.f32() + first, static_cast<std::size_t>(all.cols) * sizeof(float),
+                     x.data, static_cast<std::size_t>(x.cols) * sizeof(float),
+                     static_cast<std::size_t>(x.cols) * sizeof(float),
+                     static_cast<std::size_t>(x.rows));
+}
+
 void CudaDevice::read(Tensor x, float* out) {
-  const std::size_t bytes = static_cast<std::size_t>(x.rows * x.cols) * sizeof(float);
+  const std::size_t bytes = bytes_of(x);
   if (ready() && results_.bytes() < bytes) {
     auto larger = HostBuffer::make(*driver_, bytes);
     if (larger.has_error()) {
@@ -454,21 +499,22 @@ void CudaDevice::read(Tensor x, float* out) {
       results_ = *std::move(larger);
     }
   }
-  if (!ready()) {
+  if (ready()) driver_->copy_out(stream_, results_.data(), x.data, bytes);
+  if (!ready() || !keep(wait_.wait())) {
     std::fill_n(out, x.rows * x.cols, 0.0f);  // the caller asks status() before it uses them
     return;
   }
-  driver_->copy_out(stream_, results_.data(), x.data, bytes);
-  driver_->wait(stream_);
   std::memcpy(out, results_.data(), bytes);
 }
 
 }  // namespace
 
 Result<std::unique_ptr<Device>> make_device(std::unique_ptr<Driver> driver, const Ops& ops,
-                                            const DeviceOptions& options) {
+                                            const DeviceOptions& options,
+                                            const CollectiveTable* collectives) {
   BUNDLE_CHECK(driver_status(*driver));
-  return std::unique_ptr<Device>(std::make_unique<CudaDevice>(std::move(driver), ops, options));
+  return std::unique_ptr<Device>(
+      std::make_unique<CudaDevice>(std::move(driver), ops, options, collectives));
 }
 
 }  // namespace bundle::kernels::cuda

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "base/result.h"
+#include "runtime/kernels/cuda/driver/collectives.h"
 #include "runtime/kernels/cuda/driver/driver.h"
 #include "runtime/kernels/cuda/ops/ops.h"
 #include "runtime/kernels/device.h"
@@ -18,8 +19,10 @@ struct DeviceOptions {
   bool deterministic = false;
 };
 
-/// A device over any driver and the operations that go with it.
+/// A device over any driver and the operations that go with it. `collectives`, which must outlive
+/// it, is how it finds other ranks' devices; without, it has none.
 Result<std::unique_ptr<Device>> make_device(std::unique_ptr<Driver> driver, const Ops& ops,
-                                            const DeviceOptions& options = {});
+                                            const DeviceOptions& options = {},
+                                            const CollectiveTable* collectives = nullptr);
 
 }  // namespace bundle::kernels::cuda

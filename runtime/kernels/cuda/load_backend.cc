@@ -186,7 +186,7 @@ Result<std::unique_ptr<Device>> make_cuda_device(int gpu, const DeviceOptions& o
                  "They are numbered from 0."};
   }
   BUNDLE_TRY(auto driver, open_gpu(loaded, gpu));
-  return make_device(std::move(driver), *loaded.backend->ops, options);
+  return make_device(std::move(driver), *loaded.backend->ops, options, loaded.backend->collectives);
 }
 
 }  // namespace bundle::kernels::cuda

@@ -93,6 +93,24 @@ CheckResult check_joined(const Subject& subject) {
   return result_of(subject, "norms beside each other", largest_error(out.read(), expected), 3e-6);
 }
 
+/// In the order of the parts, to the bit; into the first of them too.
+CheckResult check_parts(const Subject& subject, int number, std::int64_t count, bool in_place) {
+  std::mt19937 random(subject.seed + 4);
+  const auto each = static_cast<std::size_t>(count);
+  const std::vector<float> parts =
+      random_values(static_cast<std::size_t>(number) * each, random, 3.0f);
+  const DeviceArray<float> in(subject, parts);
+  const DeviceArray<float> out(subject, unwritten(each));
+  float* to = in_place ? in.get() : out.get();
+  subject.ops.add_parts(subject.stream, {in.get(), to, count, number});
+  std::vector<float> sums(parts.begin(), parts.begin() + count);
+  for (std::size_t at = each; at < parts.size(); ++at) sums[at % each] += parts[at];
+  const std::vector<float> got = in_place ? in.read() : out.read();
+  return result_of(subject,
+                   "parts added up " + std::to_string(number) + "x" + std::to_string(count),
+                   differs(got.data(), sums.data(), each), 0.0);
+}
+
 }  // namespace
 
 std::vector<CheckResult> check_rows(const Subject& subject) {
@@ -104,6 +122,10 @@ std::vector<CheckResult> check_rows(const Subject& subject) {
   results.push_back(check_silu_mul(subject, 1, 100, 1000.0f));  // exp overflows
   results.push_back(check_gather(subject));
   results.push_back(check_joined(subject));
+  for (const std::int64_t count : {1, 8, 1023, 7168}) {
+    results.push_back(check_parts(subject, 8, count, false));
+    results.push_back(check_parts(subject, 2, count, true));
+  }
   if (subject.large) {
     results.push_back(check_rms_norm(subject, 1000, 8192, 1.0f));
     results.push_back(check_silu_mul(subject, 300, 14336, 5.0f));

@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "runtime/kernels/cuda/driver/backend.h"
+#include "runtime/kernels/cuda/emulator/emulated_collectives.h"
 #include "runtime/kernels/cuda/emulator/emulated_driver.h"
 
 namespace bundle::kernels::cuda {
@@ -31,7 +32,8 @@ Driver* open(int, char*, std::size_t) {
   return make_emulated_driver(options).release();
 }
 
-constexpr Backend kBackend{kBackendVersion, driver_version, device_count, open, &kOps};
+constexpr Backend kBackend{kBackendVersion, driver_version,       device_count, open,
+                           &kOps,           &kEmulatedCollectives};
 
 }  // namespace
 }  // namespace bundle::kernels::cuda

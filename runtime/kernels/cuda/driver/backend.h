@@ -1,13 +1,14 @@
 // What libbundle_cuda.so exports: one function, by a C name.
 #pragma once
 
+#include "runtime/kernels/cuda/driver/collectives.h"
 #include "runtime/kernels/cuda/driver/driver.h"
 #include "runtime/kernels/cuda/ops/ops.h"
 
 namespace bundle::kernels::cuda {
 
 /// Raised whenever a struct or table that crosses the border changes: the server refuses another.
-inline constexpr int kBackendVersion = 4;
+inline constexpr int kBackendVersion = 5;
 
 /// The oldest driver that runs CUDA 13 code: 580, which calls itself 13000.
 inline constexpr int kLeastDriverVersion = 13000;
@@ -21,6 +22,7 @@ struct Backend {
   /// Null with the reason in `problem`. Owned by the caller.
   Driver* (*open)(int device, char* problem, std::size_t size);
   const Ops* ops;
+  const CollectiveTable* collectives;
 };
 
 /// The name of the exported function, and its type.

@@ -50,6 +50,9 @@ class Driver {
   virtual void copy_in(Stream stream, void* device, const void* host, std::size_t bytes) = 0;
   virtual void copy_out(Stream stream, void* host, const void* device, std::size_t bytes) = 0;
   virtual void copy_within(Stream stream, void* to, const void* from, std::size_t bytes) = 0;
+  /// Rows of `bytes` each, which begin so many bytes apart.
+  virtual void copy_rows(Stream stream, void* to, std::size_t to_apart, const void* from,
+                         std::size_t from_apart, std::size_t bytes, std::size_t rows) = 0;
   virtual void fill(Stream stream, void* device, int byte, std::size_t bytes) = 0;
 
   virtual Event make_event() = 0;
@@ -57,6 +60,8 @@ class Driver {
   virtual void record(Event event, Stream stream) = 0;
   /// The host waits for what was queued before the event was recorded.
   virtual void wait_event(Event event) = 0;
+  /// Whether wait_event() would return at once; true after a failure.
+  virtual bool reached(Event event) = 0;
   /// What is queued from now on waits for it.
   virtual void follow(Stream stream, Event event) = 0;
   /// Between two events that were waited for.

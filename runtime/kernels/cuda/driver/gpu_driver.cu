@@ -6,6 +6,7 @@
 #include <string>
 
 #include "runtime/kernels/cuda/driver/backend.h"
+#include "runtime/kernels/cuda/driver/nccl.h"
 
 namespace bundle::kernels::cuda {
 namespace {
@@ -74,6 +75,13 @@ class GpuDriver final : public Driver {
   void copy_within(Stream stream, void* to, const void* from, std::size_t bytes) override {
     copy(stream, to, from, bytes, cudaMemcpyDeviceToDevice);
   }
+  void copy_rows(Stream stream, void* to, std::size_t to_apart, const void* from,
+                 std::size_t from_apart, std::size_t bytes, std::size_t rows) override {
+    if (bytes == 0 || rows == 0) return;
+    check(cudaMemcpy2DAsync(to, to_apart, from, from_apart, bytes, rows, cudaMemcpyDeviceToDevice,
+                            of_stream(stream)),
+          "copy");
+  }
   void fill(Stream stream, void* device, int byte, std::size_t bytes) override {
     check(cudaMemsetAsync(device, byte, bytes, of_stream(stream)), "fill");
   }
@@ -88,6 +96,12 @@ class GpuDriver final : public Driver {
     check(cudaEventRecord(of_event(event), of_stream(stream)), "event");
   }
   void wait_event(Event event) override { check(cudaEventSynchronize(of_event(event)), "wait"); }
+  bool reached(Event event) override {
+    const cudaError_t error = cudaEventQuery(of_event(event));
+    if (error == cudaErrorNotReady) return false;
+    check(error, "event");
+    return true;
+  }
   void follow(Stream stream, Event event) override {
     check(cudaStreamWaitEvent(of_stream(stream), of_event(event)), "wait");
   }
@@ -152,7 +166,8 @@ Driver* open(int device, char* problem, std::size_t size) {
   return nullptr;
 }
 
-constexpr Backend kBackend{kBackendVersion, driver_version, device_count, open, &kOps};
+constexpr Backend kBackend{kBackendVersion, driver_version,   device_count, open,
+                           &kOps,           &kNcclCollectives};
 
 }  // namespace
 }  // namespace bundle::kernels::cuda

@@ -64,6 +64,18 @@ class EmulatedDriver final : public Driver {
     check(from, bytes);
     of(stream).queue([=] { std::memmove(to, from, bytes); });
   }
+  void copy_rows(Stream stream, void* to, std::size_t to_apart, const void* from,
+                 std::size_t from_apart, std::size_t bytes, std::size_t rows) override {
+    if (bytes == 0 || rows == 0) return;
+    check(to, (rows - 1) * to_apart + bytes);
+    check(from, (rows - 1) * from_apart + bytes);
+    of(stream).queue([=] {
+      for (std::size_t row = 0; row < rows; ++row) {
+        std::memcpy(static_cast<std::byte*>(to) + row * to_apart,
+                    static_cast<const std::byte*>(from) + row * from_apart, bytes);
+      }
+    });
+  }
   void fill(Stream stream, void* device, int byte, std::size_t bytes) override {
     check(device, bytes);
     of(stream).queue([=] { std::memset(device, byte, bytes); });
@@ -73,6 +85,7 @@ class EmulatedDriver final : public Driver {
   void free_event(Event event) override { delete static_cast<char*>(event); }
   void record(Event, Stream) override {}
   void wait_event(Event) override {}
+  bool reached(Event) override { return true; }
   void follow(Stream, Event) override {}
   float milliseconds(Event, Event) override { return 1.0f; }
 

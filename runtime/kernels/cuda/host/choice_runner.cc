@@ -67,7 +67,7 @@ Status ChoiceRunner::run(Tensor logits, std::span<const TokenChoice> choices, st
   ops_.choose(stream_, args);
   auto* chosen = reinterpret_cast<std::int32_t*>(rows + count);
   driver_.copy_out(stream_, chosen, args.ids, choices.size() * sizeof(std::int32_t));
-  driver_.wait(stream_);
+  BUNDLE_CHECK(wait_.wait());
   std::memcpy(ids, chosen, choices.size() * sizeof(std::int32_t));
   return {};
 }

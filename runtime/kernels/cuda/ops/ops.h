@@ -356,6 +356,14 @@ struct GatherArgs {
   std::int64_t cols;
 };
 
+/// out (count) = the parts (parts, count) added up, in their order. out may be one of them.
+struct AddPartsArgs {
+  const float* parts;
+  float* out;
+  std::int64_t count;
+  int number;  // of parts
+};
+
 /// A token to be chosen: TokenChoice (device.h), with its numbers as the kernels take them.
 struct RowChoice {
   std::int64_t row;    // of the logits
@@ -448,6 +456,7 @@ struct Ops {
   void (*cut_rows)(Stream, const CutRowsArgs&);
   void (*matmul_wide)(Stream, const WideArgs&);
   void (*choose)(Stream, const ChooseArgs&);
+  void (*add_parts)(Stream, const AddPartsArgs&);
 };
 
 // One function a source file of ops/.
@@ -470,10 +479,11 @@ void combine(Stream stream, const CombineArgs& args);
 void cut_rows(Stream stream, const CutRowsArgs& args);
 void matmul_wide(Stream stream, const WideArgs& args);
 void choose(Stream stream, const ChooseArgs& args);
+void add_parts(Stream stream, const AddPartsArgs& args);
 
 inline constexpr Ops kOps = {embed,        rms_norm,         matmul,   matmul_tiles, rope_store,
                              attention,    attention_tiles,  silu_mul, gather,       blank,
                              latent_store, latent_attention, route,    plan_experts, combine,
-                             cut_rows,     matmul_wide,      choose};
+                             cut_rows,     matmul_wide,      choose,   add_parts};
 
 }  // namespace bundle::kernels::cuda

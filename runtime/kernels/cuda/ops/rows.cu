@@ -1,4 +1,5 @@
-// Row-wise steps between the products: embedding, RMSNorm, gated activation, choice of rows.
+// Row-wise steps between the products: embedding, RMSNorm, gated activation, choice of rows, sums
+// of what several ranks have.
 #include "runtime/kernels/cuda/ops/reduce.h"
 #include "runtime/kernels/cuda/ops/silu.h"
 #include "runtime/kernels/cuda/ops/weights.h"
@@ -88,6 +89,31 @@ blank_each(const BlankArgs a) {
   Global<float>(a.out).put(row * a.stride + index % a.cols, 0.0f);
 }
 
+/// Four neighbours a thread where the length allows it.
+template <int kEach>
+BUNDLE_KERNEL(kThreads, 1)
+add_each(const AddPartsArgs a) {
+  allow_next();
+  wait_for_previous();
+  const std::int64_t at = (std::int64_t{block_x()} * kThreads + thread_index()) * kEach;
+  if (at >= a.count) return;
+  const Global<const float> parts(a.parts);
+  float sums[kEach] = {};
+  for (int part = 0; part < a.number; ++part) {
+    const std::int64_t from = part * a.count + at;
+    if constexpr (kEach == 4) {
+      const auto values = parts.template load<Floats4>(from);
+      BUNDLE_UNROLL
+      for (int i = 0; i < kEach; ++i) sums[i] = part == 0 ? values.v[i] : sums[i] + values.v[i];
+    } else {
+      sums[0] = part == 0 ? parts[from] : sums[0] + parts[from];
+    }
+  }
+  const Global<float> out(a.out);
+  BUNDLE_UNROLL
+  for (int i = 0; i < kEach; ++i) out.put(at + i, sums[i]);
+}
+
 }  // namespace
 
 void embed(Stream stream, const EmbedArgs& args) {
@@ -114,6 +140,13 @@ void silu_mul(Stream stream, const SiluMulArgs& args) {
 void gather(Stream stream, const GatherArgs& args) {
   const LaunchGrid grid{.x = blocks_for(args.rows * args.cols), .threads = kThreads};
   if (grid.x > 0) launch(stream, "gather_each", gather_each, grid, args);
+}
+
+void add_parts(Stream stream, const AddPartsArgs& args) {
+  const bool four = args.count % 4 == 0 && reinterpret_cast<std::uintptr_t>(args.parts) % 16 == 0;
+  const std::int64_t each = four ? 4 : 1;
+  const LaunchGrid grid{.x = blocks_for((args.count + each - 1) / each), .threads = kThreads};
+  if (grid.x > 0) launch(stream, "add_each", four ? add_each<4> : add_each<1>, grid, args);
 }
 
 void blank(Stream stream, const BlankArgs& args) {
