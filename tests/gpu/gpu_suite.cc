@@ -177,7 +177,8 @@ int run(const Options& options) {
   const std::unique_ptr<Driver> driver = open_device(options.device);
   if (driver == nullptr) return 4;
   const Stream stream = driver->make_stream();
-  const Subject subject{*driver, *bundle_cuda_backend()->ops, stream, 1, !options.small};
+  const Backend& backend = *bundle_cuda_backend();
+  const Subject subject{*driver, *backend.ops, stream, 1, !options.small, backend.collectives};
   Report report(driver->facts());
   if (!options.bench_only) check_all(subject, options.only, report);
   if (report.checks() == 0 && !options.bench_only) {

@@ -23,8 +23,9 @@ class CudaServer : public testing::Test {
     golden::make_checkpoint(golden_, model()).value();
   }
   ~CudaServer() override {
-    for (const char* name : {"BUNDLE_CUDA_BACKEND", "BUNDLE_CUDA_DRIVER_DIR",
-                             "BUNDLE_EMULATED_DRIVER_VERSION", "BUNDLE_EMULATED_MEMORY"}) {
+    for (const char* name :
+         {"BUNDLE_CUDA_BACKEND", "BUNDLE_CUDA_DRIVER_DIR", "BUNDLE_EMULATED_DRIVER_VERSION",
+          "BUNDLE_EMULATED_GPUS", "BUNDLE_EMULATED_MEMORY"}) {
       ::unsetenv(name);
     }
   }
@@ -34,6 +35,11 @@ class CudaServer : public testing::Test {
     return {"--model", model().string(),     "--port", "0",          "--name", "golden",
             "--set",   "backend=" + backend, "--set",  "kv_type=f32"};
   }
+  std::vector<std::string> two_ranks(const std::string& backend) const {
+    std::vector<std::string> all = arguments(backend);
+    all.insert(all.end(), {"--set", "parallel.tensor=2"});
+    return all;
+  }
   /// The last words of a server that is to end by itself.
   std::string failure() const {
     RunningServer server(arguments("cuda"), folder_.path());
@@ -41,12 +47,14 @@ class CudaServer : public testing::Test {
     return server.log();
   }
 
+  /// The shortest prompt, continued greedily.
+  void expect_reference(RunningServer& server) const;
+
   golden::TempFolder folder_;
   golden::Golden golden_;
 };
 
-TEST_F(CudaServer, AnswersWhatTheReferenceImplementationAnswers) {
-  RunningServer server(arguments("cuda"), folder_.path());
+void CudaServer::expect_reference(RunningServer& server) const {
   ASSERT_TRUE(server.wait_ready()) << server.log();
   const golden::Prompt& prompt = *std::min_element(
       golden_.prompts.begin(), golden_.prompts.end(),
@@ -67,6 +75,26 @@ TEST_F(CudaServer, AnswersWhatTheReferenceImplementationAnswers) {
   for (std::size_t i = 0; i < got.size() && prompt.greedy_margin[i] > 2e-4; ++i) {
     EXPECT_EQ(got[i].to_number<std::int32_t>(), prompt.greedy[i]) << "step " << i;
   }
+}
+
+TEST_F(CudaServer, AnswersWhatTheReferenceImplementationAnswers) {
+  RunningServer server(arguments("cuda"), folder_.path());
+  expect_reference(server);
+}
+
+TEST_F(CudaServer, TwoGpusShareOneModel) {
+  ::setenv("BUNDLE_EMULATED_GPUS", "2", 1);
+  RunningServer server(two_ranks("cuda"), folder_.path());
+  expect_reference(server);
+}
+
+TEST_F(CudaServer, RanksWithoutAGpuEachAreRefusedOrTakeTheCpus) {
+  RunningServer refused(two_ranks("cuda"), folder_.path());
+  EXPECT_NE(refused.wait_exit().value_or(0), 0);
+  EXPECT_THAT(refused.log(), HasSubstr("2 ranks need a GPU each, and there are 1"));
+  RunningServer server(two_ranks("auto"), folder_.path());
+  expect_reference(server);
+  EXPECT_THAT(server.log(), HasSubstr("running on the CPU: 2 ranks need a GPU each"));
 }
 
 TEST_F(CudaServer, OutOfMemorySaysHowMuchIsMissing) {

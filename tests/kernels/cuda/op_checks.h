@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/kernels/cuda/driver/collectives.h"
 #include "runtime/kernels/cuda/driver/driver.h"
 #include "runtime/kernels/cuda/ops/ops.h"
 
@@ -31,6 +32,7 @@ struct Subject {
   Stream stream;
   std::uint32_t seed = 1;
   bool large = false;
+  const CollectiveTable* collectives = nullptr;  // null: those are not checked
 };
 
 using Check = std::vector<CheckResult> (*)(const Subject&);
@@ -47,6 +49,7 @@ std::vector<CheckResult> check_experts(const Subject& subject);
 std::vector<CheckResult> check_heads(const Subject& subject);
 std::vector<CheckResult> check_latent(const Subject& subject);
 std::vector<CheckResult> check_sampling(const Subject& subject);
+std::vector<CheckResult> check_collectives(const Subject& subject);
 
 struct NamedCheck {
   const char* name;
@@ -54,12 +57,18 @@ struct NamedCheck {
 };
 
 /// Every check there is.
-inline constexpr NamedCheck kChecks[] = {
-    {"matmul", check_matmul},       {"tiles", check_tiles},
-    {"embed", check_embed},         {"rows", check_rows},
-    {"attention", check_attention}, {"attention_tiles", check_attention_tiles},
-    {"route", check_route},         {"experts", check_experts},
-    {"heads", check_heads},         {"latent", check_latent},
-    {"wide", check_wide},           {"sampling", check_sampling}};
+inline constexpr NamedCheck kChecks[] = {{"matmul", check_matmul},
+                                         {"tiles", check_tiles},
+                                         {"embed", check_embed},
+                                         {"rows", check_rows},
+                                         {"attention", check_attention},
+                                         {"attention_tiles", check_attention_tiles},
+                                         {"route", check_route},
+                                         {"experts", check_experts},
+                                         {"heads", check_heads},
+                                         {"latent", check_latent},
+                                         {"wide", check_wide},
+                                         {"sampling", check_sampling},
+                                         {"collectives", check_collectives}};
 
 }  // namespace bundle::kernels::cuda
