@@ -63,7 +63,7 @@ Result<std::vector<std::string>> gguf_parts(const ModelSource& source) {
   for (int number = 1; number <= split->count; ++number) {
     const std::string part = split_name(split->prefix, number, split->count);
     if (source.find(part) == nullptr) {
-      return not_found("the file '" + part + "' of the split model is missing", {},
+      return bad_input("the file '" + part + "' of the split model is missing", {},
                        "Put all parts into one folder.");
     }
     parts.push_back(part);

@@ -48,7 +48,7 @@ Result<std::vector<SourceFile>> file_and_siblings(const Path& path) {
     const Path part = path.parent_path() / split_name(split->prefix, number, split->count);
     std::error_code ignored;
     if (!fs::is_regular_file(part, ignored)) {
-      return not_found("part " + std::to_string(number) + " of " + std::to_string(split->count) +
+      return bad_input("part " + std::to_string(number) + " of " + std::to_string(split->count) +
                            " of the split model is missing",
                        part.string(), "Put all parts into one folder.");
     }

@@ -205,7 +205,7 @@ TEST(Checkpoint, RefusesPartsThatDoNotBelongTogether) {
   expect_refused(renamed.open(), "2 parts (split.count), but 1 are here");
   ModelFolder missing;
   missing.write("m-00002-of-00002.gguf", part(1, 2, "b").build());
-  expect_refused(missing.open(), "'m-00001-of-00002.gguf'", ErrorCode::kNotFound);
+  expect_refused(missing.open(), "'m-00001-of-00002.gguf'");
   ModelFolder mixed;
   mixed.write("m-00001-of-00001.gguf", GgufBuilder().build())
       .write("n.gguf", GgufBuilder().build());
