@@ -28,6 +28,7 @@ struct BuildArguments {
   std::string quantize;
   bool no_report = false;
   bool no_runtime = false;
+  bool no_cuda = false;
   bool keep_download = false;
   std::shared_ptr<TransferOptions> transfer;
 };
@@ -105,6 +106,7 @@ Result<Outcome> build(const BuildArguments& arguments, const Session& session) {
   options.server = arguments.server;
   options.shell = arguments.shell;
   options.with_runtime = !arguments.no_runtime;
+  options.with_cuda = !arguments.no_cuda;
   options.quantize = arguments.quantize;
   if (!arguments.no_report) {
     options.measure = [&](const auto& published, const auto& quantized) {
@@ -162,6 +164,8 @@ void add_build(CLI::App& app, Session& session) {
   command->add_option("--quantize", arguments->quantize, "Type of the bundle's weights")
       ->check(CLI::IsMember({"q8_0", "q4_0", "q4_k", "fp8", "int8"}));
   command->add_flag("--no-report", arguments->no_report, "Do not measure quantized weights");
+  command->add_flag("--no-cuda", arguments->no_cuda,
+                    "Leave out the runtime's backend for GPUs, where it is installed");
   command->add_flag("--no-runtime", arguments->no_runtime, "Pack weights and configuration alone");
   command->add_flag("--keep-download", arguments->keep_download,
                     "Keep the files of a model from elsewhere after they are packed");

@@ -11,6 +11,7 @@
 #include "packager/documents.h"
 #include "packager/hash_cache.h"
 #include "packager/layer_writer.h"
+#include "packager/manifests.h"
 #include "packager/model_facts.h"
 #include "packager/modelcar_shell.h"
 #include "packager/oci.h"
@@ -41,6 +42,7 @@ struct Plan {
   ModelFacts facts;
   BundleName name;
   std::vector<PackFile> runtime;
+  std::vector<PackFile> cuda;
   std::optional<LayerPlan> shell;
   std::optional<quantize::Quantization> quantization;
   std::optional<format::Checkpoint> published;  // what is to be quantized
@@ -127,6 +129,9 @@ Result<Plan> make_plan(const Path& path, const BuildOptions& options) {
       BUNDLE_TRY(server, default_server());
     }
     BUNDLE_TRY(plan.runtime, collect_runtime(server));
+    if (options.with_cuda) {
+      BUNDLE_TRY(plan.cuda, collect_cuda(server, plan.runtime));
+    }
   }
   return plan;
 }
@@ -172,16 +177,23 @@ class Builder {
     parts_.facts = plan_.facts;
     BUNDLE_TRY(std::vector<LayerMember> small, config_members(plan_.source));
     BUNDLE_CHECK(write_weights());
-    BUNDLE_TRY(const auto runtime, write_runtime());
+    BUNDLE_TRY(const auto runtime, write_runtime(plan_.runtime));
+    BUNDLE_TRY(const auto cuda, write_runtime(plan_.cuda));
+    parts_.cuda = cuda.has_value();
     note_small_files(small);
     BUNDLE_CHECK(write_config(std::move(small)));
     BUNDLE_CHECK(write_shell());
     // On top, so that a new server replaces the last layer and no container stacks weights anew.
     if (runtime) note_layer(*runtime, LayerRole::kRuntime, image_paths(plan_.runtime));
-    BUNDLE_TRY(const Descriptor index, write_documents());
-    BUNDLE_CHECK(session_.tag(plan_.name.name, plan_.name.tag, index,
-                              {{"cpu", image_}, {"modelpack", pack_}}));
-    return finish(index);
+    if (cuda) note_layer(*cuda, LayerRole::kRuntime, image_paths(plan_.cuda));
+    BUNDLE_TRY(const BundleManifests manifests,
+               write_manifests(parts_, content_digest_, layers_,
+                               [this](std::string_view media_type, const Json& document) {
+                                 return put(media_type, document);
+                               }));
+    BUNDLE_CHECK(
+        session_.tag(plan_.name.name, plan_.name.tag, manifests.index, manifests.variants));
+    return finish(manifests.index);
   }
 
  private:
@@ -228,9 +240,9 @@ class Builder {
     return {};
   }
 
-  Result<std::optional<WrittenLayer>> write_runtime() {
-    if (plan_.runtime.empty()) return std::optional<WrittenLayer>();
-    BUNDLE_TRY(const LayerPlan plan, runtime_plan(plan_.runtime));
+  Result<std::optional<WrittenLayer>> write_runtime(const std::vector<PackFile>& files) {
+    if (files.empty()) return std::optional<WrittenLayer>();
+    BUNDLE_TRY(const LayerPlan plan, runtime_plan(files));
     BUNDLE_TRY(WrittenLayer layer, write_layer(plan, session_, cache_, silent));
     parts_.runtime_layers.push_back(layer.descriptor);
     parts_.start = runtime_start("");
@@ -272,16 +284,6 @@ class Builder {
     return blob;
   }
 
-  Result<Descriptor> write_documents() {
-    BUNDLE_TRY(const Descriptor config,
-               put(oci::kConfigType, image_config(parts_, content_digest_, layers_)));
-    BUNDLE_TRY(image_, put(oci::kManifestType, image_manifest(config, layers_)));
-    BUNDLE_TRY(const Descriptor pack_config,
-               put(oci::kModelConfigType, model_pack_config(parts_, layers_)));
-    BUNDLE_TRY(pack_, put(oci::kManifestType, model_pack_manifest(pack_config, layers_)));
-    return put(oci::kIndexType, bundle_index(parts_, content_digest_, image_, pack_));
-  }
-
   BuildResult finish(const Descriptor& index) {
     result_.name = plan_.name.name;
     result_.tag = plan_.name.tag;
@@ -310,8 +312,6 @@ class Builder {
   BundleParts parts_;
   std::string content_digest_;
   std::vector<StoredLayer> layers_;
-  Descriptor image_;
-  Descriptor pack_;
   BuildResult result_;
 };
 

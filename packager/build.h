@@ -24,6 +24,7 @@ struct BuildOptions {
   std::string name;             // "NAME[:TAG]"; "" takes bundle.yaml's, else the source's own
   Path server;                  // the runtime to pack; "" takes bundle-server beside this program
   Path shell = {};              // a static busybox for KServe's modelcars; "": no shell
+  bool with_cuda = true;        // where the server has the backend for GPUs beside it
   bool with_runtime = true;     // false: weights and config alone, served by an installed server
   FetchSource fetch = {};       // for a model that is not on this host; empty refuses such
   std::string quantize;         // as bundle.yaml's `quantize`, which it replaces; "" leaves that

@@ -1,9 +1,12 @@
 #include "packager/documents.h"
 
+#include <algorithm>
+
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 
 #include "packager/oci.h"
+#include "packager/runtime_pack.h"
 
 namespace bundle::packager {
 namespace {
@@ -124,8 +127,9 @@ Json bundle_document(const BundleParts& parts) {
   if (!parts.runtime_layers.empty()) {
     JsonArray layers;
     for (const Descriptor& layer : parts.runtime_layers) layers.emplace_back(layer.digest);
-    document["server"] = JsonObject{
-        {"variant", "cpu"}, {"start", to_array(parts.start)}, {"layers", std::move(layers)}};
+    document["server"] = JsonObject{{"variant", parts.cuda ? "cuda" : "cpu"},
+                                    {"start", to_array(parts.start)},
+                                    {"layers", std::move(layers)}};
   }
   return document;
 }
@@ -149,6 +153,12 @@ Json launch_document(const BundleParts& parts, const std::string& content_digest
 Json image_config(const BundleParts& parts, const std::string& content_digest,
                   const std::vector<StoredLayer>& layers) {
   JsonArray env{"PATH=/runtime/bin"};
+  // What NVIDIA's container runtime is asked for; nothing else reads it.
+  const bool cuda = std::ranges::any_of(layers, [](const auto& l) { return has_cuda(l.files); });
+  if (cuda) {
+    env.emplace_back("NVIDIA_VISIBLE_DEVICES=all");
+    env.emplace_back("NVIDIA_DRIVER_CAPABILITIES=compute,utility");
+  }
   for (const auto& [key, value] : parts.manifest.env) env.emplace_back(key + '=' + value);
   JsonObject config{{"User", "65532:65532"},
                     {"Env", std::move(env)},
@@ -219,18 +229,22 @@ Json model_pack_manifest(const Descriptor& config, const std::vector<StoredLayer
 }
 
 Json bundle_index(const BundleParts& parts, const std::string& content_digest,
-                  const Descriptor& image, const Descriptor& model_pack) {
-  JsonObject first = with_annotations(image, {{oci::kVariant, "cpu"}});
-  first["platform"] = JsonObject{{"architecture", "amd64"}, {"os", "linux"}};
-  // No artifactType here, though it may stand here: older tools drop it when they copy an index,
-  // and could then not keep its digest. The manifest itself has it.
-  JsonObject second = with_annotations(model_pack, {{oci::kVariant, "modelpack"}});
-  second["platform"] = JsonObject{{"architecture", "unknown"}, {"os", "unknown"}};
+                  const std::vector<Variant>& variants) {
+  JsonArray manifests;
+  for (const Variant& variant : variants) {
+    // No artifactType here, though it may stand here: older tools drop it when they copy an index,
+    // and could then not keep its digest. The manifest itself has it.
+    JsonObject entry = with_annotations(variant.manifest, {{oci::kVariant, variant.name}});
+    const bool is_image = variant.name != "modelpack";
+    entry["platform"] = JsonObject{{"architecture", is_image ? "amd64" : "unknown"},
+                                   {"os", is_image ? "linux" : "unknown"}};
+    manifests.push_back(std::move(entry));
+  }
   JsonObject annotations;
   for (const auto& [key, text] : labels_of(parts, content_digest)) annotations[key] = text;
   return JsonObject{{"schemaVersion", 2},
                     {"mediaType", oci::kIndexType},
-                    {"manifests", JsonArray{std::move(first), std::move(second)}},
+                    {"manifests", std::move(manifests)},
                     {"annotations", std::move(annotations)}};
 }
 

@@ -10,6 +10,7 @@
 #include "packager/layer_writer.h"
 #include "packager/manifest.h"
 #include "packager/model_facts.h"
+#include "packager/store_index.h"
 
 namespace bundle::packager {
 
@@ -33,6 +34,7 @@ struct BundleParts {
   std::vector<BundleFile> files;           // sorted by name
   std::vector<Descriptor> runtime_layers;  // empty without runtime
   std::vector<std::string> start;          // command line in the image, up to the program
+  bool cuda = false;                       // one of those layers has the backend for GPUs
 
   /// bundle.yaml's name, else the model's own, else "model".
   std::string title() const;
@@ -53,8 +55,8 @@ Json image_manifest(const Descriptor& config, const std::vector<StoredLayer>& la
 Json model_pack_config(const BundleParts& parts, const std::vector<StoredLayer>& layers);
 Json model_pack_manifest(const Descriptor& config, const std::vector<StoredLayer>& layers);
 
-/// The OCI index: its digest is the bundle's.
+/// The OCI index: its digest is the bundle's. `variants` are images, and the ModelPack manifest.
 Json bundle_index(const BundleParts& parts, const std::string& content_digest,
-                  const Descriptor& image, const Descriptor& model_pack);
+                  const std::vector<Variant>& variants);
 
 }  // namespace bundle::packager

@@ -24,7 +24,7 @@ inline constexpr std::string_view kRefName = "org.opencontainers.image.ref.name"
 
 /// Our own annotations.
 inline constexpr std::string_view kRole = "dev.bundle.role";        // of a layer
-inline constexpr std::string_view kVariant = "dev.bundle.variant";  // "cpu", "modelpack"
+inline constexpr std::string_view kVariant = "dev.bundle.variant";  // "cuda", "cpu", "modelpack"
 inline constexpr std::string_view kName = "dev.bundle.name";        // of a bundle without tag
 inline constexpr std::string_view kSubject = "dev.bundle.subject";  // of a listed referrer
 inline constexpr std::string_view kArtifactType = "dev.bundle.artifact-type";

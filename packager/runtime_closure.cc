@@ -16,6 +16,8 @@ namespace fs = std::filesystem;
 constexpr std::size_t kMostLibraries = 512;
 constexpr std::uint64_t kMostConfBytes = 1u << 20;
 constexpr int kMostIncludes = 8;
+constexpr const char* kCudaBackend = "libbundle_cuda.so";
+constexpr const char* kNccl = "libnccl.so.2";
 
 /// The folders that /etc/ld.so.conf names, in its order; what is unreadable is left out.
 void read_conf(const Path& file, std::vector<Path>& folders, int depth);
@@ -72,12 +74,29 @@ class Closure {
     files_["runtime/bin/bundle-server"] = program;
     BUNDLE_CHECK(add_library(Path(elf.interpreter).filename().string(), elf.interpreter));
     BUNDLE_CHECK(follow(elf, program));
+    return files();
+  }
+
+  /// The closure of libraries that the program loads by itself, without what it has already.
+  Result<std::vector<PackFile>> collect(const std::vector<Path>& libraries,
+                                        const std::vector<PackFile>& there) {
+    for (const PackFile& file : there) files_[file.image] = file.host;
+    for (const Path& library : libraries) {
+      BUNDLE_CHECK(add_library(library.filename().string(), library));
+      BUNDLE_TRY(const ElfFile elf, read_elf(library));
+      BUNDLE_CHECK(follow(elf, library));
+    }
+    for (const PackFile& file : there) files_.erase(file.image);
+    return files();
+  }
+
+ private:
+  std::vector<PackFile> files() const {
     std::vector<PackFile> files;
     for (const auto& [image, host] : files_) files.push_back({host, image});
     return files;
   }
 
- private:
   Status follow(const ElfFile& elf, const Path& wanted_by) {
     for (const std::string& name : elf.needed) {
       if (files_.contains(image_path(name))) continue;
@@ -121,6 +140,23 @@ class Closure {
 
 Result<std::vector<PackFile>> collect_runtime(const Path& program) {
   return Closure().collect(program);
+}
+
+Result<std::vector<PackFile>> collect_cuda(const Path& program,
+                                           const std::vector<PackFile>& runtime) {
+  std::error_code error;
+  for (const Path& folder : {program.parent_path(), program.parent_path() / "../lib"}) {
+    if (!fs::is_regular_file(folder / kCudaBackend, error)) continue;
+    std::vector<Path> libraries = {folder / kCudaBackend};
+    if (fs::is_regular_file(folder / kNccl, error)) libraries.push_back(folder / kNccl);
+    return Closure().collect(libraries, runtime);
+  }
+  return std::vector<PackFile>();
+}
+
+bool has_cuda(const std::vector<std::string>& files) {
+  return std::ranges::any_of(
+      files, [](const std::string& file) { return Path(file).filename() == kCudaBackend; });
 }
 
 }  // namespace bundle::packager

@@ -22,6 +22,15 @@ struct PackFile {
 /// is no x86-64 ELF program, kNotFound naming the library that is missing.
 Result<std::vector<PackFile>> collect_runtime(const Path& program);
 
+/// What makes that program compute on GPUs: libbundle_cuda.so, where it lies beside the program or
+/// in ../lib, NCCL beside that, and what they need that is not in `runtime`, the program's closure.
+/// The GPU's driver is the host's. Empty without the backend; errors as above.
+Result<std::vector<PackFile>> collect_cuda(const Path& program,
+                                           const std::vector<PackFile>& runtime);
+
+/// Whether one of these files of an image is the backend for GPUs.
+bool has_cuda(const std::vector<std::string>& files);
+
 /// The command line that starts the packed server, up to its own arguments, when the pack lies
 /// under `root`: loader, "--library-path", library folder, program.
 std::vector<std::string> runtime_start(const std::string& root);

@@ -29,10 +29,10 @@ struct Variant {
   Descriptor manifest;
 };
 
-/// Empty when there is no index.json yet. kBadInput when it is damaged.
 /// kBadInput for a store whose index is lost: nothing of it may be taken for garbage.
 Status check_has_index(const StorePaths& paths);
 
+/// Empty when there is no index.json yet. kBadInput when it is damaged.
 Result<std::vector<IndexEntry>> read_index(const StorePaths& paths);
 
 /// Points NAME:TAG and its variants at a bundle. What the tag pointed at stays, without tag. Takes

@@ -287,8 +287,10 @@ Result<Json> read_document(const StorePaths& paths, const Descriptor& blob) {
 Result<Descriptor> image_of_index(const Json& index, const std::string& where) {
   BUNDLE_TRY(const auto descriptors, oci::read_descriptors(index, "manifests", where));
   const JsonArray& documents = index.at("manifests").get_array();
-  for (std::size_t i = 0; i < descriptors.size(); ++i) {
-    if (oci::annotation(documents[i], oci::kVariant) == "cpu") return descriptors[i];
+  for (const char* variant : {"cuda", "cpu"}) {  // the first has all layers of the second
+    for (std::size_t i = 0; i < descriptors.size(); ++i) {
+      if (oci::annotation(documents[i], oci::kVariant) == variant) return descriptors[i];
+    }
   }
   return bad_input("the index names no image of the variant 'cpu': it is no bundle", where);
 }

@@ -9,6 +9,7 @@
 #include "base/sha256.h"
 #include "packager/documents.h"
 #include "packager/layer_writer.h"
+#include "packager/manifests.h"
 #include "packager/oci.h"
 #include "packager/referrers.h"
 #include "packager/runtime_pack.h"
@@ -61,18 +62,19 @@ class Upgrader {
     };
   }
 
-  Result<UpgradeReport> run(const std::vector<PackFile>& runtime) {
+  /// `packs` are the layers of the new runtime, from the bottom up.
+  Result<UpgradeReport> run(const std::vector<std::vector<PackFile>>& packs) {
     BUNDLE_CHECK(take_parts());
     keep(LayerRole::kWeights);
-    BUNDLE_TRY(const LayerPlan plan, runtime_plan(runtime));
-    BUNDLE_TRY(const WrittenLayer server, write(plan));
-    parts_.runtime_layers.push_back(server.descriptor);
+    std::vector<StoredLayer> runtime;
+    for (const std::vector<PackFile>& files : packs) {
+      BUNDLE_TRY(StoredLayer layer, write_runtime(files));
+      runtime.push_back(std::move(layer));
+    }
     parts_.start = runtime_start("");
     BUNDLE_CHECK(write_config());
     keep(LayerRole::kShell);
-    std::vector<std::string> paths;
-    for (const PackFile& file : runtime) paths.push_back(file.image);
-    layers_.push_back({server.descriptor, LayerRole::kRuntime, {}, std::move(paths)});
+    layers_.insert(layers_.end(), runtime.begin(), runtime.end());
     return finish();
   }
 
@@ -107,6 +109,16 @@ class Upgrader {
     return layer;
   }
 
+  Result<StoredLayer> write_runtime(const std::vector<PackFile>& files) {
+    BUNDLE_TRY(const LayerPlan plan, runtime_plan(files));
+    BUNDLE_TRY(const WrittenLayer server, write(plan));
+    parts_.runtime_layers.push_back(server.descriptor);
+    std::vector<std::string> paths;
+    for (const PackFile& file : files) paths.push_back(file.image);
+    parts_.cuda = parts_.cuda || has_cuda(paths);
+    return StoredLayer{server.descriptor, LayerRole::kRuntime, {}, std::move(paths)};
+  }
+
   /// The old layer's files, with new documents.
   Status write_config() {
     LayerPlan plan{LayerRole::kConfig, {}};
@@ -129,30 +141,21 @@ class Upgrader {
     return {};
   }
 
-  Result<Descriptor> put(std::string_view media_type, const Json& document) {
-    return session_.put(media_type, print_json(document));
-  }
-
   Result<UpgradeReport> finish() {
-    BUNDLE_TRY(const Descriptor config,
-               put(oci::kConfigType, image_config(parts_, content_digest_, layers_)));
-    BUNDLE_TRY(const Descriptor image, put(oci::kManifestType, image_manifest(config, layers_)));
-    BUNDLE_TRY(const Descriptor pack_config,
-               put(oci::kModelConfigType, model_pack_config(parts_, layers_)));
-    BUNDLE_TRY(const Descriptor pack,
-               put(oci::kManifestType, model_pack_manifest(pack_config, layers_)));
-    BUNDLE_TRY(const Descriptor index,
-               put(oci::kIndexType, bundle_index(parts_, content_digest_, image, pack)));
+    BUNDLE_TRY(const BundleManifests manifests,
+               write_manifests(parts_, content_digest_, layers_,
+                               [this](std::string_view media_type, const Json& document) {
+                                 return session_.put(media_type, print_json(document));
+                               }));
     report_.name = bundle_.name;
     report_.tag = bundle_.tag.empty() ? std::string(kDefaultTag) : bundle_.tag;
     report_.from = bundle_.digest;
-    report_.to = index.digest;
+    report_.to = manifests.index.digest;
     BUNDLE_TRY(const auto referrers, referrers_of(session_.paths(), bundle_.digest));
     for (const Referrer& referrer : referrers) {
       report_.was_signed |= referrer.artifact_type.find("sig") != std::string::npos;
     }
-    BUNDLE_CHECK(
-        session_.tag(report_.name, report_.tag, index, {{"cpu", image}, {"modelpack", pack}}));
+    BUNDLE_CHECK(session_.tag(report_.name, report_.tag, manifests.index, manifests.variants));
     return report_;
   }
 
@@ -174,9 +177,12 @@ Result<UpgradeReport> upgrade(Store& store, const StoredBundle& bundle, const Pa
   if (program.empty()) {
     BUNDLE_TRY(program, default_server());
   }
-  BUNDLE_TRY(const std::vector<PackFile> runtime, collect_runtime(program));
+  BUNDLE_TRY(std::vector<PackFile> runtime, collect_runtime(program));
+  BUNDLE_TRY(std::vector<PackFile> cuda, collect_cuda(program, runtime));
+  std::vector<std::vector<PackFile>> packs = {std::move(runtime)};
+  if (!cuda.empty()) packs.push_back(std::move(cuda));
   BUNDLE_TRY(WriteSession session, WriteSession::begin(StorePaths{store.root()}));
-  return Upgrader(bundle, session, progress).run(runtime);
+  return Upgrader(bundle, session, progress).run(packs);
 }
 
 }  // namespace bundle::packager

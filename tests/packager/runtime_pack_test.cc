@@ -11,6 +11,8 @@
 #include "base/sha256.h"
 #include "packager/build.h"
 #include "packager/elf.h"
+#include "packager/oci.h"
+#include "packager/store_files.h"
 #include "packager/tar_layer.h"
 #include "tests/packager/sample_model.h"
 
@@ -131,6 +133,66 @@ TEST_F(RuntimePack, NamesTheLibraryThatIsMissing) {
   ASSERT_TRUE(files.has_error());
   EXPECT_EQ(files.error().code, ErrorCode::kNotFound);
   EXPECT_THAT(files.error().message(), HasSubstr("'libq.so.6'"));
+}
+
+/// A server with libraries of the system in the backend's and NCCL's place, "../lib" from it.
+struct ServerForGpus {
+  explicit ServerForGpus(const Path& folder) : program(folder / "bin" / "server") {
+    const auto libraries = collect_runtime(kProgram).value();
+    const auto loader =
+        std::ranges::find(libraries, "runtime/lib/libc.so.6", &PackFile::image)->host;
+    for (const Path& made : {folder / "bin", folder / "lib"}) {
+      std::filesystem::create_directories(made);
+    }
+    std::filesystem::copy_file(kProgram, program);
+    std::filesystem::copy_file(loader, folder / "lib" / "libbundle_cuda.so");
+    std::filesystem::copy_file(loader, folder / "lib" / "libnccl.so.2");
+  }
+  Path program;
+};
+
+TEST_F(RuntimePack, TheBackendForGpusIsALayerOfItsOwn) {
+  const ServerForGpus server(folder_.path() / "product");
+  ASSERT_TRUE(sample::write_model(folder_.path() / "tiny"));
+  BuildOptions options;
+  options.server = server.program;
+  const auto built = build(folder_.path() / "tiny", store_, options, {});
+  ASSERT_TRUE(built) << built.error().message();
+  const StoredBundle bundle = *store_.resolve("tiny");
+  ASSERT_EQ(bundle.layers.size(), 4u);
+  // What the server has already is not there twice.
+  EXPECT_THAT(bundle.layers.back().files,
+              ElementsAre("runtime/lib/libbundle_cuda.so", "runtime/lib/libnccl.so.2"));
+  EXPECT_EQ(bundle.bundle.at("server").at("variant"), "cuda");
+  const auto command = unpack_runtime(bundle, cache_);
+  ASSERT_TRUE(command) << command.error().message();
+  EXPECT_TRUE(std::filesystem::exists(Path(command->at(2)) / "libbundle_cuda.so"));
+
+  const Json index = bundle.index;
+  std::vector<std::string> variants;
+  for (const Json& entry : index.at("manifests").as_array()) {
+    variants.emplace_back(entry.at("annotations").at(oci::kVariant).as_string());
+  }
+  EXPECT_THAT(variants, ElementsAre("cuda", "cpu", "modelpack"));
+  const auto image_of = [&](std::size_t variant) {
+    const std::string digest(index.at("manifests").at(variant).at("digest").as_string());
+    const auto text = read_file(StorePaths{store_.root()}.blob(digest), 1u << 20);
+    return parse_json(*text, digest).value();
+  };
+  EXPECT_EQ(image_of(0).at("layers").as_array().size(), 4u);
+  EXPECT_EQ(image_of(1).at("layers").as_array().size(), 3u);
+}
+
+TEST_F(RuntimePack, TheBackendForGpusCanBeLeftOut) {
+  const ServerForGpus server(folder_.path() / "product");
+  ASSERT_TRUE(sample::write_model(folder_.path() / "tiny"));
+  BuildOptions options;
+  options.server = server.program;
+  options.with_cuda = false;
+  ASSERT_TRUE(build(folder_.path() / "tiny", store_, options, {}));
+  const StoredBundle bundle = *store_.resolve("tiny");
+  EXPECT_EQ(bundle.layers.size(), 3u);
+  EXPECT_EQ(bundle.bundle.at("server").at("variant"), "cpu");
 }
 
 TEST_F(RuntimePack, RunsOutOfTheBundleWithNothingElse) {
