@@ -91,11 +91,26 @@ Status name_gpu(cloud::DeploymentSpec& spec) {
   return {};
 }
 
+/// A bundle's other sections were read into the deployment when it was made.
+Status check_runtime_alone(const std::vector<std::string>& settings) {
+  for (const std::string& assignment : settings) {
+    const std::string key = assignment.substr(0, assignment.find('='));
+    for (const char* section : {"resources", "scaling", "env"}) {
+      if (key != section && !key.starts_with(std::string(section) + ".")) continue;
+      return Error{ErrorCode::kUsage, "an update sets keys of the runtime alone", "--set " + key,
+                   "Change deployment.yaml and run 'bundle deploy' again; 'bundle scale' changes "
+                   "the number of replicas."};
+    }
+  }
+  return {};
+}
+
 void take_bundle(const ServerCommand& command, cloud::DeploymentSpec& spec) {
   spec.bundle = command.bundle;
   spec.digest = command.digest;
   spec.server = command.program;
   spec.launch = command.launch.to_json().get_object();
+  spec.overrides = command.overrides;
   spec.weight_bytes = weight_bytes(command.launch);
 }
 
@@ -150,7 +165,6 @@ Result<cloud::DeploymentSpec> deployment_spec(const JsonObject& document,
   spec.secrets = pairs(section(all, "secrets"));
   spec.labels = pairs(section(all, "labels"));
   spec.settings = section(all, spec.target == "terraform" ? "aws" : spec.target);
-  spec.overrides = section(document, "runtime");
   take_bundle(command, spec);
   BUNDLE_CHECK(check_secrets(command, spec));
   return spec;
@@ -159,6 +173,7 @@ Result<cloud::DeploymentSpec> deployment_spec(const JsonObject& document,
 Result<cloud::DeploymentSpec> with_bundle(const cloud::DeploymentSpec& present,
                                           const std::string& reference,
                                           const std::vector<std::string>& settings) {
+  BUNDLE_CHECK(check_runtime_alone(settings));
   JsonObject overrides;
   if (!present.overrides.empty()) overrides["runtime"] = present.overrides;
   BUNDLE_TRY(const ServerCommand command,

@@ -68,9 +68,12 @@ Result<ServerCommand> server_command(const std::string& reference, const JsonObj
   JsonObject document = command.settings;
   document["runtime"] = command.launch.runtime;
   merge(document, overrides);
+  JsonObject set = overrides;
   for (const std::string& assignment : settings) {
     BUNDLE_CHECK(packager::apply_setting(document, assignment));
+    BUNDLE_CHECK(packager::apply_setting(set, assignment));
   }
+  if (const Json* runtime = set.if_contains("runtime")) command.overrides = runtime->get_object();
   command.launch.runtime = document["runtime"].get_object();
   document.erase("runtime");
   command.settings = std::move(document);

@@ -19,6 +19,7 @@ struct ServerCommand {
   std::string digest;                // "" for loose files
   /// bundle.yaml's resources, scaling, env and secrets, under the overrides and settings.
   JsonObject settings;
+  JsonObject overrides;  // what `launch.runtime` has over the bundle's own: overrides and settings
 };
 
 /// `reference` is a bundle of the store, or the path of a model folder or .gguf file (which the

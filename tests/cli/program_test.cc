@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "tests/cli/bundle_program.h"
+#include "tests/golden/golden_weights.h"
 
 namespace bundle {
 namespace {
@@ -138,6 +139,23 @@ TEST_F(Program, HostileDeploymentNamesAreNotFound) {
     }
   }
   EXPECT_FALSE(std::filesystem::exists(trace));
+}
+
+TEST_F(Program, SettingsReachWhatADeploymentRuns) {
+  const auto golden = golden::read_golden(Path(BUNDLE_SOURCE_DIR "/tests/golden/llama_tied"));
+  ASSERT_TRUE(golden);
+  ASSERT_TRUE(golden::make_checkpoint(*golden, home_ / "model"));
+  ASSERT_EQ(run("build " + (home_ / "model").string() + " --name tiny --no-runtime").code, 0);
+  const std::string out = (home_ / "files").string();
+  const Path file = home_ / "deployment.yaml";
+  ASSERT_TRUE(write_file_atomic(
+      file, "name: prod\ntarget: kubernetes\nbundle: tiny\nkubernetes: {image: registry/x:1}\n"));
+  const Ran rendered =
+      run("deploy -f " + file.string() + " --set runtime.max_sequences=3 --render " + out);
+  ASSERT_EQ(rendered.code, 0) << rendered.err;
+  const auto pods = read_file(Path(out) / "deployment-prod.yaml", 1u << 20);
+  ASSERT_TRUE(pods);
+  EXPECT_NE(pods->find("max_sequences=3"), std::string::npos) << *pods;
 }
 
 TEST_F(Program, AGatewayHasOneSourceOfReplicas) {
