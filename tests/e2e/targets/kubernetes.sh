@@ -95,10 +95,11 @@ for ip in $(pods -o 'jsonpath={.items[*].status.podIP}'); do
   streams+=($!)
 done
 sleep 1
-"$bundle" update prod --set runtime.context_length=768 --yes --quiet >/dev/null
+"$bundle" update prod --set runtime.context_length=768 --yes --quiet >"$W/update"
 for s in "${streams[@]}"; do wait "$s" || fail "a stream broke off"; done
 for i in 1 2; do tail -c 40 "$W/stream$i" | has '\[DONE\]' || fail "stream $i was cut"; done
-[ "$(status | field revision)" = 2 ] || fail "the update made no revision"
+[ "$(status | field revision)" = 2 ] || fail "the update made no revision: $(cat "$W/update") $(status)"
+curl -sf "http://$(address):8000/v1/models" | has 768 || fail "the update did not reach the pods"
 
 step "a killed pod comes back"
 victim=$(pods -o 'jsonpath={.items[0].metadata.name}')
