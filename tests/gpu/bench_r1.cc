@@ -177,7 +177,8 @@ class ExpertsBench {
     }
     multiply(gate_up_, x_, kChosen, active_, width_, true);
     multiply(down_, active_, 1, result_, hidden_, false);
-    ops.combine(subject_.stream, {result_, weights_, y_, tokens_, hidden_, kChosen});
+    ops.combine(subject_.stream,
+                {result_, weights_, y_, tokens_, hidden_, kChosen, chosen_, 0, experts_});
   }
 
  private:

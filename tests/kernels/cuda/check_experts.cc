@@ -109,20 +109,23 @@ struct ExpertCase {
   std::int64_t tokens;
   int top_k;
   bool tiles = false;
+  int first = 0;   // the stack's first expert among the layer's
+  int others = 0;  // of the layer, that are not in the stack
 
   std::int64_t slots() const { return tokens * top_k; }
   std::string name() const {
     return (tiles ? "tiles of " : "") + std::to_string(experts) + " experts " +
            std::string(dtype_info(type).name) + " " + std::to_string(rows) + "x" +
            std::to_string(cols) + " for " + std::to_string(top_k) + " choices of " +
-           std::to_string(tokens) + " tokens";
+           std::to_string(tokens) + " tokens" +
+           (others > 0 ? ", from " + std::to_string(first) + " on" : "");
   }
 };
 
 /// Choices that differ within a token. Few experts get most of the slots, some get none.
 std::vector<std::int32_t> random_choices(const ExpertCase& c, std::mt19937& random) {
   std::vector<std::int32_t> chosen;
-  std::vector<std::int32_t> all(static_cast<std::size_t>(c.experts));
+  std::vector<std::int32_t> all(static_cast<std::size_t>(c.experts + c.others));
   std::iota(all.begin(), all.end(), 0);
   for (std::int64_t t = 0; t < c.tokens; ++t) {
     std::shuffle(all.begin(), all.end(), random);
@@ -169,10 +172,11 @@ class ExpertProduct {
     args.tokens = static_cast<std::int64_t>(slots);
     args.stack.count = c.experts;
     args.stack.share = c.top_k;
+    args.stack.first = c.first;
     if (planned) {
       subject_.ops.plan_experts(
           subject_.stream, {chosen.get(), args.tokens, c.experts, tile, order.get(), starts.get(),
-                            tiles.get(), tile_count});
+                            tiles.get(), tile_count, c.first});
       args.stack.order = order.get();
       args.stack.tiles = tiles.get();
       args.stack.tile_count = tile_count;
@@ -187,9 +191,10 @@ class ExpertProduct {
     std::vector<double> y;
     const std::int64_t step = sampling_step(case_.slots() * case_.rows, case_.cols);
     for (std::int64_t s = 0; s < case_.slots(); ++s) {
-      const std::int64_t expert = chosen_[static_cast<std::size_t>(s)];
+      const std::int64_t expert = chosen_[static_cast<std::size_t>(s)] - case_.first;
+      const bool there = expert >= 0 && expert < case_.experts;
       for (std::int64_t r = 0; r < case_.rows; ++r) {
-        if ((s + r) % step != 0) {
+        if (!there || (s + r) % step != 0) {
           y.push_back(kAnyNumber);
           continue;
         }
@@ -220,8 +225,7 @@ CheckResult check_product(const Subject& subject, const ExpertCase& c) {
 }
 
 /// A token alone, planned or not, gives what it gives in a crowd, to the bit.
-CheckResult check_token_alone(const Subject& subject) {
-  const ExpertCase c{DType::kBF16, 7, 20, 136, 9, 3};
+CheckResult check_token_alone(const Subject& subject, const ExpertCase& c) {
   const ExpertProduct product(subject, c);
   const std::vector<float> together = product.run(0, c.tokens, true);
   const std::int64_t each = c.top_k * c.rows;
@@ -241,11 +245,22 @@ CheckResult check_combine(const Subject& subject) {
   const std::vector<float> slots = random_values(kRows * kChoices * kCols, random);
   const std::vector<float> weights = random_values(kRows * kChoices, random);
   const std::vector<float> before = random_values(kRows * kCols, random);
+  // Of experts 0 … 4 those from 1 to 3 are there.
+  std::vector<std::int32_t> choices;
+  for (std::int64_t r = 0; r < kRows; ++r) {
+    for (std::int32_t k = 0; k < kChoices; ++k) {
+      choices.push_back(static_cast<std::int32_t>((k + r) % kChoices));
+    }
+  }
+  const DeviceArray<std::int32_t> chosen(subject, choices);
   const DeviceArray<float> in(subject, slots), factors(subject, weights), y(subject, before);
-  subject.ops.combine(subject.stream, {in.get(), factors.get(), y.get(), kRows, kCols, kChoices});
+  subject.ops.combine(subject.stream, {in.get(), factors.get(), y.get(), kRows, kCols, kChoices,
+                                       chosen.get(), 1, 3});
   std::vector<double> expected(before.begin(), before.end());
   for (std::int64_t r = 0; r < kRows; ++r) {
     for (std::int64_t k = 0; k < kChoices; ++k) {
+      const std::int32_t expert = choices[static_cast<std::size_t>(r * kChoices + k)];
+      if (expert < 1 || expert > 3) continue;
       for (std::int64_t c = 0; c < kCols; ++c) {
         expected[static_cast<std::size_t>(r * kCols + c)] +=
             static_cast<double>(weights[static_cast<std::size_t>(r * kChoices + k)]) *
@@ -314,10 +329,14 @@ std::vector<CheckResult> check_route(const Subject& subject) {
 }
 
 std::vector<CheckResult> check_experts(const Subject& subject) {
-  std::vector<ExpertCase> cases = {
-      {DType::kBF16, 6, 24, 72, 5, 2},        {DType::kF8E4M3, 4, 40, 200, 3, 3},
-      {DType::kQ4K, 5, 17, 256, 7, 2},        {DType::kF32, 40, 16, 8, 1, 8},
-      {DType::kBF16, 5, 70, 72, 90, 1, true}, {DType::kF8E4M3, 3, 20, 136, 40, 2, true}};
+  std::vector<ExpertCase> cases = {{DType::kBF16, 6, 24, 72, 5, 2},
+                                   {DType::kF8E4M3, 4, 40, 200, 3, 3},
+                                   {DType::kQ4K, 5, 17, 256, 7, 2},
+                                   {DType::kF32, 40, 16, 8, 1, 8},
+                                   {DType::kBF16, 5, 70, 72, 90, 1, true},
+                                   {DType::kF8E4M3, 3, 20, 136, 40, 2, true},
+                                   {DType::kBF16, 4, 24, 72, 9, 3, false, 2, 3},
+                                   {DType::kF8E4M3, 3, 20, 136, 40, 2, true, 4, 4}};
   if (subject.large) {
     cases.push_back({DType::kF8E4M3, 64, 512, 7168, 1, 8});
     cases.push_back({DType::kF8E4M3, 64, 512, 7168, 32, 8});
@@ -325,7 +344,11 @@ std::vector<CheckResult> check_experts(const Subject& subject) {
   }
   std::vector<CheckResult> results;
   for (const ExpertCase& c : cases) results.push_back(check_product(subject, c));
-  results.push_back(check_token_alone(subject));
+  results.push_back(check_token_alone(subject, {DType::kBF16, 7, 20, 136, 9, 3}));
+  for (const int first : {0, 3, 4}) {  // of a part of the experts, with choices on both sides of it
+    const ExpertCase part{DType::kBF16, 3, 20, 136, 9, 3, false, first, 4};
+    results.push_back(check_token_alone(subject, part));
+  }
   results.push_back(check_combine(subject));
   return results;
 }

@@ -74,10 +74,11 @@ Status ExpertRunner::run_part(const CudaExperts& experts, const Slots& slots, Te
                               Routing routing, Tensor y) {
   // A token's choices differ from each other, so there is nothing to put together.
   const bool alone = x.rows == 1 && !slots.tiles;
+  const auto first = static_cast<std::int32_t>(routing.first);
   if (!alone) {
     ops_.plan_experts(stream_, {routing.experts, slots.count, static_cast<int>(experts.count()),
                                 slots.tiles ? kTokensTile : kRowsTile, slots.order, slots.starts,
-                                slots.tile, slots.tile_count});
+                                slots.tile, slots.tile_count, first});
   }
   const auto args_of = [&](const CudaMatrix& stack, const float* from, std::int64_t share,
                            float* to, std::int64_t stride) {
@@ -89,6 +90,7 @@ Status ExpertRunner::run_part(const CudaExperts& experts, const Slots& slots, Te
     args.tokens = slots.count;
     args.stack.count = experts.count();
     args.stack.share = share;
+    args.stack.first = first;
     if (alone) {
       args.stack.chosen = routing.experts;
     } else {
@@ -118,7 +120,8 @@ Status ExpertRunner::run_part(const CudaExperts& experts, const Slots& slots, Te
   }
   BUNDLE_CHECK(multiply(args_of(experts.down(), slots.active, 1, slots.result, x.cols)));
   ops_.combine(stream_, {slots.result, routing.weights, y.f32(), x.rows, x.cols,
-                         static_cast<int>(routing.top_k)});
+                         static_cast<int>(routing.top_k), routing.experts, first,
+                         static_cast<std::int32_t>(experts.count())});
   return {};
 }
 

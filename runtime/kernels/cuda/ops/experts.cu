@@ -45,18 +45,18 @@ order_slots(const ExpertPlanArgs a) {
   int lower = 0;
   int own = 0;
   for (int s = piece.from; s < piece.to; ++s) {
-    const std::int32_t e = chosen[s];
-    lower += e < expert ? 1 : 0;
+    const std::int32_t e = chosen[s] - a.first;
+    lower += e >= 0 && e < expert ? 1 : 0;
     own += e == expert ? 1 : 0;
   }
   const int start = shuffle_from(sum_up_to(lower), kWarp - 1);
-  int at = start + sum_up_to(own) - own;
+  const int own_up_to = sum_up_to(own);
+  const int end = start + shuffle_from(own_up_to, kWarp - 1);
+  int at = start + own_up_to - own;
   if (lane_index() == 0) starts.put(expert, start);
-  if (lane_index() == 0 && expert == a.experts - 1) {
-    starts.put(a.experts, static_cast<std::int32_t>(a.slots));
-  }
+  if (lane_index() == 0 && expert == a.experts - 1) starts.put(a.experts, end);
   for (int s = piece.from; s < piece.to; ++s) {
-    if (chosen[s] == expert) Global<std::int32_t>(a.order).put(at++, s);
+    if (chosen[s] - a.first == expert) Global<std::int32_t>(a.order).put(at++, s);
   }
 }
 
@@ -97,10 +97,13 @@ combine_slots(const CombineArgs a) {
   const std::int64_t col = index % a.cols;
   const Global<const float> slots(a.slots);
   const Global<const float> weights(a.weights);
+  const Global<const std::int32_t> chosen(a.chosen);
   const Global<float> y(a.y);
   float sum = y[index];
   for (int k = 0; k < a.top_k; ++k) {
     const std::int64_t slot = row * a.top_k + k;
+    const std::int32_t expert = chosen[slot] - a.first;
+    if (expert < 0 || expert >= a.experts) continue;
     sum = fused(weights[slot], slots[slot * a.cols + col], sum);
   }
   y.put(index, sum);

@@ -91,6 +91,9 @@ struct MatrixStack {
   const ExpertTile* tiles = nullptr;     // (tile_count)
   std::int64_t tile_count = 0;
   std::int64_t share = 1;
+  /// Number of the first matrix, where the stack has some of a layer's experts; slots whose
+  /// `chosen` is not among them are left alone.
+  std::int32_t first = 0;
 };
 
 /// y = norm(x) Wᵀ + bias, or y += …
@@ -311,6 +314,7 @@ struct ExpertPlanArgs {
   std::int32_t* starts;  // (experts + 1): where an expert's slots begin in `order`
   ExpertTile* tiles;     // (tile_count)
   std::int64_t tile_count;
+  std::int32_t first = 0;  // expert 0's number in `chosen`; slots of others are in no tile
 };
 
 /// Tiles that suffice for any choice.
@@ -328,6 +332,9 @@ struct CombineArgs {
   std::int64_t rows;
   std::int64_t cols;
   int top_k;
+  const std::int32_t* chosen;  // (rows, top_k): slots of other experts count for nothing
+  std::int32_t first;          // number of the first expert that there is
+  std::int32_t experts;        // how many there are
 };
 
 /// Zeroes the first cols of the named rows of out.

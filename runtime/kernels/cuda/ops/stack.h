@@ -19,7 +19,8 @@ struct Share {
     const auto rows = static_cast<int>(a.w.rows / a.stack.count);
     if (a.stack.chosen != nullptr) {
       wait_for_previous();
-      return {Global<const std::int32_t>(a.stack.chosen)[index], rows, index, 1};
+      const int matrix = Global<const std::int32_t>(a.stack.chosen)[index] - a.stack.first;
+      return {matrix, rows, index, matrix >= 0 && matrix < a.stack.count ? 1 : 0};
     }
     if (a.stack.tiles != nullptr) {
       wait_for_previous();
