@@ -10,6 +10,7 @@
 #include "cli/display/table.h"
 #include "cloud/simulate/chart.h"
 #include "cloud/simulate/recommend.h"
+#include "cloud/simulate/scaler_settings.h"
 
 namespace bundle::cli {
 namespace {

@@ -5,6 +5,8 @@
 
 #include "base/text.h"
 
+#include "cloud/simulate/scaler_settings.h"
+
 namespace bundle::cloud {
 namespace {
 

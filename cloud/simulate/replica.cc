@@ -84,7 +84,7 @@ void SimulatedReplica::complete(double now) {
     const std::size_t request = running_.top().request;
     running_.pop();
     (*outcomes_)[request].finish = now;
-    ++finished_;
+    finished_.push_back(request);
     kv_used_ -= need(request);
   }
   admit();

@@ -47,8 +47,8 @@ class SimulatedReplica {
 
   std::size_t in_flight() const { return waiting_.size() + prefilling_.size() + running_.size(); }
   std::int64_t kv_used() const { return kv_used_; }
-  /// How many requests have ended since the last call.
-  std::size_t take_finished() { return std::exchange(finished_, 0); }
+  /// The requests that have ended since the last call.
+  std::vector<std::size_t> take_finished() { return std::exchange(finished_, {}); }
   /// Prompt tokens that wait for their computation.
   double prefill_backlog() const;
 
@@ -78,7 +78,7 @@ class SimulatedReplica {
   double now_ = 0;
   double steps_ = 0;  // decode steps done since the start, as a real number
   std::int64_t kv_used_ = 0;
-  std::size_t finished_ = 0;
+  std::vector<std::size_t> finished_;
   std::deque<std::size_t> waiting_;  // for room in the cache
   std::deque<Prefill> prefilling_;
   std::priority_queue<Running, std::vector<Running>, std::greater<>> running_;

@@ -4,6 +4,7 @@
 #include "cloud/simulate/chart.h"
 #include "cloud/simulate/recommend.h"
 #include "cloud/simulate/replica.h"
+#include "cloud/simulate/scaler_settings.h"
 
 namespace bundle::cloud {
 namespace {
@@ -30,7 +31,7 @@ std::vector<RequestOutcome> run_alone(const LoadProfile& profile, const Trace& t
   replica.advance(1e6);
   EXPECT_EQ(replica.in_flight(), 0u);
   EXPECT_EQ(replica.kv_used(), 0);
-  EXPECT_EQ(replica.take_finished(), trace.size());
+  EXPECT_EQ(replica.take_finished().size(), trace.size());
   return outcomes;
 }
 
@@ -121,8 +122,10 @@ TEST(HpaPolicy, FollowsItsRules) {
   EXPECT_EQ((*hpa)->desired(at(30, 137, 4, none)), 4);   // ratio 1.07: within the tolerance
   EXPECT_EQ((*hpa)->desired(at(45, 3200, 4, none)), 8);  // four pods or double
   EXPECT_EQ((*hpa)->desired(at(60, 3200, 8, none)), 16);
-  EXPECT_EQ((*hpa)->desired(at(75, 0, 16, none)), 16);  // 300 s of stabilization
-  EXPECT_EQ((*hpa)->desired(at(400, 0, 16, none)), 1);
+  EXPECT_EQ((*hpa)->desired(at(75, 0, 16, none)), 16);   // 300 s of stabilization
+  EXPECT_EQ((*hpa)->desired(at(400, 0, 16, none)), 15);  // one a minute
+  EXPECT_EQ((*hpa)->desired(at(415, 0, 15, none)), 15);
+  EXPECT_EQ((*hpa)->desired(at(460, 0, 15, none)), 14);
 }
 
 TEST(KedaPolicy, SleepsAndWakes) {
