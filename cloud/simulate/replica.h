@@ -63,13 +63,12 @@ class SimulatedReplica {
     bool operator>(const Running& other) const { return last_step > other.last_step; }
   };
 
-  double step_seconds() const;
-  double prefill_rate() const;  // tokens a second, now
-  double step_rate() const;     // steps a second, now
   double prefill_end() const;   // when the prompt at work is computed; infinity: none is
   double running_end() const;   // when the next sequence ends; infinity: none runs
   std::int64_t need(std::size_t request) const;
   void admit();
+  /// After every change of what waits or runs.
+  void set_rates();
   void complete(double now);
 
   const LoadProfile* profile_;
@@ -77,6 +76,8 @@ class SimulatedReplica {
   std::vector<RequestOutcome>* outcomes_;
   double now_ = 0;
   double steps_ = 0;  // decode steps done since the start, as a real number
+  double prefill_rate_ = 0;  // tokens a second, now
+  double step_rate_ = 0;     // steps a second, now
   std::int64_t kv_used_ = 0;
   std::vector<std::size_t> finished_;
   std::deque<std::size_t> waiting_;  // for room in the cache

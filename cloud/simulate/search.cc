@@ -138,8 +138,8 @@ std::vector<Point> coarse_grid(const Lattice& lattice) {
   std::vector<std::size_t> downs = {0};
   if (lattice.values[kDown].size() > 4) downs = {2, 4};
   std::vector<Point> grid;
-  for (const std::size_t floor : some_of(lattice.values[kFloor], 5)) {
-    for (const std::size_t target : some_of(lattice.values[kTarget], 5)) {
+  for (const std::size_t floor : some_of(lattice.values[kFloor], 4)) {
+    for (const std::size_t target : some_of(lattice.values[kTarget], 4)) {
       for (const std::size_t down : downs) {
         grid.push_back({floor, target, down, 0, lattice.values[kTop].size() - 1});
       }
@@ -221,7 +221,7 @@ class ScalerSearch::Descent {
 
  private:
   Status descend(Point at) {
-    constexpr int kMostSteps = 12;
+    constexpr int kMostSteps = 8;
     for (int step = 0; step < kMostSteps; ++step) {
       const std::vector<Point> around = neighbours(lattice_, at);
       BUNDLE_CHECK(try_out(around));
@@ -291,7 +291,7 @@ class ScalerSearch::Descent {
 
   /// The cheapest that holds the goal in the replays too.
   Result<SimulationResult> pick() {
-    constexpr std::size_t kMostChecked = 12;
+    constexpr std::size_t kMostChecked = 6;
     std::optional<SimulationResult> steadiest;
     std::size_t checked = 0;
     for (const Point& point : by_rank()) {

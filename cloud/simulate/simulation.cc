@@ -21,8 +21,8 @@ struct Node {
   SimulatedReplica replica;
   double ordered;
   double ready_at;
+  double next;  // when something happens to it
   bool draining = false;
-  double next = kNever;
 };
 
 double percentile(std::vector<double>& values, double share) {
@@ -110,10 +110,7 @@ class Simulation::Run {
   double next_time() const {
     double next = next_sample_;
     if (arrived_ < trace_.size()) next = std::min(next, trace_[arrived_].arrival);
-    for (const auto& node : nodes_) {
-      next = std::min(next, node->next);
-      if (node->ready_at > now_) next = std::min(next, node->ready_at);
-    }
+    for (const auto& node : nodes_) next = std::min(next, node->next);
     return std::max(next, now_);
   }
 
@@ -126,7 +123,7 @@ class Simulation::Run {
 
   void order(double now, double startup) {
     nodes_.push_back(std::make_unique<Node>(
-        Node{SimulatedReplica(profile_, trace_, outcomes_), now, now + startup}));
+        Node{SimulatedReplica(profile_, trace_, outcomes_), now, now + startup, now + startup}));
   }
 
   /// The ready replica with the least in flight, or null.
@@ -185,11 +182,13 @@ class Simulation::Run {
 
   /// Drained replicas that have nothing left to do.
   void let_go() {
+    if (draining_ == 0) return;
     std::erase_if(nodes_, [&](const std::unique_ptr<Node>& node) {
       const bool gone = node->draining && node->replica.in_flight() == 0;
       if (gone) {
         retired_seconds_ += now_ - node->ordered;
         starting_seconds_ += starting(*node);
+        --draining_;
       }
       return gone;
     });
@@ -220,7 +219,9 @@ class Simulation::Run {
       if (node->draining) continue;
       if (victim == nullptr || worse(*node, *victim)) victim = node.get();
     }
-    if (victim != nullptr) victim->draining = true;
+    if (victim == nullptr) return;
+    victim->draining = true;
+    ++draining_;
   }
 
   const Trace& trace_;
@@ -242,6 +243,7 @@ class Simulation::Run {
   std::size_t done_ = 0;
   std::int64_t missed_ = 0;
   std::size_t arrivals_in_second_ = 0;
+  int draining_ = 0;
   int changes_ = 0;
   int most_ = 0;
 };
