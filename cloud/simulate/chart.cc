@@ -4,7 +4,6 @@
 #include <cstdio>
 
 #include "base/text.h"
-
 #include "cloud/simulate/scaler_settings.h"
 
 namespace bundle::cloud {

@@ -36,7 +36,7 @@ Result<Recommendation> search(const Trace& trace, const LoadProfile& profile,
   found.per_policy.push_back(fixed);
   // No scaler within the same bounds does what the most replicas do not do at all times.
   if (fixed.attainment < options.goal) return found;
-  ScalerSearch scalers(trace, profile, options, fixed.settings.max_replicas, progress);
+  ScalerSearch scalers(trace, profile, options, fixed, progress);
   BUNDLE_TRY(fixed.worst_replay, scalers.worst_replay(fixed));
   found.best_fixed = found.best = found.per_policy.front() = fixed;
   for (const std::string& policy : options.policies.empty() ? policy_names() : options.policies) {

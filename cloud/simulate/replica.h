@@ -63,8 +63,8 @@ class SimulatedReplica {
     bool operator>(const Running& other) const { return last_step > other.last_step; }
   };
 
-  double prefill_end() const;   // when the prompt at work is computed; infinity: none is
-  double running_end() const;   // when the next sequence ends; infinity: none runs
+  double prefill_end() const;  // when the prompt at work is computed; infinity: none is
+  double running_end() const;  // when the next sequence ends; infinity: none runs
   std::int64_t need(std::size_t request) const;
   void admit();
   /// After every change of what waits or runs.
@@ -75,7 +75,7 @@ class SimulatedReplica {
   const Trace* trace_;
   std::vector<RequestOutcome>* outcomes_;
   double now_ = 0;
-  double steps_ = 0;  // decode steps done since the start, as a real number
+  double steps_ = 0;         // decode steps done since the start, as a real number
   double prefill_rate_ = 0;  // tokens a second, now
   double step_rate_ = 0;     // steps a second, now
   std::int64_t kv_used_ = 0;

@@ -12,6 +12,7 @@ namespace bundle::cloud {
 namespace {
 
 constexpr int kReplays = 3;
+constexpr double kMore = 1.15;  // load of the last replay
 constexpr std::size_t kBatch =
     8;  // runs that share what is known before them, whatever the threads
 
@@ -56,42 +57,35 @@ struct Lattice {
   }
 };
 
-struct Means {
-  double prompt = 0;
-  double output = 0;
-};
+/// What 95 in 100 do not exceed.
+double usual_most(std::vector<double> values) {
+  if (values.empty()) return 0;
+  const std::size_t at = (values.size() - 1) * 95 / 100;
+  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(at), values.end());
+  return values[at];
+}
 
-Means means_of(const Trace& trace) {
-  Means means;
-  for (const TraceRequest& request : trace) {
-    means.prompt += request.prompt_tokens;
-    means.output += request.output_tokens;
+/// Around what a scaler's target must lie: what a replica carries at busy times when just as many
+/// run as hold the goal. Requests in flight, or for SkyServe requests a second.
+double usual_load(const std::string& policy, const Trace& trace, const SimulationResult& fixed) {
+  constexpr double kMinute = 60;
+  std::vector<double> loads;
+  if (policy == "skyserve") {
+    loads.resize(static_cast<std::size_t>(trace.back().arrival / kMinute) + 1);
+    for (const TraceRequest& request : trace) {
+      loads[static_cast<std::size_t>(request.arrival / kMinute)] += 1 / kMinute;
+    }
+  } else {
+    for (const ReplicaSample& sample : fixed.series) loads.push_back(sample.in_flight);
   }
-  means.prompt /= static_cast<double>(trace.size());
-  means.output /= static_cast<double>(trace.size());
-  return means;
+  return usual_most(std::move(loads)) / fixed.settings.max_replicas;
 }
 
-/// What a scaler's target is a share of: requests in flight that a replica sustains, or for
-/// SkyServe the rate at which it does.
-double full_target(const std::string& policy, const Trace& trace, const LoadProfile& profile,
-                   double tpot_ms) {
-  const Means means = means_of(trace);
-  const auto concurrency =
-      static_cast<double>(sustainable_concurrency(profile, tpot_ms, means.prompt + means.output));
-  if (policy != "skyserve") return concurrency;
-  const double step = (profile.step_ms + concurrency * profile.step_ms_per_sequence) / 1000;
-  const double seconds = means.prompt / profile.prefill_tokens_per_second + means.output * step;
-  const double by_prefill =
-      profile.prefill_share * profile.prefill_tokens_per_second / means.prompt;
-  return std::min(concurrency / seconds, by_prefill);
-}
-
-std::vector<double> targets_of(const std::string& policy, double full) {
+std::vector<double> targets_of(const std::string& policy, double load) {
   std::vector<double> targets;
   for (const double share :
-       {0.03, 0.05, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.25}) {
-    const double target = share * full;
+       {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.15, 1.3, 1.5, 1.8, 2.2}) {
+    const double target = share * load;
     targets.push_back(policy == "skyserve" ? std::max(0.001, std::round(target * 1000) / 1000)
                                            : std::max(1.0, std::round(target)));
   }
@@ -108,13 +102,13 @@ std::vector<double> tops_of(int fixed, int most) {
   return tops;
 }
 
-Lattice lattice_of(const std::string& policy, int fixed, int most, double full) {
+Lattice lattice_of(const std::string& policy, int fixed, int most, double load) {
   constexpr int kMostFloors = 12;
   Lattice lattice;
   const std::vector<int> floors =
-      policy == "keda" ? std::vector<int>{0} : spread(1, fixed, kMostFloors);
+      policy == "keda" ? std::vector<int>{0} : spread(1, std::max(1, fixed - 1), kMostFloors);
   lattice.values[kFloor].assign(floors.begin(), floors.end());
-  lattice.values[kTarget] = targets_of(policy, full);
+  lattice.values[kTarget] = targets_of(policy, load);
   lattice.values[kTop] = tops_of(fixed, most);
   lattice.values[kDown] = {60, 120, 300, 600, 900, 1800, 3600};
   lattice.values[kUp] = {0};
@@ -124,25 +118,27 @@ Lattice lattice_of(const std::string& policy, int fixed, int most, double full) 
   return lattice;
 }
 
-/// Up to `most` of an axis' indices, both ends among them.
-std::vector<std::size_t> some_of(const std::vector<double>& axis, int most) {
+/// The indices of the values nearest to these shares of the axis' largest.
+std::vector<std::size_t> at_shares(const std::vector<double>& axis,
+                                   std::initializer_list<double> shares) {
   std::vector<std::size_t> indices;
-  for (const int i : spread(0, static_cast<int>(axis.size()) - 1, most)) {
-    indices.push_back(static_cast<std::size_t>(i));
+  for (const double share : shares) {
+    const auto above = std::lower_bound(axis.begin(), axis.end(), share * axis.back());
+    indices.push_back(static_cast<std::size_t>(above - axis.begin()));
   }
+  make_unique_sorted(indices);
   return indices;
 }
 
-/// The grid from which the search begins: the widest top, the shortest upward delay.
+/// The grid from which the search begins: twice the fixed number at most, no upward delay.
 std::vector<Point> coarse_grid(const Lattice& lattice) {
   std::vector<std::size_t> downs = {0};
   if (lattice.values[kDown].size() > 4) downs = {2, 4};
+  const std::size_t top = std::min<std::size_t>(3, lattice.values[kTop].size() - 1);
   std::vector<Point> grid;
-  for (const std::size_t floor : some_of(lattice.values[kFloor], 4)) {
-    for (const std::size_t target : some_of(lattice.values[kTarget], 4)) {
-      for (const std::size_t down : downs) {
-        grid.push_back({floor, target, down, 0, lattice.values[kTop].size() - 1});
-      }
+  for (const std::size_t floor : at_shares(lattice.values[kFloor], {0, 0.5, 0.75, 1})) {
+    for (const std::size_t target : at_shares(lattice.values[kTarget], {0.14, 0.27, 0.41, 0.55})) {
+      for (const std::size_t down : downs) grid.push_back({floor, target, down, 0, top});
     }
   }
   return grid;
@@ -206,20 +202,29 @@ class ScalerSearch::Descent {
       : search_(search),
         policy_(std::move(policy)),
         goal_(search.options_.goal),
-        lattice_(lattice_of(policy_, search.fixed_, search.options_.max_replicas,
-                            full_target(policy_, search.trace_, search.profile_,
-                                        search.options_.objective.tpot_ms))) {}
+        lattice_(lattice_of(policy_, search.fixed_.settings.max_replicas,
+                            search.options_.max_replicas,
+                            usual_load(policy_, search.trace_, search.fixed_))) {}
 
   Result<SimulationResult> run() {
     BUNDLE_CHECK(try_out(coarse_grid(lattice_)));
-    constexpr std::size_t kStarts = 2;
-    std::vector<Point> starts = by_rank();
-    starts.resize(std::min(starts.size(), kStarts));
-    for (const Point& start : starts) BUNDLE_CHECK(descend(start));
+    for (const Point& start : starts()) BUNDLE_CHECK(descend(start));
     return pick();
   }
 
  private:
+  /// The best of each floor, as far as they are among the first three.
+  std::vector<Point> starts() const {
+    constexpr std::size_t kMost = 3;
+    std::vector<Point> chosen;
+    for (const Point& point : by_rank()) {
+      const bool is_new = std::ranges::none_of(
+          chosen, [&](const Point& other) { return other[kFloor] == point[kFloor]; });
+      if (is_new && chosen.size() < kMost) chosen.push_back(point);
+    }
+    return chosen;
+  }
+
   Status descend(Point at) {
     constexpr int kMostSteps = 8;
     for (int step = 0; step < kMostSteps; ++step) {
@@ -320,9 +325,13 @@ class ScalerSearch::Descent {
 };
 
 ScalerSearch::ScalerSearch(const Trace& trace, const LoadProfile& profile,
-                           const SearchOptions& options, int fixed, const Progress& progress)
+                           const SearchOptions& options, const SimulationResult& fixed,
+                           const Progress& progress)
     : trace_(trace), profile_(profile), options_(options), fixed_(fixed), progress_(progress) {
-  for (int i = 1; i <= kReplays; ++i) replays_.push_back(replayed(trace, static_cast<unsigned>(i)));
+  for (int i = 1; i <= kReplays; ++i) {
+    const auto seed = static_cast<std::uint64_t>(i);
+    replays_.push_back(replayed(i < kReplays ? trace : multiplied(trace, kMore, seed), seed));
+  }
 }
 
 Result<SimulationResult> ScalerSearch::run(const std::string& policy) {

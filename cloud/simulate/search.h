@@ -27,9 +27,9 @@ struct SearchOptions {
 /// trace; else those that come nearest.
 class ScalerSearch {
  public:
-  /// All references are kept. `fixed` is the number of replicas that holds the goal unscaled.
+  /// All references are kept. `fixed` is the run of the smallest count that holds the goal.
   ScalerSearch(const Trace& trace, const LoadProfile& profile, const SearchOptions& options,
-               int fixed, const Progress& progress);
+               const SimulationResult& fixed, const Progress& progress);
   /// Another policy than "static". kInterrupted when the progress says so.
   Result<SimulationResult> run(const std::string& policy);
   /// The least that the run's settings, which need not be a scaler's, attain in the replays.
@@ -41,7 +41,7 @@ class ScalerSearch {
   const Trace& trace_;
   const LoadProfile& profile_;
   const SearchOptions& options_;
-  const int fixed_;
+  const SimulationResult& fixed_;
   const Progress& progress_;
   std::vector<Trace> replays_;
   std::uint64_t tried_ = 0;
