@@ -23,11 +23,6 @@ std::string hours(const SimulationResult& run) {
   return number(run.replica_hours, 2) + " replica-hours";
 }
 
-/// One that the answer may be: it holds the goal, and a scaler's in the replays too.
-bool is_sound(const SimulationResult& run, double goal) {
-  return run.attainment >= goal && (run.policy == "static" || run.worst_replay >= goal);
-}
-
 /// Everything but the verdict's words and the held-out part.
 Result<Recommendation> search(const Trace& trace, const LoadProfile& profile,
                               const SearchOptions& options, const Progress& progress) {
@@ -101,27 +96,27 @@ std::string held_out_text(const HeldOut& held) {
          number(held.best_fixed_rest.replica_hours, 2) + ".";
 }
 
+std::string replay_text(const SimulationResult& run) {
+  return "With other arrivals and up to 15 % more of them it reaches at least " +
+         percent(run.worst_replay) + ".";
+}
+
 std::string fixed_text(const Recommendation& found, double goal) {
   const SimulationResult& best = *found.best;
-  std::string text = "Do not autoscale: a fixed " + std::to_string(best.settings.max_replicas) +
-                     (best.settings.max_replicas == 1 ? " replica reaches " : " replicas reach ") +
-                     percent(best.attainment) + " with " + hours(best) + ", and no scaler holds " +
-                     number(100 * goal, 1) + " % with fewer.";
-  if (best.worst_replay < goal) {
-    text += " It is close: in a replay with other arrivals it is " + percent(best.worst_replay) +
-            "; one more is safe.";
-  }
-  return text;
+  const std::string text =
+      "Do not autoscale: a fixed " + std::to_string(best.settings.max_replicas) +
+      (best.settings.max_replicas == 1 ? " replica reaches " : " replicas reach ") +
+      percent(best.attainment) + " with " + hours(best) + ", and no scaler holds " +
+      number(100 * goal, 1) + " % with fewer.";
+  return text + " " + replay_text(best);
 }
 
 std::string scaler_text(const Recommendation& found) {
   const SimulationResult& best = *found.best;
   return bounds(best) + " replicas reaches " + percent(best.attainment) + " with " + hours(best) +
-         " (and " + percent(best.worst_replay) +
-         " in the worst replay with other arrivals); fixed, it takes " +
-         std::to_string(found.best_fixed->settings.max_replicas) + " replicas and " +
-         number(found.best_fixed->replica_hours, 2) + ". Do not go below " +
-         std::to_string(best.settings.min_replicas) + ".";
+         "; fixed, it takes " + std::to_string(found.best_fixed->settings.max_replicas) +
+         " replicas and " + number(found.best_fixed->replica_hours, 2) + ". " + replay_text(best) +
+         " Do not go below " + std::to_string(best.settings.min_replicas) + ".";
 }
 
 /// The floor that no number of replicas lowers, or that the most allowed are too few.

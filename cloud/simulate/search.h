@@ -22,8 +22,12 @@ struct SearchOptions {
   int threads = 0;  // 0: as many as the machine has
 };
 
+/// A fixed count is what it is; a scaler's settings must hold the goal with a quarter of the
+/// allowed misses to spare, and in the replays, lest they fit one trace alone.
+bool is_sound(const SimulationResult& run, double goal);
+
 /// The settings of one scaler that hold the goal at the least cost, in the trace and in replays of
-/// it with other arrivals and lengths, so that they are no luck; else those that hold it in the
+/// it with other arrivals and lengths, one with 15 % more load; else those that hold it in the
 /// trace; else those that come nearest.
 class ScalerSearch {
  public:
