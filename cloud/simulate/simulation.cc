@@ -333,27 +333,29 @@ Json to_json(const SimulationResult& result, double price_per_replica_hour) {
   for (const ReplicaSample& sample : result.series) {
     series.push_back(JsonArray{sample.time, sample.ready, sample.provisioned, sample.in_flight});
   }
-  return JsonObject{{"policy", result.policy},
-                    {"min_replicas", result.settings.min_replicas},
-                    {"max_replicas", result.settings.max_replicas},
-                    {"target", result.settings.target},
-                    {"scale_up_delay_seconds", result.settings.up_delay_seconds},
-                    {"scale_down_delay_seconds", result.settings.down_delay_seconds},
-                    {"requests", result.requests},
-                    {"attainment", result.attainment},
-                    {"replica_hours", result.replica_hours},
-                    {"cost", result.replica_hours * price_per_replica_hour},
-                    {"starting_hours", result.starting_hours},
-                    {"average_replicas", result.average_replicas},
-                    {"most_replicas", result.most_replicas},
-                    {"changes", result.changes},
-                    {"ttft_p50_ms", result.ttft_p50 * 1000},
-                    {"ttft_p99_ms", result.ttft_p99 * 1000},
-                    {"tpot_p50_ms", result.tpot_p50 * 1000},
-                    {"tpot_p99_ms", result.tpot_p99 * 1000},
-                    {"zero_seconds", result.zero_seconds},
-                    {"longest_hold_seconds", result.longest_hold},
-                    {"series", std::move(series)}};
+  return JsonObject{
+      {"policy", result.policy},
+      {"min_replicas", result.settings.min_replicas},
+      {"max_replicas", result.settings.max_replicas},
+      {"target", result.settings.target},
+      {"scale_up_delay_seconds", result.settings.up_delay_seconds},
+      {"scale_down_delay_seconds", result.settings.down_delay_seconds},
+      {"requests", result.requests},
+      {"attainment", result.attainment},
+      {"worst_replay", result.worst_replay < 0 ? Json(nullptr) : Json(result.worst_replay)},
+      {"replica_hours", result.replica_hours},
+      {"cost", result.replica_hours * price_per_replica_hour},
+      {"starting_hours", result.starting_hours},
+      {"average_replicas", result.average_replicas},
+      {"most_replicas", result.most_replicas},
+      {"changes", result.changes},
+      {"ttft_p50_ms", result.ttft_p50 * 1000},
+      {"ttft_p99_ms", result.ttft_p99 * 1000},
+      {"tpot_p50_ms", result.tpot_p50 * 1000},
+      {"tpot_p99_ms", result.tpot_p99 * 1000},
+      {"zero_seconds", result.zero_seconds},
+      {"longest_hold_seconds", result.longest_hold},
+      {"series", std::move(series)}};
 }
 
 }  // namespace bundle::cloud

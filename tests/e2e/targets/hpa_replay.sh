@@ -9,10 +9,8 @@
 # run.
 #   tests/e2e/targets/hpa_replay.sh BIN_FOLDER SOURCE_FOLDER [LOAD…]      loads: conversation, flash, onoff
 set -euo pipefail
-program=$(find "$1/.." -maxdepth 3 -name hpa_replay -type f -perm -1 | head -1)
-source=$2
-[ -n "$program" ] || { echo "build the target hpa_replay first" >&2; exit 1; }
-program=$(realpath "$program")
+program=$(realpath "$1/../tests/hpa_replay")
+source=$(realpath "$2")
 [ "$(id -u)" = 0 ] || { echo "needs root" >&2; exit 1; }
 CLUSTER_BIN=${CLUSTER_BIN:-$source/build/kubernetes}
 [ -e "$CLUSTER_BIN/bin/.complete" ] || "$(dirname "$0")/build-kubernetes" "$CLUSTER_BIN"
