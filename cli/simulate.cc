@@ -10,6 +10,7 @@
 #include "cli/display/table.h"
 #include "cloud/simulate/chart.h"
 #include "cloud/simulate/recommend.h"
+#include "cloud/simulate/scaler_settings.h"
 
 namespace bundle::cli {
 namespace {
@@ -68,13 +69,15 @@ std::string text_of(const cloud::Recommendation& found, double price) {
                     std::to_string(one.settings.min_replicas) + "-" +
                         std::to_string(one.settings.max_replicas),
                     one.policy == "static" ? "-" : fixed(one.settings.target, 2),
-                    fixed(100 * one.attainment, 2) + " %", fixed(one.replica_hours, 2),
-                    fixed(one.average_replicas, 2), fixed(one.replica_hours * price, 2),
-                    std::to_string(one.changes), fixed(one.starting_hours, 2),
-                    fixed(one.ttft_p99, 2) + " s", fixed(1000 * one.tpot_p99, 1) + " ms"});
+                    fixed(100 * one.attainment, 2) + " %",
+                    one.worst_replay < 0 ? "-" : fixed(100 * one.worst_replay, 2) + " %",
+                    fixed(one.replica_hours, 2), fixed(one.average_replicas, 2),
+                    fixed(one.replica_hours * price, 2), std::to_string(one.changes),
+                    fixed(one.starting_hours, 2), fixed(one.ttft_p99, 2) + " s",
+                    fixed(1000 * one.tpot_p99, 1) + " ms"});
   }
-  std::string text = table({"POLICY", "REPLICAS", "TARGET", "WITHIN", "HOURS", "AVERAGE", "COST",
-                            "CHANGES", "STARTING", "TTFT P99", "TPOT P99"},
+  std::string text = table({"POLICY", "REPLICAS", "TARGET", "WITHIN", "REPLAYED", "HOURS",
+                            "AVERAGE", "COST", "CHANGES", "STARTING", "TTFT P99", "TPOT P99"},
                            rows);
   text += "\n" + found.verdict + "\n";
   if (found.best) text += "\n" + cloud::scaler_settings(*found.best);
@@ -147,6 +150,13 @@ void add_search_options(CLI::App& command, SimulateArguments& arguments) {
   command.add_option("--max", search.max_replicas, "Most replicas")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000));
+  command
+      .add_option(
+          "--seen", search.seen_share,
+          "Share of the trace that a second search sees, whose settings are tried on the rest; "
+          "0: none")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 0.9));
   command.add_option("--price", search.price_per_replica_hour, "Of one replica for an hour");
   command.add_option("--chart", arguments.chart, "Write the best run's picture here (SVG)");
   command.add_option("--report", arguments.report, "Write a page with all pictures here (HTML)");

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "base/text.h"
+#include "cloud/simulate/scaler_settings.h"
 
 namespace bundle::cloud {
 namespace {

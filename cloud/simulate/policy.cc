@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
-#include <limits>
+#include <utility>
 
 namespace bundle::cloud {
 namespace {
@@ -33,16 +33,20 @@ class Window {
   int lowest(double now, double seconds, int otherwise) const {
     return pick(now, seconds, otherwise, [](int a, int b) { return std::min(a, b); });
   }
+  int sum(double now, double seconds) const {
+    return pick(now, seconds, 0, [](int a, int b) { return a + b; });
+  }
   void forget(double before) {
-    while (!values_.empty() && values_.front().first < before) values_.pop_front();
+    while (!values_.empty() && values_.front().first <= before) values_.pop_front();
   }
 
  private:
+  /// What is as old as the window is long has left it.
   template <typename Choose>
   int pick(double now, double seconds, int otherwise, Choose choose) const {
     int best = otherwise;
     for (const auto& [time, value] : values_) {
-      if (time >= now - seconds) best = choose(best, value);
+      if (time > now - seconds) best = choose(best, value);
     }
     return best;
   }
@@ -59,9 +63,9 @@ class StaticPolicy final : public ScalingPolicy {
   PolicySettings settings_;
 };
 
-/// The horizontal pod autoscaler on an external metric with an average target: ceil(total /
-/// target), tolerance 0.1 of the present ratio, up by four pods or by doubling each 15 s, down
-/// through a stabilization window.
+/// The horizontal pod autoscaler on an external metric with an average target, configured as the
+/// Kubernetes target renders it: ceil(total / target), tolerance 0.1 of the present ratio, up by
+/// four pods or by doubling each 15 s, down through a stabilization window and by one each minute.
 class HpaPolicy : public ScalingPolicy {
  public:
   explicit HpaPolicy(const PolicySettings& settings) : settings_(settings) {}
@@ -69,61 +73,85 @@ class HpaPolicy : public ScalingPolicy {
 
   int desired(const ScalingSignals& signals) override {
     const int current = signals.provisioned;
-    int wanted = recommend(signals.in_flight, current);
-    window_.add(signals.now, wanted);
-    if (wanted > current) {
-      wanted = std::max(current, window_.lowest(signals.now, settings_.up_delay_seconds, wanted));
-    } else {
-      wanted =
-          std::min(current, window_.highest(signals.now, settings_.down_delay_seconds, wanted));
-    }
-    window_.forget(signals.now -
-                   std::max(settings_.down_delay_seconds, settings_.up_delay_seconds));
-    return bounded(std::min(wanted, fastest_growth(signals)), settings_);
+    if (current > settings_.max_replicas) return settings_.max_replicas;
+    if (current < settings_.min_replicas) return settings_.min_replicas;
+    // The controller takes the count that it finds for its first recommendation.
+    if (!std::exchange(begun_, true)) recommended_.add(signals.now, current);
+    const int wanted = stabilized(signals.now, recommend(signals.in_flight, current), current);
+    return rate_limited(signals.now, wanted, current);
   }
 
- protected:
-  /// HPA's rule of a moment, before windows.
+ private:
+  static constexpr double kUpPeriod = 15;
+  static constexpr double kDownPeriod = 60;
+
+  /// The rule of a moment, before windows and bounds.
   int recommend(double total, int current) const {
     constexpr double kTolerance = 0.1;
-    if (current > 0) {
-      const double ratio = total / (settings_.target * current);
-      if (std::abs(ratio - 1) <= kTolerance) return bounded(current, settings_);
+    const double ratio = total / (settings_.target * current);
+    if (current > 0 && std::abs(ratio - 1) <= kTolerance) return current;
+    return static_cast<int>(std::ceil(total / settings_.target));
+  }
+
+  /// The lowest of the upward window lets it grow, the highest of the downward window shrink.
+  int stabilized(double now, int recommendation, int current) {
+    recommended_.add(now, recommendation);
+    const int up = recommended_.lowest(now, settings_.up_delay_seconds, recommendation);
+    const int down = recommended_.highest(now, settings_.down_delay_seconds, recommendation);
+    recommended_.forget(now - std::max(settings_.down_delay_seconds, settings_.up_delay_seconds));
+    if (current < up) return up;
+    return std::min(current, down);
+  }
+
+  /// Changes of a period count from the number that there was when it began.
+  int rate_limited(double now, int wanted, int current) {
+    if (wanted > current) {
+      const int base = current - grown_.sum(now, kUpPeriod);
+      const int limit = std::max({current, base + 4, base * 2});
+      wanted = std::min({wanted, limit, settings_.max_replicas});
+      grown_.add(now, wanted - current);
+    } else if (wanted < current) {
+      const int base = current + shrunk_.sum(now, kDownPeriod);
+      const int limit = std::min(current, base - 1);
+      wanted = std::max({wanted, limit, settings_.min_replicas});
+      if (wanted < current) shrunk_.add(now, current - wanted);
     }
-    return bounded(std::ceil(total / settings_.target), settings_);
+    grown_.forget(now - kUpPeriod);
+    shrunk_.forget(now - kDownPeriod);
+    return wanted;
   }
 
   PolicySettings settings_;
-
- private:
-  /// The policies of scale-up count from where the period of 15 s began.
-  int fastest_growth(const ScalingSignals& signals) {
-    constexpr double kPeriod = 15;
-    grown_.add(signals.now, signals.provisioned);
-    const int base = grown_.lowest(signals.now, kPeriod - 1e-6, signals.provisioned);
-    grown_.forget(signals.now - kPeriod);
-    return std::max(base + 4, base * 2);
-  }
-
-  Window window_;
+  bool begun_ = false;
+  Window recommended_;
   Window grown_;
+  Window shrunk_;
 };
 
 /// KEDA: an HPA between one and the most, and a poll that wakes it from zero and puts it to sleep
 /// after the cooldown.
-class KedaPolicy final : public HpaPolicy {
+class KedaPolicy final : public ScalingPolicy {
  public:
-  using HpaPolicy::HpaPolicy;
+  explicit KedaPolicy(const PolicySettings& settings)
+      : settings_(settings), hpa_(at_least_one(settings)) {}
+  double interval() const override { return hpa_.interval(); }
 
   int desired(const ScalingSignals& signals) override {
     if (signals.in_flight > 0) last_active_ = signals.now;
-    if (settings_.min_replicas > 0) return HpaPolicy::desired(signals);
+    if (settings_.min_replicas > 0) return hpa_.desired(signals);
     if (signals.provisioned == 0) return signals.in_flight > 0 ? 1 : 0;
     const bool cold = signals.now - last_active_ >= settings_.idle_seconds;
-    return cold ? 0 : std::max(1, HpaPolicy::desired(signals));
+    return cold ? 0 : hpa_.desired(signals);
   }
 
  private:
+  static PolicySettings at_least_one(PolicySettings settings) {
+    settings.min_replicas = std::max(1, settings.min_replicas);
+    return settings;
+  }
+
+  PolicySettings settings_;
+  HpaPolicy hpa_;
   double last_active_ = 0;
 };
 
@@ -145,7 +173,7 @@ class KpaPolicy final : public ScalingPolicy {
     if (panic / ready >= kThreshold) panic_until_ = signals.now + kStable;
     double wanted = std::max(stable, std::floor(ready / 2.0));  // at most half goes at a tick
     if (signals.now < panic_until_) {
-      highest_ = std::max({highest_, panic, static_cast<double>(signals.provisioned)});
+      highest_ = std::max({highest_, panic, wanted, static_cast<double>(signals.provisioned)});
       wanted = highest_;
     } else {
       highest_ = 0;

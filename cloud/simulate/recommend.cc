@@ -1,11 +1,12 @@
 #include "cloud/simulate/recommend.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
+
+#include "cloud/simulate/scaler_settings.h"
 
 namespace bundle::cloud {
 namespace {
@@ -16,200 +17,134 @@ std::string number(double value, int digits = 1) {
   return text;
 }
 
-struct Means {
-  double prompt = 0;
-  double output = 0;
-  double rate = 0;
-};
+std::string percent(double share) { return number(100 * share, 2) + " %"; }
 
-Means means_of(const Trace& trace) {
-  Means means;
+std::string hours(const SimulationResult& run) {
+  return number(run.replica_hours, 2) + " replica-hours";
+}
+
+/// Everything but the verdict's words and the held-out part.
+Result<Recommendation> search(const Trace& trace, const LoadProfile& profile,
+                              const SearchOptions& options, const Progress& progress) {
+  Recommendation found;
+  BUNDLE_TRY(SimulationResult fixed, search_fixed(trace, profile, options, progress));
+  found.per_policy.push_back(fixed);
+  // No scaler within the same bounds does what the most replicas do not do at all times.
+  if (fixed.attainment < options.goal) return found;
+  ScalerSearch scalers(trace, profile, options, fixed, progress);
+  BUNDLE_TRY(fixed.worst_replay, scalers.worst_replay(fixed));
+  found.best_fixed = found.best = found.per_policy.front() = fixed;
+  for (const std::string& policy : options.policies.empty() ? policy_names() : options.policies) {
+    if (policy == "static") continue;
+    BUNDLE_TRY(SimulationResult run, scalers.run(policy));
+    const bool better =
+        is_sound(run, options.goal) && run.replica_hours < found.best->replica_hours;
+    if (better) found.best = run;
+    found.per_policy.push_back(std::move(run));
+  }
+  return found;
+}
+
+/// The requests that arrive before `seconds`, and those after, whose time begins there.
+std::pair<Trace, Trace> cut(const Trace& trace, double seconds) {
+  std::pair<Trace, Trace> parts;
+  for (TraceRequest request : trace) {
+    if (request.arrival < seconds) {
+      parts.first.push_back(request);
+    } else {
+      request.arrival -= seconds;
+      parts.second.push_back(request);
+    }
+  }
+  return parts;
+}
+
+Result<std::optional<HeldOut>> hold_out(const Trace& trace, const LoadProfile& profile,
+                                        const SearchOptions& options, const Progress& progress) {
+  HeldOut held;
+  held.seen_seconds = options.seen_share * trace.back().arrival;
+  const auto [first, rest] = cut(trace, held.seen_seconds);
+  if (first.empty() || rest.empty()) return std::optional<HeldOut>();
+  BUNDLE_TRY(Recommendation found, search(first, profile, options, progress));
+  if (!found.best) return std::optional<HeldOut>();
+  held.seen = *std::move(found.best);
+  const auto on_rest = [&](const SimulationResult& run) {
+    return simulate(rest, profile, run.policy, run.settings, options.objective);
+  };
+  BUNDLE_TRY(held.rest, on_rest(held.seen));
+  BUNDLE_TRY(held.fixed_rest, on_rest(*found.best_fixed));
+  BUNDLE_TRY(held.best_fixed_rest, search_fixed(rest, profile, options, progress));
+  return std::optional<HeldOut>(std::move(held));
+}
+
+std::string bounds(const SimulationResult& run) {
+  if (run.policy == "static") return std::to_string(run.settings.max_replicas) + " fixed";
+  return run.policy + " between " + std::to_string(run.settings.min_replicas) + " and " +
+         std::to_string(run.settings.max_replicas);
+}
+
+std::string held_out_text(const HeldOut& held) {
+  std::string text = " Found on the first " + number(held.seen_seconds / 60, 0) +
+                     " minutes alone, " + bounds(held.seen) + " reaches " +
+                     percent(held.rest.attainment) + " of the rest with " + hours(held.rest);
+  if (held.seen.policy != "static") {
+    text += "; so found, " + bounds(held.fixed_rest) + " reaches " +
+            percent(held.fixed_rest.attainment) + " with " +
+            number(held.fixed_rest.replica_hours, 2);
+  }
+  return text + "; the rest itself calls for " + bounds(held.best_fixed_rest) + " with " +
+         number(held.best_fixed_rest.replica_hours, 2) + ".";
+}
+
+std::string replay_text(const SimulationResult& run) {
+  return "With other arrivals and up to 15 % more of them it reaches at least " +
+         percent(run.worst_replay) + ".";
+}
+
+std::string fixed_text(const Recommendation& found, double goal) {
+  const SimulationResult& best = *found.best;
+  const std::string text =
+      "Do not autoscale: a fixed " + std::to_string(best.settings.max_replicas) +
+      (best.settings.max_replicas == 1 ? " replica reaches " : " replicas reach ") +
+      percent(best.attainment) + " with " + hours(best) + ", and no scaler holds " +
+      number(100 * goal, 1) + " % with fewer.";
+  return text + " " + replay_text(best);
+}
+
+std::string scaler_text(const Recommendation& found) {
+  const SimulationResult& best = *found.best;
+  return bounds(best) + " replicas reaches " + percent(best.attainment) + " with " + hours(best) +
+         "; fixed, it takes " + std::to_string(found.best_fixed->settings.max_replicas) +
+         " replicas and " + number(found.best_fixed->replica_hours, 2) + ". " + replay_text(best) +
+         " Do not go below " + std::to_string(best.settings.min_replicas) + ".";
+}
+
+/// The floor that no number of replicas lowers, or that the most allowed are too few.
+std::string why_not(const Trace& trace, const LoadProfile& profile, const SearchOptions& options,
+                    const SimulationResult& nearest) {
+  const double goal = options.goal;
+  std::vector<double> floors;
   for (const TraceRequest& request : trace) {
-    means.prompt += request.prompt_tokens;
-    means.output += request.output_tokens;
+    floors.push_back(1000 * request.prompt_tokens / profile.prefill_tokens_per_second);
   }
-  const auto n = static_cast<double>(trace.size());
-  means.prompt /= n;
-  means.output /= n;
-  means.rate = n / std::max(1.0, trace.back().arrival);
-  return means;
-}
-
-/// Reached the goal beats not; then the cheaper one, or the one that comes nearer.
-bool is_better(const SimulationResult& a, const SimulationResult& b, double goal) {
-  const bool a_meets = a.attainment >= goal;
-  if (a_meets != (b.attainment >= goal)) return a_meets;
-  if (a_meets && a.replica_hours != b.replica_hours) return a.replica_hours < b.replica_hours;
-  return a.attainment > b.attainment;
-}
-
-class Search {
- public:
-  Search(const Trace& trace, const LoadProfile& profile, const SearchOptions& options,
-         const Progress& progress)
-      : trace_(trace),
-        profile_(profile),
-        options_(options),
-        progress_(progress),
-        means_(means_of(trace)) {}
-
-  Result<Recommendation> run() {
-    BUNDLE_CHECK(fixed());
-    for (const std::string& policy : policies()) {
-      if (policy != "static") BUNDLE_CHECK(scaler(policy));
-    }
-    judge();
-    return std::move(found_);
+  std::sort(floors.begin(), floors.end());
+  const double floor =
+      floors[static_cast<std::size_t>(goal * static_cast<double>(floors.size() - 1))];
+  const double step = profile.step_ms + profile.step_ms_per_sequence;
+  const Objective& objective = options.objective;
+  const std::string text = "This objective cannot be met";
+  if (objective.ttft_ms > 0 && floor > objective.ttft_ms) {
+    return text + ": alone on a replica, computing the prompt takes " + number(floor, 0) +
+           " ms for " + number(100 * (1 - goal), 1) + " % of the requests, over the " +
+           number(objective.ttft_ms, 0) + " ms allowed. No number of replicas changes that.";
   }
-
- private:
-  std::vector<std::string> policies() const {
-    return options_.policies.empty() ? policy_names() : options_.policies;
+  if (objective.tpot_ms > 0 && step > objective.tpot_ms) {
+    return text + ": a token takes " + number(step) + " ms even alone, over the " +
+           number(objective.tpot_ms) + " ms allowed.";
   }
-
-  Result<SimulationResult> try_out(std::string_view policy, const PolicySettings& settings) {
-    ++tried_;
-    const std::string stage = "trying " + std::string(policy);
-    if (progress_ && !progress_(stage, tried_, 0)) {
-      return Error{ErrorCode::kInterrupted, "stopped while settings were tried"};
-    }
-    BUNDLE_TRY(SimulationResult result,
-               simulate(trace_, profile_, policy, settings, options_.objective));
-    const bool better = result.attainment >= options_.goal &&
-                        (!found_.best || is_better(result, *found_.best, options_.goal));
-    if (better) found_.best = result;
-    return result;
-  }
-
-  /// Counts rise until one is enough: more can only cost more.
-  Status fixed() {
-    std::optional<SimulationResult> nearest;
-    for (int n = 1; n <= options_.max_replicas; ++n) {
-      PolicySettings settings;
-      settings.min_replicas = settings.max_replicas = n;
-      BUNDLE_TRY(SimulationResult result, try_out("static", settings));
-      if (!nearest || is_better(result, *nearest, options_.goal)) nearest = result;
-      if (result.attainment < options_.goal) continue;
-      found_.best_fixed = std::move(result);
-      break;
-    }
-    found_.per_policy.push_back(*std::move(nearest));
-    return {};
-  }
-
-  /// What the scaler's target is a share of: requests in flight that a replica sustains, or for
-  /// SkyServe the rate at which it does.
-  double full_target(const std::string& policy) const {
-    const double tpot = options_.objective.tpot_ms;
-    const double concurrency =
-        static_cast<double>(sustainable_concurrency(profile_, tpot, means_.prompt + means_.output));
-    if (policy != "skyserve") return concurrency;
-    const double step = (profile_.step_ms + concurrency * profile_.step_ms_per_sequence) / 1000;
-    const double seconds =
-        means_.prompt / profile_.prefill_tokens_per_second + means_.output * step;
-    const double by_prefill =
-        profile_.prefill_share * profile_.prefill_tokens_per_second / means_.prompt;
-    return std::min(concurrency / seconds, by_prefill);
-  }
-
-  Status scaler(const std::string& policy) {
-    std::optional<SimulationResult> nearest;
-    const int top =
-        found_.best_fixed ? found_.best_fixed->settings.max_replicas : options_.max_replicas;
-    std::vector<int> floors = {1, std::max(1, top / 4), std::max(1, top / 2),
-                               std::max(1, top * 3 / 4), std::max(1, top - 1)};
-    if (policy == "keda") floors = {0};
-    std::sort(floors.begin(), floors.end());
-    floors.erase(std::unique(floors.begin(), floors.end()), floors.end());
-    for (const int least : floors) {
-      for (const double share : {0.2, 0.4, 0.7}) {
-        for (const double delay : {300.0, 900.0}) {
-          PolicySettings settings;
-          settings.min_replicas = least;
-          settings.max_replicas = options_.max_replicas;
-          settings.target =
-              std::max(policy == "skyserve" ? 0.01 : 1.0, share * full_target(policy));
-          settings.down_delay_seconds = delay;
-          if (policy == "skyserve") settings.up_delay_seconds = 60;
-          BUNDLE_TRY(SimulationResult result, try_out(policy, settings));
-          if (!nearest || is_better(result, *nearest, options_.goal)) nearest = std::move(result);
-        }
-      }
-    }
-    found_.per_policy.push_back(*std::move(nearest));
-    return {};
-  }
-
-  void judge() {
-    if (!found_.best) {
-      found_.limit = "infeasible";
-      found_.verdict = why_not();
-      return;
-    }
-    const SimulationResult& best = *found_.best;
-    found_.limit = best.policy == "static" ? "static" : "autoscale";
-    if (best.policy == "static") {
-      found_.verdict = "Do not autoscale: a fixed " + std::to_string(best.settings.max_replicas) +
-                       " replicas reach " + number(100 * best.attainment, 2) + " % with " +
-                       number(best.replica_hours) + " replica-hours, and no scaler reaches " +
-                       number(100 * options_.goal, 1) + " % with fewer.";
-      return;
-    }
-    found_.verdict = best.policy + " between " + std::to_string(best.settings.min_replicas) +
-                     " and " + std::to_string(best.most_replicas) + " replicas reaches " +
-                     number(100 * best.attainment, 2) + " % with " + number(best.replica_hours) +
-                     " replica-hours";
-    if (found_.best_fixed) {
-      found_.verdict += "; fixed, it takes " +
-                        std::to_string(found_.best_fixed->settings.max_replicas) +
-                        " replicas and " + number(found_.best_fixed->replica_hours);
-    }
-    found_.verdict += ". Do not go below " + std::to_string(best.settings.min_replicas) + ".";
-  }
-
-  /// The floor that no number of replicas lowers, or that the most allowed are too few.
-  std::string why_not() const {
-    const double goal = options_.goal;
-    std::vector<double> floors;
-    for (const TraceRequest& request : trace_) {
-      floors.push_back(1000 * request.prompt_tokens / profile_.prefill_tokens_per_second);
-    }
-    std::sort(floors.begin(), floors.end());
-    const double floor =
-        floors[static_cast<std::size_t>(goal * static_cast<double>(floors.size() - 1))];
-    const double step = profile_.step_ms + profile_.step_ms_per_sequence;
-    const Objective& objective = options_.objective;
-    std::string text = "This objective cannot be met";
-    if (objective.ttft_ms > 0 && floor > objective.ttft_ms) {
-      return text + ": alone on a replica, computing the prompt takes " + number(floor, 0) +
-             " ms for " + number(100 * (1 - goal), 1) + " % of the requests, over the " +
-             number(objective.ttft_ms, 0) + " ms allowed. No number of replicas changes that.";
-    }
-    if (objective.tpot_ms > 0 && step > objective.tpot_ms) {
-      return text + ": a token takes " + number(step) + " ms even alone, over the " +
-             number(objective.tpot_ms) + " ms allowed.";
-    }
-    const SimulationResult* nearest = &found_.per_policy.front();
-    for (const SimulationResult& one : found_.per_policy) {
-      if (one.attainment > nearest->attainment) nearest = &one;
-    }
-    return text + " with at most " + std::to_string(options_.max_replicas) +
-           " replicas: the nearest is " + nearest->policy + " with " +
-           number(100 * nearest->attainment, 2) + " %, p99 of the first token " +
-           number(nearest->ttft_p99, 2) + " s.";
-  }
-
-  const Trace& trace_;
-  const LoadProfile& profile_;
-  const SearchOptions& options_;
-  const Progress& progress_;
-  Means means_;
-  Recommendation found_;
-  std::uint64_t tried_ = 0;
-};
-
-std::string whole(double value) {
-  return std::to_string(static_cast<long long>(std::llround(value)));
+  return text + " with at most " + std::to_string(options.max_replicas) + " replicas: they reach " +
+         percent(nearest.attainment) + ", p99 of the first token " + number(nearest.ttft_p99, 2) +
+         " s.";
 }
 
 }  // namespace
@@ -217,58 +152,38 @@ std::string whole(double value) {
 Result<Recommendation> recommend(const Trace& trace, const LoadProfile& profile,
                                  const SearchOptions& options, const Progress& progress) {
   const bool sane = options.max_replicas >= 1 && options.max_replicas <= 1000 && options.goal > 0 &&
-                    options.goal <= 1;
+                    options.goal <= 1 && options.seen_share >= 0 && options.seen_share < 1;
   if (!sane || trace.empty()) {
     return Error{ErrorCode::kUsage, "the search's bounds or goal are out of range"};
   }
-  return Search(trace, profile, options, progress).run();
-}
-
-std::string scaler_settings(const SimulationResult& result) {
-  const PolicySettings& set = result.settings;
-  const std::string least = std::to_string(set.min_replicas);
-  const std::string most = std::to_string(set.max_replicas);
-  const std::string down = whole(set.down_delay_seconds);
-  const std::string target = whole(std::max(1.0, set.target));
-  if (result.policy == "static") {
-    return "# deployment.yaml\nreplicas: " + most + "\n";
+  BUNDLE_TRY(Recommendation found, search(trace, profile, options, progress));
+  if (!found.best) {
+    found.limit = "infeasible";
+    found.verdict = why_not(trace, profile, options, found.per_policy.front());
+    return found;
   }
-  if (result.policy == "hpa" || result.policy == "keda") {
-    return "# deployment.yaml\nscaling:\n  min_replicas: " + least + "\n  max_replicas: " + most +
-           "\n  target_concurrency: " + target + "\n  scale_down_delay_seconds: " + down +
-           (result.policy == "keda" ? "\n  idle_seconds: " + whole(set.idle_seconds) : "") +
-           "\nkubernetes:\n  autoscaler: " + result.policy + "\n";
+  const bool is_static = found.best->policy == "static";
+  found.limit = is_static ? "static" : "autoscale";
+  found.verdict = is_static ? fixed_text(found, options.goal) : scaler_text(found);
+  if (options.seen_share > 0) {
+    BUNDLE_TRY(found.held_out, hold_out(trace, profile, options, progress));
   }
-  if (result.policy == "kpa") {
-    return "# annotations of a Knative Service's revision template\n"
-           "autoscaling.knative.dev/metric: concurrency\n"
-           "autoscaling.knative.dev/target: \"" +
-           target +
-           "\"\n"
-           "autoscaling.knative.dev/target-utilization-percentage: \"100\"\n"
-           "autoscaling.knative.dev/min-scale: \"" +
-           least +
-           "\"\n"
-           "autoscaling.knative.dev/max-scale: \"" +
-           most +
-           "\"\n"
-           "autoscaling.knative.dev/scale-down-delay: \"" +
-           down + "s\"\n";
-  }
-  if (result.policy == "target-tracking") {
-    return "# deployment.yaml, target aws\nscaling:\n  min_replicas: " + least +
-           "\n  max_replicas: " + most + "\n  target_concurrency: " + target + "\n";
-  }
-  return "# service section of a SkyPilot task\nreplica_policy:\n  min_replicas: " + least +
-         "\n  max_replicas: " + most + "\n  target_qps_per_replica: " + number(set.target, 3) +
-         "\n  upscale_delay_seconds: " + whole(set.up_delay_seconds) +
-         "\n  downscale_delay_seconds: " + down + "\n";
+  if (found.held_out) found.verdict += held_out_text(*found.held_out);
+  return found;
 }
 
 Json to_json(const Recommendation& recommendation, double price) {
   const auto one = [&](const std::optional<SimulationResult>& result) {
     return result ? to_json(*result, price) : Json(nullptr);
   };
+  Json held = nullptr;
+  if (const auto& part = recommendation.held_out) {
+    held = JsonObject{{"seen_seconds", part->seen_seconds},
+                      {"seen", to_json(part->seen, price)},
+                      {"rest", to_json(part->rest, price)},
+                      {"fixed_rest", to_json(part->fixed_rest, price)},
+                      {"best_fixed_rest", to_json(part->best_fixed_rest, price)}};
+  }
   JsonArray policies;
   for (const SimulationResult& result : recommendation.per_policy) {
     policies.push_back(to_json(result, price));
@@ -278,6 +193,7 @@ Json to_json(const Recommendation& recommendation, double price) {
                     {"settings", recommendation.best ? scaler_settings(*recommendation.best) : ""},
                     {"best", one(recommendation.best)},
                     {"best_fixed", one(recommendation.best_fixed)},
+                    {"held_out", std::move(held)},
                     {"per_policy", std::move(policies)}};
 }
 

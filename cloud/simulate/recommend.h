@@ -5,17 +5,18 @@
 #include <string>
 #include <vector>
 
-#include "base/progress.h"
-#include "cloud/simulate/simulation.h"
+#include "cloud/simulate/search.h"
 
 namespace bundle::cloud {
 
-struct SearchOptions {
-  std::vector<std::string> policies;  // empty: all
-  int max_replicas = 12;
-  double goal = 0.99;  // share of requests within the objective
-  Objective objective;
-  double price_per_replica_hour = 0;
+/// How settings that were found on the first part of the trace do on the rest, which the search
+/// had not seen.
+struct HeldOut {
+  double seen_seconds = 0;
+  SimulationResult seen;             // on the first part
+  SimulationResult rest;             // the same settings on the rest
+  SimulationResult fixed_rest;       // the first part's smallest fixed count, on the rest
+  SimulationResult best_fixed_rest;  // the fixed count that the rest itself calls for
 };
 
 struct Recommendation {
@@ -25,16 +26,16 @@ struct Recommendation {
   std::optional<SimulationResult> best_fixed;
   /// Per policy the cheapest run that reaches the goal, else the one that comes nearest.
   std::vector<SimulationResult> per_policy;
+  /// None when not asked for, or when the first part has no answer.
+  std::optional<HeldOut> held_out;
   std::string verdict;  // one paragraph for people
   std::string limit;    // "infeasible", "static", "autoscale"
 };
 
-/// Searches bounds, targets and windows. kInterrupted when `progress` says so.
+/// Searches bounds, targets and windows. The same arguments give the same answer, however many
+/// threads. kInterrupted when `progress` says so.
 Result<Recommendation> recommend(const Trace& trace, const LoadProfile& profile,
                                  const SearchOptions& options, const Progress& progress);
-
-/// The exact settings of a run, as the scaler it was under is configured, with comments.
-std::string scaler_settings(const SimulationResult& result);
 
 Json to_json(const Recommendation& recommendation, double price_per_replica_hour);
 

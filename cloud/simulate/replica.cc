@@ -11,20 +11,14 @@ constexpr double kTiny = 1e-9;  // tokens or steps that rounding may leave
 
 }  // namespace
 
-double SimulatedReplica::step_seconds() const {
-  return (profile_->step_ms +
-          static_cast<double>(running_.size()) * profile_->step_ms_per_sequence) /
-         1000;
-}
-
-double SimulatedReplica::prefill_rate() const {
-  if (prefilling_.empty()) return 0;
-  return profile_->prefill_tokens_per_second * (running_.empty() ? 1 : profile_->prefill_share);
-}
-
-double SimulatedReplica::step_rate() const {
-  if (running_.empty()) return 0;
-  return (prefilling_.empty() ? 1 : 1 - profile_->prefill_share) / step_seconds();
+void SimulatedReplica::set_rates() {
+  const auto sequences = static_cast<double>(running_.size());
+  const double step = (profile_->step_ms + sequences * profile_->step_ms_per_sequence) / 1000;
+  const bool prefills = !prefilling_.empty();
+  const double share = prefills ? profile_->prefill_share : 0;
+  step_rate_ = running_.empty() ? 0 : (1 - share) / step;
+  prefill_rate_ =
+      prefills ? profile_->prefill_tokens_per_second * (running_.empty() ? 1 : share) : 0;
 }
 
 std::int64_t SimulatedReplica::need(std::size_t request) const {
@@ -57,16 +51,16 @@ void SimulatedReplica::submit(std::size_t request, double now) {
   advance(now);
   waiting_.push_back(request);
   admit();
+  set_rates();
 }
 
 double SimulatedReplica::prefill_end() const {
-  const double rate = prefill_rate();
-  return rate > 0 ? now_ + prefilling_.front().left / rate : kNever;
+  return prefill_rate_ > 0 ? now_ + prefilling_.front().left / prefill_rate_ : kNever;
 }
 
 double SimulatedReplica::running_end() const {
-  const double rate = step_rate();
-  return rate > 0 ? now_ + std::max(0.0, running_.top().last_step - steps_) / rate : kNever;
+  if (step_rate_ <= 0) return kNever;
+  return now_ + std::max(0.0, running_.top().last_step - steps_) / step_rate_;
 }
 
 double SimulatedReplica::next_event() const { return std::min(prefill_end(), running_end()); }
@@ -84,23 +78,25 @@ void SimulatedReplica::complete(double now) {
     const std::size_t request = running_.top().request;
     running_.pop();
     (*outcomes_)[request].finish = now;
-    ++finished_;
+    finished_.push_back(request);
     kv_used_ -= need(request);
   }
   admit();
+  set_rates();
 }
 
 void SimulatedReplica::advance(double now) {
-  while (now_ < now || next_event() <= now) {
+  for (;;) {
     const double prefilled_at = prefill_end();
     const double stepped_at = running_end();
-    const double until = std::min({now, prefilled_at, stepped_at});
+    const double event = std::min(prefilled_at, stepped_at);
+    if (now_ >= now && event > now) return;
+    const double until = std::min(now, event);
     const double passed = std::max(0.0, until - now_);
-    const double tokens = passed * prefill_rate();
-    const double steps = passed * step_rate();
-    if (!prefilling_.empty()) prefilling_.front().left -= tokens;
-    steps_ += steps;
+    if (!prefilling_.empty()) prefilling_.front().left -= passed * prefill_rate_;
+    steps_ += passed * step_rate_;
     now_ = until;
+    if (event > until) continue;
     // What is due is done, whatever rounding left of it: time cannot stand still.
     if (until >= prefilled_at) prefilling_.front().left = 0;
     if (until >= stepped_at) steps_ = std::max(steps_, running_.top().last_step);

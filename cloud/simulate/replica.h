@@ -47,8 +47,8 @@ class SimulatedReplica {
 
   std::size_t in_flight() const { return waiting_.size() + prefilling_.size() + running_.size(); }
   std::int64_t kv_used() const { return kv_used_; }
-  /// How many requests have ended since the last call.
-  std::size_t take_finished() { return std::exchange(finished_, 0); }
+  /// The requests that have ended since the last call.
+  std::vector<std::size_t> take_finished() { return std::exchange(finished_, {}); }
   /// Prompt tokens that wait for their computation.
   double prefill_backlog() const;
 
@@ -63,22 +63,23 @@ class SimulatedReplica {
     bool operator>(const Running& other) const { return last_step > other.last_step; }
   };
 
-  double step_seconds() const;
-  double prefill_rate() const;  // tokens a second, now
-  double step_rate() const;     // steps a second, now
-  double prefill_end() const;   // when the prompt at work is computed; infinity: none is
-  double running_end() const;   // when the next sequence ends; infinity: none runs
+  double prefill_end() const;  // when the prompt at work is computed; infinity: none is
+  double running_end() const;  // when the next sequence ends; infinity: none runs
   std::int64_t need(std::size_t request) const;
   void admit();
+  /// After every change of what waits or runs.
+  void set_rates();
   void complete(double now);
 
   const LoadProfile* profile_;
   const Trace* trace_;
   std::vector<RequestOutcome>* outcomes_;
   double now_ = 0;
-  double steps_ = 0;  // decode steps done since the start, as a real number
+  double steps_ = 0;         // decode steps done since the start, as a real number
+  double prefill_rate_ = 0;  // tokens a second, now
+  double step_rate_ = 0;     // steps a second, now
   std::int64_t kv_used_ = 0;
-  std::size_t finished_ = 0;
+  std::vector<std::size_t> finished_;
   std::deque<std::size_t> waiting_;  // for room in the cache
   std::deque<Prefill> prefilling_;
   std::priority_queue<Running, std::vector<Running>, std::greater<>> running_;

@@ -21,57 +21,109 @@ struct Node {
   SimulatedReplica replica;
   double ordered;
   double ready_at;
+  double next;  // when something happens to it
   bool draining = false;
-  double next = kNever;
 };
 
-/// One run. Time moves from event to event: an arrival, a token boundary of a replica, a replica
-/// that is ready, a second's sample, a decision of the scaler.
-class Run {
+double percentile(std::vector<double>& values, double share) {
+  if (values.empty()) return 0;
+  const auto at = static_cast<std::ptrdiff_t>(share * static_cast<double>(values.size() - 1));
+  std::nth_element(values.begin(), values.begin() + at, values.end());
+  return values[static_cast<std::size_t>(at)];
+}
+
+bool meets(const RequestOutcome& outcome, const Objective& objective) {
+  if (outcome.finish < 0) return false;
+  const bool first = objective.ttft_ms <= 0 || outcome.ttft() * 1000 <= objective.ttft_ms;
+  return first && (objective.tpot_ms <= 0 || outcome.tpot() * 1000 <= objective.tpot_ms);
+}
+
+}  // namespace
+
+/// Time moves from event to event: an arrival, a token boundary of a replica, a replica that is
+/// ready, a second's sample.
+class Simulation::Run {
  public:
-  Run(const Trace& trace, const LoadProfile& profile, ScalingPolicy& policy,
-      const PolicySettings& settings)
-      : trace_(trace), profile_(profile), policy_(policy), outcomes_(trace.size()) {
+  Run(const Trace& trace, const LoadProfile& profile, int replicas, const Objective& objective)
+      : trace_(trace), profile_(profile), objective_(objective), outcomes_(trace.size()) {
     for (std::size_t i = 0; i < trace.size(); ++i) {
       outcomes_[i].arrival = trace[i].arrival;
       outcomes_[i].output_tokens = trace[i].output_tokens;
     }
     // What runs when the trace begins was started before it.
-    for (int i = 0; i < settings.min_replicas; ++i) order(0, 0);
-    most_ = settings.min_replicas;
+    for (int i = 0; i < replicas; ++i) order(0, 0);
+    most_ = replicas;
   }
 
-  void run() {
-    const double end = trace_.back().arrival;
-    while (done_ < trace_.size() || now_ < end) {
-      now_ = next_time();
+  void advance(double until) {
+    while (!over()) {
+      const double next = next_time();
+      if (next > until) break;
+      now_ = next;
       wake();
       arrive();
-      advance();
+      work();
       if (now_ >= next_sample_) sample();
-      if (now_ >= next_decision_) decide();
     }
-    for (const auto& node : nodes_) retire(*node);
+    if (!over()) now_ = std::max(now_, until);
   }
 
-  SimulationResult result(const Objective& objective);
+  void scale_to(int wanted) {
+    int count = provisioned();
+    if (wanted == count) return;
+    ++changes_;
+    for (; count < wanted; ++count) order(now_, profile_.startup_seconds);
+    for (; count > wanted; --count) drain_one();
+    most_ = std::max(most_, wanted);
+    let_go();
+    wake();
+  }
+
+  double now() const { return now_; }
+  bool over() const { return done_ == trace_.size() && now_ >= trace_.back().arrival; }
+  std::int64_t missed() const { return missed_; }
+
+  double replica_seconds() const {
+    double seconds = retired_seconds_;
+    for (const auto& node : nodes_) seconds += now_ - node->ordered;
+    return seconds;
+  }
+
+  ScalingSignals signals() const {
+    ScalingSignals now;
+    now.now = now_;
+    now.in_flight = static_cast<double>(held_.size());
+    for (const auto& node : nodes_) {
+      now.in_flight += static_cast<double>(node->replica.in_flight());
+      if (node->draining) continue;
+      ++now.provisioned;
+      if (is_ready(*node)) ++now.ready;
+    }
+    now.in_flight_history = &in_flight_;
+    now.arrivals_history = &arrivals_;
+    return now;
+  }
+
+  SimulationResult result() const;
 
  private:
   double next_time() const {
-    double next = std::min(next_sample_, next_decision_);
+    double next = next_sample_;
     if (arrived_ < trace_.size()) next = std::min(next, trace_[arrived_].arrival);
-    for (const auto& node : nodes_) {
-      next = std::min(next, node->next);
-      if (node->ready_at > now_) next = std::min(next, node->ready_at);
-    }
+    for (const auto& node : nodes_) next = std::min(next, node->next);
     return std::max(next, now_);
+  }
+
+  int provisioned() const {
+    return static_cast<int>(
+        std::ranges::count_if(nodes_, [](const auto& node) { return !node->draining; }));
   }
 
   bool is_ready(const Node& node) const { return node.ready_at <= now_ && !node.draining; }
 
   void order(double now, double startup) {
     nodes_.push_back(std::make_unique<Node>(
-        Node{SimulatedReplica(profile_, trace_, outcomes_), now, now + startup}));
+        Node{SimulatedReplica(profile_, trace_, outcomes_), now, now + startup, now + startup}));
   }
 
   /// The ready replica with the least in flight, or null.
@@ -115,39 +167,34 @@ class Run {
     }
   }
 
-  void advance() {
+  void work() {
     for (const auto& node : nodes_) {
       if (node->next > now_) continue;
       node->replica.advance(now_);
-      done_ += node->replica.take_finished();
+      for (const std::size_t request : node->replica.take_finished()) {
+        ++done_;
+        if (!meets(outcomes_[request], objective_)) ++missed_;
+      }
       node->next = node->replica.next_event();
     }
+    let_go();
+  }
+
+  /// Drained replicas that have nothing left to do.
+  void let_go() {
+    if (draining_ == 0) return;
     std::erase_if(nodes_, [&](const std::unique_ptr<Node>& node) {
       const bool gone = node->draining && node->replica.in_flight() == 0;
-      if (gone) retire(*node);
+      if (gone) {
+        retired_seconds_ += now_ - node->ordered;
+        starting_seconds_ += starting(*node);
+        --draining_;
+      }
       return gone;
     });
   }
 
-  void retire(const Node& node) {
-    replica_seconds_ += now_ - node.ordered;
-    starting_seconds_ += std::min(now_, node.ready_at) - node.ordered;
-  }
-
-  ScalingSignals signals() const {
-    ScalingSignals now;
-    now.now = now_;
-    now.in_flight = static_cast<double>(held_.size());
-    for (const auto& node : nodes_) {
-      now.in_flight += static_cast<double>(node->replica.in_flight());
-      if (node->draining) continue;
-      ++now.provisioned;
-      if (is_ready(*node)) ++now.ready;
-    }
-    now.in_flight_history = &in_flight_;
-    now.arrivals_history = &arrivals_;
-    return now;
-  }
+  double starting(const Node& node) const { return std::min(now_, node.ready_at) - node.ordered; }
 
   void sample() {
     const ScalingSignals now = signals();
@@ -155,21 +202,10 @@ class Run {
     arrivals_.push_back(static_cast<double>(arrivals_in_second_));
     arrivals_in_second_ = 0;
     if (now.provisioned == 0) zero_seconds_ += 1;
-    most_ = std::max(most_, now.provisioned);
     if (std::fmod(next_sample_, kSeriesInterval) == 0) {
       series_.push_back({now_, now.ready, now.provisioned, now.in_flight});
     }
     next_sample_ += 1;
-  }
-
-  void decide() {
-    const ScalingSignals now = signals();
-    const int wanted = policy_.desired(now);
-    next_decision_ += policy_.interval();
-    if (wanted == now.provisioned) return;
-    ++changes_;
-    for (int i = now.provisioned; i < wanted; ++i) order(now_, profile_.startup_seconds);
-    for (int i = now.provisioned; i > wanted; --i) drain_one();
   }
 
   /// What still starts goes first, then what has least to do: as little as possible is lost.
@@ -183,12 +219,14 @@ class Run {
       if (node->draining) continue;
       if (victim == nullptr || worse(*node, *victim)) victim = node.get();
     }
-    if (victim != nullptr) victim->draining = true;
+    if (victim == nullptr) return;
+    victim->draining = true;
+    ++draining_;
   }
 
   const Trace& trace_;
   const LoadProfile& profile_;
-  ScalingPolicy& policy_;
+  Objective objective_;
   std::vector<RequestOutcome> outcomes_;
   std::vector<std::unique_ptr<Node>> nodes_;
   std::deque<std::size_t> held_;
@@ -197,46 +235,36 @@ class Run {
   std::vector<ReplicaSample> series_;
   double now_ = 0;
   double next_sample_ = 0;
-  double next_decision_ = 0;
-  double replica_seconds_ = 0;
+  double retired_seconds_ = 0;
   double starting_seconds_ = 0;
   double zero_seconds_ = 0;
   double longest_hold_ = 0;
   std::size_t arrived_ = 0;
   std::size_t done_ = 0;
+  std::int64_t missed_ = 0;
   std::size_t arrivals_in_second_ = 0;
+  int draining_ = 0;
   int changes_ = 0;
   int most_ = 0;
 };
 
-double percentile(std::vector<double>& values, double share) {
-  if (values.empty()) return 0;
-  const auto at = static_cast<std::ptrdiff_t>(share * static_cast<double>(values.size() - 1));
-  std::nth_element(values.begin(), values.begin() + at, values.end());
-  return values[static_cast<std::size_t>(at)];
-}
-
-bool meets(const RequestOutcome& outcome, const Objective& objective) {
-  if (outcome.finish < 0) return false;
-  const bool first = objective.ttft_ms <= 0 || outcome.ttft() * 1000 <= objective.ttft_ms;
-  return first && (objective.tpot_ms <= 0 || outcome.tpot() * 1000 <= objective.tpot_ms);
-}
-
-SimulationResult Run::result(const Objective& objective) {
+SimulationResult Simulation::Run::result() const {
   SimulationResult result;
   std::vector<double> ttft;
   std::vector<double> tpot;
   std::int64_t met = 0;
   for (const RequestOutcome& outcome : outcomes_) {
-    met += meets(outcome, objective) ? 1 : 0;
+    met += meets(outcome, objective_) ? 1 : 0;
     ttft.push_back(outcome.ttft());
     tpot.push_back(outcome.tpot());
   }
+  double starting_seconds = starting_seconds_;
+  for (const auto& node : nodes_) starting_seconds += starting(*node);
   result.requests = static_cast<std::int64_t>(outcomes_.size());
   result.attainment = static_cast<double>(met) / static_cast<double>(outcomes_.size());
-  result.replica_hours = replica_seconds_ / 3600;
-  result.starting_hours = starting_seconds_ / 3600;
-  result.average_replicas = now_ > 0 ? replica_seconds_ / now_ : 0;
+  result.replica_hours = replica_seconds() / 3600;
+  result.starting_hours = starting_seconds / 3600;
+  result.average_replicas = now_ > 0 ? replica_seconds() / now_ : 0;
   result.changes = changes_;
   result.most_replicas = most_;
   result.ttft_p50 = percentile(ttft, 0.5);
@@ -245,15 +273,31 @@ SimulationResult Run::result(const Objective& objective) {
   result.tpot_p99 = percentile(tpot, 0.99);
   result.zero_seconds = zero_seconds_;
   result.longest_hold = longest_hold_;
-  result.series = std::move(series_);
+  result.series = series_;
   return result;
 }
 
-}  // namespace
+Simulation::Simulation(const Trace& trace, const LoadProfile& profile, int replicas,
+                       const Objective& objective)
+    : run_(std::make_unique<Run>(trace, profile, replicas, objective)) {}
+Simulation::~Simulation() = default;
+Simulation::Simulation(Simulation&&) noexcept = default;
+Simulation& Simulation::operator=(Simulation&&) noexcept = default;
 
-Result<SimulationResult> simulate(const Trace& trace, const LoadProfile& profile,
-                                  std::string_view policy, const PolicySettings& settings,
-                                  const Objective& objective) {
+void Simulation::advance(double until) { run_->advance(until); }
+void Simulation::scale_to(int replicas) { run_->scale_to(replicas); }
+double Simulation::now() const { return run_->now(); }
+bool Simulation::over() const { return run_->over(); }
+ScalingSignals Simulation::signals() const { return run_->signals(); }
+std::int64_t Simulation::missed() const { return run_->missed(); }
+double Simulation::replica_hours() const { return run_->replica_seconds() / 3600; }
+SimulationResult Simulation::result() const { return run_->result(); }
+
+Result<std::optional<SimulationResult>> simulate_within(const RunLimits& limits, const Trace& trace,
+                                                        const LoadProfile& profile,
+                                                        std::string_view policy,
+                                                        const PolicySettings& settings,
+                                                        const Objective& objective) {
   const bool sane = !trace.empty() && settings.min_replicas >= 0 && settings.max_replicas >= 1 &&
                     settings.max_replicas >= settings.min_replicas &&
                     settings.max_replicas <= 10000 && settings.target > 0;
@@ -261,12 +305,27 @@ Result<SimulationResult> simulate(const Trace& trace, const LoadProfile& profile
   PolicySettings bounds = settings;
   if (policy == "static") bounds.min_replicas = bounds.max_replicas;
   BUNDLE_TRY(const auto scaler, make_policy(policy, bounds));
-  Run run(trace, profile, *scaler, bounds);
-  run.run();
-  SimulationResult result = run.result(objective);
-  result.policy = policy;
-  result.settings = bounds;
+  Simulation run(trace, profile, bounds.min_replicas, objective);
+  for (double at = limits.phase * scaler->interval(); !run.over(); at += scaler->interval()) {
+    run.advance(at);
+    if (run.over()) break;
+    if (run.missed() > limits.misses || run.replica_hours() > limits.replica_hours) {
+      return std::optional<SimulationResult>();
+    }
+    run.scale_to(scaler->desired(run.signals()));
+  }
+  std::optional<SimulationResult> result = run.result();
+  result->policy = policy;
+  result->settings = bounds;
   return result;
+}
+
+Result<SimulationResult> simulate(const Trace& trace, const LoadProfile& profile,
+                                  std::string_view policy, const PolicySettings& settings,
+                                  const Objective& objective) {
+  BUNDLE_TRY(std::optional<SimulationResult> result,
+             simulate_within({}, trace, profile, policy, settings, objective));
+  return *std::move(result);
 }
 
 Json to_json(const SimulationResult& result, double price_per_replica_hour) {
@@ -274,27 +333,29 @@ Json to_json(const SimulationResult& result, double price_per_replica_hour) {
   for (const ReplicaSample& sample : result.series) {
     series.push_back(JsonArray{sample.time, sample.ready, sample.provisioned, sample.in_flight});
   }
-  return JsonObject{{"policy", result.policy},
-                    {"min_replicas", result.settings.min_replicas},
-                    {"max_replicas", result.settings.max_replicas},
-                    {"target", result.settings.target},
-                    {"scale_up_delay_seconds", result.settings.up_delay_seconds},
-                    {"scale_down_delay_seconds", result.settings.down_delay_seconds},
-                    {"requests", result.requests},
-                    {"attainment", result.attainment},
-                    {"replica_hours", result.replica_hours},
-                    {"cost", result.replica_hours * price_per_replica_hour},
-                    {"starting_hours", result.starting_hours},
-                    {"average_replicas", result.average_replicas},
-                    {"most_replicas", result.most_replicas},
-                    {"changes", result.changes},
-                    {"ttft_p50_ms", result.ttft_p50 * 1000},
-                    {"ttft_p99_ms", result.ttft_p99 * 1000},
-                    {"tpot_p50_ms", result.tpot_p50 * 1000},
-                    {"tpot_p99_ms", result.tpot_p99 * 1000},
-                    {"zero_seconds", result.zero_seconds},
-                    {"longest_hold_seconds", result.longest_hold},
-                    {"series", std::move(series)}};
+  return JsonObject{
+      {"policy", result.policy},
+      {"min_replicas", result.settings.min_replicas},
+      {"max_replicas", result.settings.max_replicas},
+      {"target", result.settings.target},
+      {"scale_up_delay_seconds", result.settings.up_delay_seconds},
+      {"scale_down_delay_seconds", result.settings.down_delay_seconds},
+      {"requests", result.requests},
+      {"attainment", result.attainment},
+      {"worst_replay", result.worst_replay < 0 ? Json(nullptr) : Json(result.worst_replay)},
+      {"replica_hours", result.replica_hours},
+      {"cost", result.replica_hours * price_per_replica_hour},
+      {"starting_hours", result.starting_hours},
+      {"average_replicas", result.average_replicas},
+      {"most_replicas", result.most_replicas},
+      {"changes", result.changes},
+      {"ttft_p50_ms", result.ttft_p50 * 1000},
+      {"ttft_p99_ms", result.ttft_p99 * 1000},
+      {"tpot_p50_ms", result.tpot_p50 * 1000},
+      {"tpot_p99_ms", result.tpot_p99 * 1000},
+      {"zero_seconds", result.zero_seconds},
+      {"longest_hold_seconds", result.longest_hold},
+      {"series", std::move(series)}};
 }
 
 }  // namespace bundle::cloud

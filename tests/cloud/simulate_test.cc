@@ -1,9 +1,11 @@
 #include <gtest/gtest.h>
 #include <numeric>
 
+#include "base/file.h"
 #include "cloud/simulate/chart.h"
 #include "cloud/simulate/recommend.h"
 #include "cloud/simulate/replica.h"
+#include "cloud/simulate/scaler_settings.h"
 
 namespace bundle::cloud {
 namespace {
@@ -30,7 +32,7 @@ std::vector<RequestOutcome> run_alone(const LoadProfile& profile, const Trace& t
   replica.advance(1e6);
   EXPECT_EQ(replica.in_flight(), 0u);
   EXPECT_EQ(replica.kv_used(), 0);
-  EXPECT_EQ(replica.take_finished(), trace.size());
+  EXPECT_EQ(replica.take_finished().size(), trace.size());
   return outcomes;
 }
 
@@ -121,8 +123,10 @@ TEST(HpaPolicy, FollowsItsRules) {
   EXPECT_EQ((*hpa)->desired(at(30, 137, 4, none)), 4);   // ratio 1.07: within the tolerance
   EXPECT_EQ((*hpa)->desired(at(45, 3200, 4, none)), 8);  // four pods or double
   EXPECT_EQ((*hpa)->desired(at(60, 3200, 8, none)), 16);
-  EXPECT_EQ((*hpa)->desired(at(75, 0, 16, none)), 16);  // 300 s of stabilization
-  EXPECT_EQ((*hpa)->desired(at(400, 0, 16, none)), 1);
+  EXPECT_EQ((*hpa)->desired(at(75, 0, 16, none)), 16);   // 300 s of stabilization
+  EXPECT_EQ((*hpa)->desired(at(400, 0, 16, none)), 15);  // one a minute
+  EXPECT_EQ((*hpa)->desired(at(415, 0, 15, none)), 15);
+  EXPECT_EQ((*hpa)->desired(at(460, 0, 15, none)), 14);
 }
 
 TEST(KedaPolicy, SleepsAndWakes) {
@@ -213,6 +217,59 @@ TEST(Recommend, PrefersTheCheapestThatReachesTheGoal) {
   EXPECT_LE(found->best->replica_hours, found->best_fixed->replica_hours);
   EXPECT_EQ(found->per_policy.size(), policy_names().size());
   EXPECT_FALSE(scaler_settings(*found->best).empty());
+}
+
+/// Azure's conversation trace, four times as many requests.
+Trace conversation() {
+  const std::string path =
+      std::string(BUNDLE_SOURCE_DIR) + "/tests/cloud/data/azure_conversation.csv";
+  const auto text = read_file(path);
+  EXPECT_TRUE(text) << text.error().message();
+  const auto trace = read_trace(*text, path);
+  EXPECT_TRUE(trace) << trace.error().message();
+  return multiplied(*trace, 4, 1);
+}
+
+TEST(Recommend, HoldsAzuresConversationsWithFewerHoursThanTheBestFixedCount) {
+  const Trace trace = conversation();
+  SearchOptions options;
+  options.objective = {3000, 100};
+  options.policies = {"hpa", "kpa"};
+  options.seen_share = 0;
+  const auto found = recommend(trace, sample_profile(), options, {});
+  ASSERT_TRUE(found) << found.error().message();
+  ASSERT_TRUE(found->best && found->best_fixed);
+  EXPECT_EQ(found->limit, "autoscale") << found->verdict;
+  EXPECT_GE(found->best->attainment, 0.99);
+  EXPECT_GE(found->best->worst_replay, 0.99);
+  EXPECT_LT(found->best->replica_hours, 0.95 * found->best_fixed->replica_hours);
+  // One less is too few: the fixed count is the smallest.
+  PolicySettings fewer = found->best_fixed->settings;
+  fewer.max_replicas = --fewer.min_replicas;
+  EXPECT_LT(simulate(trace, sample_profile(), "static", fewer, options.objective)->attainment,
+            0.99);
+  // The settings are no luck of how the requests were multiplied.
+  const auto again = simulate(replayed(trace, 99), sample_profile(), found->best->policy,
+                              found->best->settings, options.objective);
+  ASSERT_TRUE(again);
+  EXPECT_GE(again->attainment, 0.985);
+}
+
+TEST(Recommend, AnswersTheSameOnAnyNumberOfThreadsAndTriesThePartThatItHadNotSeen) {
+  const auto trace = generate_trace({.shape = "sine", .rate = 8, .seconds = 1200});
+  ASSERT_TRUE(trace);
+  SearchOptions options;
+  options.objective = {2000, 100};
+  options.policies = {"hpa"};
+  options.threads = 1;
+  const auto alone = recommend(*trace, sample_profile(), options, {});
+  options.threads = 4;
+  const auto together = recommend(*trace, sample_profile(), options, {});
+  ASSERT_TRUE(alone && together);
+  EXPECT_EQ(print_json(to_json(*alone, 1)), print_json(to_json(*together, 1)));
+  ASSERT_TRUE(alone->held_out);
+  EXPECT_EQ(alone->held_out->seen.requests + alone->held_out->rest.requests,
+            static_cast<std::int64_t>(trace->size()));
 }
 
 TEST(Recommend, SaysWhenNoNumberOfReplicasHelps) {

@@ -3,6 +3,8 @@
 # with one node n1 of eight pretended GPUs. Needs root and `scripts/setup --targets`.
 #
 #   cluster_start      boots it; KUBECONFIG names it, $CLUSTER_REGISTRY is the registry
+#   cluster_api_only   no node, no registry: the API and its controllers; CLUSTER_HPA_SYNC is how
+#                      often autoscalers look (3s)
 #   cluster_metric     serves the requests in flight of all pods as an external metric
 #   cluster_stop       ends all, pods too
 
@@ -150,8 +152,11 @@ cluster_control_plane() {
   cluster_wait 90 "the API server" kubectl get --raw /healthz
   cluster_run controllers kube-controller-manager --kubeconfig="$KUBECONFIG" \
     --service-account-private-key-file="$pki/sa.key" --root-ca-file="$pki/api/apiserver.crt" --leader-elect=false \
-    --horizontal-pod-autoscaler-sync-period=3s --horizontal-pod-autoscaler-downscale-stabilization=10s \
-    --port=0 --secure-port=0
+    --horizontal-pod-autoscaler-sync-period="${CLUSTER_HPA_SYNC:-3s}" \
+    --horizontal-pod-autoscaler-downscale-stabilization=10s --port=0 --secure-port=0
+}
+
+cluster_scheduler() {
   cluster_run scheduler kube-scheduler --kubeconfig="$KUBECONFIG" --leader-elect=false --port=0 --secure-port=0
 }
 
@@ -187,12 +192,26 @@ cluster_start() {
   cluster_registry
   cluster_containerd
   cluster_control_plane
+  cluster_scheduler
   cluster_kubelet
+}
+
+cluster_api_only() {
+  mkdir -p "$cluster_work"
+  cluster_network
+  cluster_certificates
+  cluster_kubeconfig
+  cluster_control_plane
 }
 
 cluster_metric() {
   cluster_run metric python3 "$(dirname "${BASH_SOURCE[0]}")/metrics_adapter.py" "$cluster_address" 16500 \
     "$cluster_work/pki/front.crt" "$cluster_work/pki/front.key"
+  cluster_metric_service
+}
+
+# The external metrics API is what answers at port 16500.
+cluster_metric_service() {
   kubectl apply -f - >/dev/null <<CONF
 {"apiVersion": "v1", "kind": "List", "items": [
  {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "metric", "namespace": "default"},

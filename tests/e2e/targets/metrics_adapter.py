@@ -35,6 +35,12 @@ def in_flight(address):
     return sum(float(n) for n in re.findall(r"^vllm:num_requests_(?:running|waiting)(?:\{.*\})? (\S+)$", text, re.M))
 
 
+def total(space, selector):
+    """What the metric is; another script may set another source."""
+    pods = selector.replace("deployment=", "app.kubernetes.io/instance=")
+    return sum(map(in_flight, pod_addresses(space, pods)))
+
+
 class Handler(BaseHTTPRequestHandler):
     def log_message(self, *unused):
         pass
@@ -47,11 +53,10 @@ class Handler(BaseHTTPRequestHandler):
                 {"name": METRIC, "singularName": "", "namespaced": True, "kind": "ExternalMetricValueList", "verbs": ["get"]}]})
         elif found and found[2] == METRIC:
             selector = parse_qs(url.query).get("labelSelector", [""])[0]
-            pods = selector.replace("deployment=", "app.kubernetes.io/instance=")
-            total = sum(map(in_flight, pod_addresses(found[1], pods)))
-            print(f"{selector}: {total}", flush=True)
+            value = total(found[1], selector)
+            print(f"{selector}: {value}", flush=True)
             self.answer({"kind": "ExternalMetricValueList", "apiVersion": GROUP, "metadata": {}, "items": [
-                {"metricName": METRIC, "metricLabels": {}, "value": str(int(total)),
+                {"metricName": METRIC, "metricLabels": {}, "value": str(int(value)),
                  "timestamp": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")}]})
         else:
             self.answer({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 404}, 404)
