@@ -86,6 +86,7 @@ for load; do
   "$driver" compare "$OUT/$load/real" "$OUT/$load/simulated" 0
   echo "  looking at the same moments:"
   "$driver" compare "$OUT/$load/real" "$OUT/$load/same_moments" 95 || failed=1
+  "$program" decide "$OUT/$load/run.json" "$OUT/$load/real" "$OUT/$load/decisions" || failed=1
 done
 [ $failed = 0 ] || { echo "FAILED: the series differ" >&2; exit 1; }
 echo "hpa_replay passed (${SECONDS}s)"
