@@ -110,9 +110,10 @@ TEST(ScalerSettings, KedaSleepsAndWakes) {
 
 TEST(ScalerSettings, TargetTrackingIsTheStacks) {
   const std::string stack = file_of(
-      pasted(run_of("target-tracking", 2), "aws",
-             "aws:\n  source: s3://models/prod\n  machine_image: ami-1\n  instance_type: p5.48xlarge\n"
-             "  vpc: vpc-1\n  subnets: [subnet-1, subnet-2]\n"),
+      pasted(
+          run_of("target-tracking", 2), "aws",
+          "aws:\n  source: s3://models/prod\n  machine_image: ami-1\n  instance_type: p5.48xlarge\n"
+          "  vpc: vpc-1\n  subnets: [subnet-1, subnet-2]\n"),
       "stack.yaml");
   expect_lines(stack, {"        TargetValue: 62"});
   std::puts(stack.c_str());
