@@ -130,13 +130,16 @@ std::vector<std::size_t> at_shares(const std::vector<double>& axis,
   return indices;
 }
 
-/// The grid from which the search begins: twice the fixed number at most, no upward delay.
+/// The grid from which the search begins: twice the fixed number at most, no upward delay. High
+/// floors come first: what holds the goal early lets what does not be given up early.
 std::vector<Point> coarse_grid(const Lattice& lattice) {
   std::vector<std::size_t> downs = {0};
   if (lattice.values[kDown].size() > 4) downs = {2, 4};
   const std::size_t top = std::min<std::size_t>(3, lattice.values[kTop].size() - 1);
   std::vector<Point> grid;
-  for (const std::size_t floor : at_shares(lattice.values[kFloor], {0, 0.5, 0.75, 1})) {
+  std::vector<std::size_t> floors = at_shares(lattice.values[kFloor], {0, 0.5, 0.75, 1});
+  std::ranges::reverse(floors);
+  for (const std::size_t floor : floors) {
     for (const std::size_t target : at_shares(lattice.values[kTarget], {0.14, 0.27, 0.41, 0.55})) {
       for (const std::size_t down : downs) grid.push_back({floor, target, down, 0, top});
     }
@@ -294,18 +297,16 @@ class ScalerSearch::Descent {
     return points;
   }
 
-  /// The cheapest that holds the goal in the replays too.
+  /// The cheapest that holds the goal in the replays too, looked for in growing steps: what costs
+  /// a little more is often much steadier.
   Result<SimulationResult> pick() {
-    constexpr std::size_t kMostChecked = 6;
     std::optional<SimulationResult> steadiest;
-    std::size_t checked = 0;
-    for (const Point& point : by_rank()) {
-      SimulationResult run = *tried_.at(point);
-      const bool holds = run.attainment >= goal_;
-      if (steadiest && (!holds || checked == kMostChecked)) break;
+    const std::vector<Point> ranked = by_rank();
+    for (std::size_t at = 0; at < ranked.size(); at += std::max<std::size_t>(1, at / 2)) {
+      SimulationResult run = *tried_.at(ranked[at]);
+      if (steadiest && run.attainment < goal_) break;
       BUNDLE_CHECK(told(search_.progress_, "replaying " + policy_, search_.tried_));
       BUNDLE_TRY(run.worst_replay, search_.worst_replay(run));
-      ++checked;
       if (!steadiest || run.worst_replay > steadiest->worst_replay) steadiest = std::move(run);
       if (is_sound(*steadiest, goal_)) break;
     }

@@ -34,6 +34,8 @@ cloud::DeploymentSpec pasted(const cloud::SimulationResult& run, const char* tar
   spec.name = "prod";
   spec.target = target;
   spec.launch = JsonObject{{"name", "m"}, {"model", JsonArray{}}};
+  spec.server = {std::string(std::string_view(target) == "aws" ? "/var/lib" : "/tmp") +
+                 "/bundle/runtime/bundle-server"};
   JsonObject form = spec.to_json().get_object();
   if (const Json* scaling = file->if_contains("scaling")) form["scaling"] = *scaling;
   if (const Json* section = file->if_contains(target)) form["settings"] = *section;
@@ -62,7 +64,7 @@ std::string yaml_of(const std::vector<cloud::Manifest>& list, std::string_view k
 }
 
 std::string file_of(const cloud::DeploymentSpec& spec, std::string_view path) {
-  const auto provider = cloud::make_provider({.target = spec.target});
+  const auto provider = cloud::make_provider({spec.target, {}});
   EXPECT_TRUE(provider) << provider.error().message();
   const auto files = (*provider)->render(spec);
   EXPECT_TRUE(files) << files.error().message();
@@ -83,11 +85,18 @@ void expect_lines(const std::string& text, std::initializer_list<const char*> li
 TEST(ScalerSettings, AnHpaIsWhatWasSimulated) {
   const auto objects =
       kubernetes_objects(pasted(run_of("hpa", 5), "kubernetes", "  image: r/m@sha256:1\n"), "1.33");
-  expect_lines(yaml_of(objects, "HorizontalPodAutoscaler"),
-               {"  minReplicas: 5", "  maxReplicas: 9", "          averageValue: \"62\""});
   const std::string yaml = yaml_of(objects, "HorizontalPodAutoscaler");
-  // The rules of cloud/simulate/policy.cc: four or double each 15 s, one less a minute.
-  std::puts(yaml.c_str());
+  expect_lines(yaml, {"  minReplicas: 5", "  maxReplicas: 9", "          averageValue: \"62\""});
+  // The windows, and the rules of cloud/simulate/policy.cc: four or double each 15 s, one less a
+  // minute.
+  EXPECT_EQ(
+      yaml.substr(yaml.find("  behavior:\n")),
+      "  behavior:\n    scaleUp:\n      stabilizationWindowSeconds: 30\n"
+      "      selectPolicy: Max\n      policies:\n"
+      "        -\n          type: Percent\n          value: 100\n          periodSeconds: 15\n"
+      "        -\n          type: Pods\n          value: 4\n          periodSeconds: 15\n"
+      "    scaleDown:\n      stabilizationWindowSeconds: 900\n      policies:\n"
+      "        -\n          type: Pods\n          value: 1\n          periodSeconds: 60\n");
 }
 
 TEST(ScalerSettings, KedaSleepsAndWakes) {
@@ -101,9 +110,10 @@ TEST(ScalerSettings, KedaSleepsAndWakes) {
 
 TEST(ScalerSettings, TargetTrackingIsTheStacks) {
   const std::string stack = file_of(
-      pasted(run_of("target-tracking", 2), "aws",
-             "aws:\n  source: s3://bucket/m\n  machine_image: ami-1\n  instance_type: p5.48xlarge\n"
-             "  vpc: vpc-1\n  subnets: [subnet-1, subnet-2]\n"),
+      pasted(
+          run_of("target-tracking", 2), "aws",
+          "aws:\n  source: s3://models/prod\n  machine_image: ami-1\n  instance_type: p5.48xlarge\n"
+          "  vpc: vpc-1\n  subnets: [subnet-1, subnet-2]\n"),
       "stack.yaml");
   expect_lines(stack, {"        TargetValue: 62"});
   std::puts(stack.c_str());

@@ -3,7 +3,10 @@
 //
 //   hpa_replay manifest RUN.json         the HPA that these settings render to on Kubernetes 1.20
 //   hpa_replay simulate RUN.json [TIMES] a line "time provisioned in_flight" each second; the
-//                                        scaler decides at TIMES (one a line) or every 15 s
+//                                        scaler decides at TIMES (first on each line) or every 15 s
+//   hpa_replay decide RUN.json REAL LOOKS
+//                                        for how many of the LOOKS ("time metric") the simulated
+//                                        rule decides as the real one did, whose series is REAL
 //   hpa_replay follow RUN.json           reads "time ready" and answers with the requests in flight
 //                                        then; so many replicas are ready from that moment on
 //
@@ -11,6 +14,7 @@
 // target, scale_up_delay_seconds, scale_down_delay_seconds.
 #include <fstream>
 #include <iostream>
+#include <sstream>
 
 #include "base/file.h"
 #include "cloud/kubernetes/manifests.h"
@@ -79,11 +83,55 @@ Status print_manifest(const ReplayRun& run) {
   return {};
 }
 
-std::vector<double> read_times(const char* path) {
+/// The first two numbers of each line; a missing one is 0.
+std::vector<std::pair<double, double>> read_lines(const std::string& path) {
   std::ifstream file(path);
+  std::vector<std::pair<double, double>> lines;
+  for (std::string line; std::getline(file, line);) {
+    std::istringstream words(line);
+    std::pair<double, double> pair;
+    words >> pair.first >> pair.second;
+    lines.push_back(pair);
+  }
+  return lines;
+}
+
+std::vector<double> read_times(const std::string& path) {
   std::vector<double> times;
-  for (double time = 0; file >> time;) times.push_back(time);
+  for (const auto& [time, rest] : read_lines(path)) times.push_back(time);
   return times;
+}
+
+/// The second number of the last line up to `time`.
+double value_at(const std::vector<std::pair<double, double>>& series, double time) {
+  double value = series.front().second;
+  for (const auto& [at, next] : series) {
+    if (at <= time) value = next;
+  }
+  return value;
+}
+
+/// The real one has taken effect a third of an interval later.
+Status print_decisions(const ReplayRun& run, const std::string& real, const std::string& looks) {
+  constexpr double kEffect = 5;
+  const auto series = read_lines(real);
+  if (series.empty()) return bad_input("there is no series", real);
+  BUNDLE_TRY(const auto hpa, make_policy("hpa", run.settings));
+  int same = 0;
+  int all = 0;
+  for (const auto& [time, metric] : read_lines(looks)) {
+    ScalingSignals signals;
+    signals.now = time;
+    signals.in_flight = metric;
+    signals.provisioned = static_cast<int>(value_at(series, time));
+    same += hpa->desired(signals) == static_cast<int>(value_at(series, time + kEffect)) ? 1 : 0;
+    ++all;
+  }
+  std::cout << "  " << same << " of " << all << " decisions are those of the rule\n";
+  // A change that the real one's latency puts just inside a period of its limits comes a look
+  // later.
+  if (same >= 0.95 * all) return {};
+  return Error{ErrorCode::kFailed, "the simulated rule decides otherwise than the real one"};
 }
 
 /// Without times every interval.
@@ -122,12 +170,16 @@ void follow(const ReplayRun& run) {
 
 Status main_of(const std::vector<std::string>& arguments) {
   const bool known = arguments.size() >= 2;
-  if (!known) return Error{ErrorCode::kUsage, "hpa_replay manifest|simulate|follow RUN.json"};
+  if (!known)
+    return Error{ErrorCode::kUsage, "hpa_replay manifest|simulate|decide|follow RUN.json"};
   BUNDLE_TRY(const ReplayRun run, read_run(arguments[1]));
   if (arguments[0] == "manifest") return print_manifest(run);
   if (arguments[0] == "simulate") {
     return print_simulated(
         run, arguments.size() > 2 ? read_times(arguments[2].c_str()) : std::vector<double>());
+  }
+  if (arguments[0] == "decide" && arguments.size() == 4) {
+    return print_decisions(run, arguments[2], arguments[3]);
   }
   follow(run);
   return {};

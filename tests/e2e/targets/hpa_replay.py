@@ -8,7 +8,7 @@
 replay: PROGRAM (hpa_replay) models the replicas: so many of them work as the Deployment "replay" has ready pods,
 and the requests in flight are what the autoscaler sees as an external metric. There is no node: a pod
 counts as ready when it has been there for the start-up time. Writes FOLDER/real (time, replicas, ready,
-in flight) and FOLDER/decisions (when the autoscaler read the metric); times are the load's seconds.
+in flight) and FOLDER/decisions (when the autoscaler read the metric, and what); times are the load's seconds.
 compare: the share of the time in which both series have the same replicas, or one more or less; fails
 below PERCENT. Standard library only; the API server is 127.0.0.1:16443.
 """
@@ -67,25 +67,31 @@ class Replay:
         self.model = subprocess.Popen([program, "follow", run], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.real = open(f"{folder}/real", "w", encoding="utf-8")
         self.decisions = open(f"{folder}/decisions", "w", encoding="utf-8")
-        self.in_flight = 0.0
-        self.start = None  # the autoscaler's first look
+        self.lock = threading.Lock()  # of the model and what follows
+        self.ready = 0
+        self.looked = None  # when the autoscaler did last
+        self.start = None  # its first look, by this clock
         self.begun = threading.Event()
 
     def now(self):
         return (time.monotonic() - self.start) * self.speed
 
     def look(self):
-        """The autoscaler reads the metric."""
-        if self.start is None:
-            self.start = time.monotonic()
-            self.begun.set()
-        if self.now() <= self.end:
-            print(round(self.now(), 3), file=self.decisions, flush=True)
-        return self.in_flight
+        """The autoscaler reads the metric, as it is at this moment."""
+        with self.lock:
+            self.looked = time.monotonic()
+            if self.start is None:
+                self.start = self.looked
+                self.begun.set()
+            at = self.now()
+            in_flight = self.step(at)
+            if at <= self.end:
+                print(round(at, 3), in_flight, file=self.decisions, flush=True)
+            return in_flight
 
-    def step(self, at, ready):
-        print(at, ready, file=self.model.stdin, flush=True)
-        self.in_flight = float(self.model.stdout.readline())
+    def step(self, at):
+        print(at, self.ready, file=self.model.stdin, flush=True)
+        return float(self.model.stdout.readline())
 
     def run(self):
         api = Api()
@@ -94,24 +100,27 @@ class Replay:
         waited_until = time.monotonic() + 120
         while not self.begun.wait(TICK):
             self.mark(api, seen, marked)
+            self.ready = api.deployment().get("status", {}).get("readyReplicas", 0)
             if time.monotonic() > waited_until:
                 sys.exit("the autoscaler never read the metric")
         while self.now() <= self.end:
             deployment = api.deployment()
-            ready = deployment["status"].get("readyReplicas", 0)
-            at = self.now()
-            self.step(at, ready)
-            print(round(at, 3), deployment["spec"]["replicas"], ready, self.in_flight, file=self.real, flush=True)
+            with self.lock:
+                self.ready = deployment["status"].get("readyReplicas", 0)
+                at = self.now()
+                in_flight = self.step(at)
+            print(round(at, 3), deployment["spec"]["replicas"], self.ready, in_flight, file=self.real, flush=True)
             self.mark(api, seen, marked)
             time.sleep(TICK)
         self.model.stdin.close()
 
     def mark(self, api, seen, marked):
-        """Pods that have started: those of the beginning at once, the others after their time."""
+        """Pods that have started: those of the beginning at once, the others a start-up after the
+        autoscaler looked and ordered them."""
         now = time.monotonic()
         for pod in api.pods():
             name = pod["metadata"]["name"]
-            born = seen.setdefault(name, now if self.start else now - self.startup)
+            born = seen.setdefault(name, self.looked or now - self.startup)
             if name not in marked and now - born >= self.startup:
                 api.mark_ready(name)
                 marked.add(name)
