@@ -64,7 +64,7 @@ std::string yaml_of(const std::vector<cloud::Manifest>& list, std::string_view k
 }
 
 std::string file_of(const cloud::DeploymentSpec& spec, std::string_view path) {
-  const auto provider = cloud::make_provider({spec.target, {}});
+  const auto provider = cloud::make_provider({.target = spec.target, .settings = {}});
   EXPECT_TRUE(provider) << provider.error().message();
   const auto files = (*provider)->render(spec);
   EXPECT_TRUE(files) << files.error().message();

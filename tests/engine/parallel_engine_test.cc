@@ -30,8 +30,10 @@ class Team {
     const Fd memory = comm::make_shared_memory(static_cast<int>(parallel.ranks())).value();
     for (int r = 0; r < parallel.ranks(); ++r) {
       Rank rank;
-      rank.team = model::Team::make(comm::join_shared_memory(memory, r).value(), parallel).value();
       rank.device = kernels::make_reference_device();
+      rank.team =
+          model::Team::make(comm::join_shared_memory(memory, r).value(), parallel, *rank.device)
+              .value();
       rank.model = model::load_model(checkpoint, *rank.device, {},
                                      {.draft = options.speculation == Speculation::kModel,
                                       .team = rank.team.get()})
@@ -55,8 +57,8 @@ class Team {
 
  private:
   struct Rank {
-    std::unique_ptr<model::Team> team;
     std::unique_ptr<kernels::Device> device;
+    std::unique_ptr<model::Team> team;
     std::unique_ptr<model::Model> model;
   };
 
@@ -182,12 +184,13 @@ TEST(ParallelEngine, StopsWhenARankIsGone) {
   const Parallel parallel{2, 1, 1, 1};
   const Fd memory = comm::make_shared_memory(2).value();
   const auto load = [&](int rank, kernels::Device& device, std::unique_ptr<model::Team>& team) {
-    team = model::Team::make(comm::join_shared_memory(memory, rank).value(), parallel).value();
+    team =
+        model::Team::make(comm::join_shared_memory(memory, rank).value(), parallel, device).value();
     return model::load_model(checkpoint, device, {}, {.team = team.get()}).value();
   };
   std::thread other([&] {
-    std::unique_ptr<model::Team> team;
     const auto device = kernels::make_reference_device();
+    std::unique_ptr<model::Team> team;
     const auto model = load(1, *device, team);
     // Says that it is ready, hears of the cache and of one step, and goes.
     const char ready = 1;
