@@ -1,5 +1,6 @@
 // How the ranks that share one model speak to each other. What a model does on many ranks is
-// written once over this interface; shared memory stands behind it on CPUs (shared_memory.h).
+// written once over this interface; behind it stand shared memory for the ranks of one machine
+// (shared_memory.h) and TCP for those of several (tcp.h).
 //
 // Every rank of a group makes the same calls in the same order. Results do not depend on timing:
 // a sum is always taken in the order of the ranks, element by element, and all ranks get the same
@@ -18,6 +19,9 @@
 #include "base/result.h"
 
 namespace bundle::comm {
+
+/// Of one group.
+inline constexpr int kMostRanks = 64;
 
 /// One rank's end of a group. Thread-compatible: one thread at a time, over all groups that were
 /// made from one another. Memory is that of the device that the ranks compute on.
