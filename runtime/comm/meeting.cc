@@ -52,15 +52,14 @@ std::string meeting_name() {
 /// Says at most once a second who is waited for.
 class Teller {
  public:
-  explicit Teller(const TcpOptions& options) : options_(options) {}
+  explicit Teller(const TcpOptions& options) : options_(options), start_(Clock::now()) {}
 
   /// kInterrupted when nobody wants to wait any longer.
-  Status waiting(const std::string& what, int come, int all) {
+  Status waiting(const std::string& what) {
     if (!options_.progress || Clock::now() < next_) return {};
     next_ = Clock::now() + kTellEvery;
-    const bool go_on =
-        options_.progress(what, static_cast<std::uint64_t>(come), static_cast<std::uint64_t>(all));
-    if (go_on) return {};
+    const auto waited = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - start_);
+    if (options_.progress(what, static_cast<std::uint64_t>(waited.count()), 0)) return {};
     return Error{ErrorCode::kInterrupted, "stopped while the ranks of a group were meeting"};
   }
 
@@ -77,7 +76,7 @@ class Teller {
 
  private:
   const TcpOptions& options_;
-  Clock::time_point next_ = {}, next_warning_ = {};
+  Clock::time_point start_, next_ = {}, next_warning_ = {};
 };
 
 void wait_for(std::vector<pollfd>& wanted) {
@@ -122,7 +121,7 @@ class Leader {
     const std::string who = machine_of(place_, static_cast<int>(missing - guests_.begin()));
     const std::string where = address_text(place_.leader_host, place_.leader_port);
     if (Clock::now() < until_) {
-      return teller_.waiting("waiting for " + who + " at " + where, come_ + 1, place_.ranks);
+      return teller_.waiting("waiting for " + who + " at " + where);
     }
     const std::string refused = refused_.empty() ? "" : "; one was refused: " + refused_;
     return lost(who + " did not come in time" + refused, where,
@@ -145,11 +144,14 @@ class Leader {
   }
 
   void refuse(Guest& guest, const Error& why) {
-    guest.conversation.refuse(why);
     const std::string what = "a rank at " + guest.address + " was refused: " + why.message();
-    if (why.code == ErrorCode::kUnreachable) return teller_.warn(what);
-    refused_ = why.message();
-    teller_.say(what);
+    if (why.code == ErrorCode::kUnreachable) {
+      teller_.warn(what);
+    } else {
+      refused_ = why.message();
+      teller_.say(what);
+    }
+    guest.conversation.refuse(why);
   }
 
   /// One who waits says nothing more: what comes is his end.
@@ -222,8 +224,7 @@ class Follower {
   Status tell_waiting() {
     const std::string why = last_.empty() ? "" : " (" + last_ + ")";
     return teller_.waiting(welcome_ ? "waiting for the other machines"
-                                    : "waiting for the first machine at " + leader_text() + why,
-                           welcome_ ? 1 : 0, place_.ranks);
+                                    : "waiting for the first machine at " + leader_text() + why);
   }
 
   /// Waits for the next message until `limit`; it may be much later than the other's last word.
@@ -303,8 +304,7 @@ class Follower {
       const auto until = Clock::now() + kMeshLimit;
       while (missing_ > 0) {
         if (Clock::now() > until) return lost("the ranks of the group do not reach each other");
-        BUNDLE_CHECK(
-            teller.waiting("meeting the other ranks", place_.ranks - missing_, place_.ranks));
+        BUNDLE_CHECK(teller.waiting("meeting the other ranks"));
         wait(reception);
         BUNDLE_CHECK(hear_answers());
         if (!reception) continue;

@@ -51,8 +51,8 @@ std::vector<Guest> Reception::look() {
 }
 
 void Reception::turn_away(Stranger& stranger, const Error& why) {
-  if (why.code != ErrorCode::kUnreachable) stranger.conversation.refuse(why);
   warn_("a connection from " + stranger.address + " was refused: " + why.message());
+  if (why.code != ErrorCode::kUnreachable) stranger.conversation.refuse(why);
 }
 
 }  // namespace bundle::comm

@@ -39,7 +39,7 @@ struct TcpOptions {
   std::chrono::milliseconds patience{120'000};
   /// Longest wait for all ranks to come.
   std::chrono::milliseconds meeting{120'000};
-  /// Told about once a second who is waited for, and of how many ranks how many are there.
+  /// Told about once a second who is waited for, and for how many seconds; of an unknown total.
   Progress progress = {};
   /// Told who was refused, and who left again; seldom more than once a second.
   std::function<void(const std::string&)> warn = {};

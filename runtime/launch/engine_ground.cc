@@ -5,29 +5,33 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "runtime/comm/shared_memory.h"
+#include "runtime/comm/tcp.h"
 #include "runtime/kernels/cpu_device.h"
 #include "runtime/kernels/cuda/load_backend.h"
 #include "runtime/launch/contract.h"
 #include "runtime/launch/engine_child.h"
+#include "runtime/launch/group.h"
 
 namespace bundle::launch {
 namespace {
 
-Result<std::unique_ptr<kernels::Device>> make_cpu_device(const RuntimeSettings& settings) {
-  const int ranks = static_cast<int>(settings.parallel.ranks());
-  const int each = settings.threads == 0 ? 0 : std::max(1, settings.threads / ranks);
-  auto device = kernels::make_cpu_device({.threads = each, .isa = {}, .sharers = ranks});
+/// `neighbours` ranks divide this machine's cores.
+Result<std::unique_ptr<kernels::Device>> make_cpu_device(const RuntimeSettings& settings,
+                                                         int neighbours) {
+  const int each = settings.threads == 0 ? 0 : std::max(1, settings.threads / neighbours);
+  auto device = kernels::make_cpu_device({.threads = each, .isa = {}, .sharers = neighbours});
   if (device || settings.backend == "cpu") return device;
   log_warning("running on the slow reference device: " + device.error().message());
   return kernels::make_reference_device();
 }
 
 /// A pack without the CUDA backend, or a machine without a GPU, is no reason to complain.
-Result<std::unique_ptr<kernels::Device>> make_device(const RuntimeSettings& settings) {
+Result<std::unique_ptr<kernels::Device>> make_device(const RuntimeSettings& settings,
+                                                     int neighbours) {
   if (settings.backend == "cpu-reference") return kernels::make_reference_device();
-  if (settings.backend == "cpu") return make_cpu_device(settings);
+  if (settings.backend == "cpu") return make_cpu_device(settings, neighbours);
   if (settings.parallel.ranks() > 1) {
-    if (settings.backend == "auto") return make_cpu_device(settings);
+    if (settings.backend == "auto") return make_cpu_device(settings, neighbours);
     return bad_input("several ranks share CPUs alone so far", "runtime.backend",
                      "Leave runtime.parallel out, or set runtime.backend=cpu.");
   }
@@ -37,7 +41,7 @@ Result<std::unique_ptr<kernels::Device>> make_device(const RuntimeSettings& sett
   if (gpu.error().code != ErrorCode::kNotFound) {
     log_warning("running on the CPU: " + gpu.error().message());
   }
-  return make_cpu_device(settings);
+  return make_cpu_device(settings, neighbours);
 }
 
 /// A message on memory names one allocation: this adds what all weights lack of a device's own.
@@ -51,26 +55,49 @@ Error with_shortfall(Error error, std::uint64_t weights, std::optional<std::uint
   return error;
 }
 
-}  // namespace
-
-Result<EngineGround> make_ground(const std::string& spec) {
+Result<EngineGround> make_ground(const std::string& spec, int neighbours) {
   BUNDLE_TRY(const Json document, parse_json(spec, "launch document"));
   BUNDLE_TRY(LaunchSpec launch, LaunchSpec::from_json(document, "launch document"));
   BUNDLE_TRY(RuntimeSettings settings, read_runtime_settings(launch.runtime, "launch document"));
   BUNDLE_TRY(format::Checkpoint checkpoint, format::Checkpoint::open(std::move(launch.model)));
-  BUNDLE_TRY(auto device, make_device(settings));
-  return EngineGround{std::move(settings), std::move(checkpoint), nullptr, std::move(device)};
+  BUNDLE_TRY(auto device, make_device(settings, neighbours));
+  return EngineGround{std::move(settings), neighbours, std::move(checkpoint), nullptr,
+                      std::move(device)};
 }
 
-Result<EngineGround> make_shared_ground(const std::string& spec, int rank) {
+/// The ranks that share a model, and how many of them this machine has.
+struct Meeting {
+  std::unique_ptr<comm::Communicator> world;
+  int neighbours = 1;
+};
+
+Result<Meeting> meet_others(int rank, const Progress& progress) {
+  if (inherited(kGroupFd)) {
+    const Fd document(kGroupFd);
+    BUNDLE_TRY(comm::GroupPlace place, read_group_document(kGroupFd));
+    place.rank = rank;
+    BUNDLE_TRY(auto world, comm::join_group(place, meeting_options(progress)));
+    return Meeting{std::move(world), place.ranks / place.nodes};
+  }
   const Fd memory(kRanksFd);
   BUNDLE_TRY(auto world, comm::join_shared_memory(memory, rank));
-  auto ground = make_ground(spec);
+  const int ranks = world->size();
+  return Meeting{std::move(world), ranks};
+}
+
+}  // namespace
+
+Result<EngineGround> make_ground(const std::string& spec) { return make_ground(spec, 1); }
+
+Result<EngineGround> make_shared_ground(const std::string& spec, int rank,
+                                        const Progress& progress) {
+  BUNDLE_TRY(Meeting met, meet_others(rank, progress));
+  auto ground = make_ground(spec, met.neighbours);
   if (!ground) {
-    world->abort(ground.error());
+    met.world->abort(ground.error());
     return ground;
   }
-  BUNDLE_TRY(ground->team, model::Team::make(std::move(world), ground->settings.parallel));
+  BUNDLE_TRY(ground->team, model::Team::make(std::move(met.world), ground->settings.parallel));
   return ground;
 }
 
@@ -84,7 +111,7 @@ Result<std::unique_ptr<model::Model>> load_part(EngineGround& ground, const Prog
   Error error = with_shortfall(loaded.error(), ground.checkpoint.weight_bytes(), free_memory);
   if (ground.settings.backend != "auto" || error.code == ErrorCode::kInterrupted) return error;
   log_warning("running on the CPU: " + error.message());
-  BUNDLE_TRY(ground.device, make_cpu_device(ground.settings));
+  BUNDLE_TRY(ground.device, make_cpu_device(ground.settings, ground.neighbours));
   return model::load_model(ground.checkpoint, *ground.device, progress, options);
 }
 

@@ -14,6 +14,7 @@
 #include "runtime/comm/introduction.h"
 #include "runtime/comm/sockets.h"
 #include "runtime/comm/tcp_endpoint.h"
+#include "tests/comm/free_port.h"
 #include "tests/comm/numbers.h"
 #include "tests/comm/rank_threads.h"
 
@@ -151,10 +152,9 @@ TEST_F(MeetingTest, WhoDoesNotComeIsNamed) {
 TEST_F(MeetingTest, WaitingIsToldAndCanBeStopped) {
   TcpOptions stopping = options();
   std::string stage;
-  stopping.progress = [&](std::string_view what, std::uint64_t, std::uint64_t total) {
+  stopping.progress = [&](std::string_view what, std::uint64_t seconds, std::uint64_t) {
     stage = what;
-    EXPECT_EQ(total, 2u);
-    return false;
+    return seconds > 0;
   };
   const Joined end = join_group(place(0), stopping);
   ASSERT_FALSE(end);

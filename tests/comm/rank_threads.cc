@@ -1,12 +1,10 @@
 #include "tests/comm/rank_threads.h"
 
-#include <arpa/inet.h>
 #include <exception>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <thread>
 
 #include "base/file.h"
+#include "tests/comm/free_port.h"
 
 namespace bundle::comm {
 
@@ -49,19 +47,6 @@ std::vector<std::unique_ptr<Communicator>> make_ranks(Tie tie, int ranks,
                                                       const SharedOptions& options) {
   if (tie == Tie::kSharedMemory) return make_ranks(ranks, 128u << 10, options);
   return make_tcp_ranks(ranks, ranks, {.patience = options.patience});
-}
-
-std::uint16_t free_port() {
-  const Fd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(address);
-  auto* any = reinterpret_cast<sockaddr*>(&address);
-  if (::bind(socket.get(), any, size) != 0 || ::getsockname(socket.get(), any, &size) != 0) {
-    throw std::runtime_error("no port is free");
-  }
-  return ntohs(address.sin_port);
 }
 
 void run_ranks(std::vector<std::unique_ptr<Communicator>>& ranks,

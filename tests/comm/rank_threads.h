@@ -25,9 +25,6 @@ std::vector<std::unique_ptr<Communicator>> make_tcp_ranks(int ranks, int nodes,
 std::vector<std::unique_ptr<Communicator>> make_ranks(Tie tie, int ranks,
                                                       const SharedOptions& options = {});
 
-/// A port of loopback that nobody listens on.
-std::uint16_t free_port();
-
 /// Runs `body` on a thread for each rank, and gives back when all have ended. A rank whose body
 /// throws aborts the others; the first rank's exception comes out.
 void run_ranks(std::vector<std::unique_ptr<Communicator>>& ranks,
