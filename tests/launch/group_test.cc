@@ -16,7 +16,9 @@ using Words = std::vector<std::string>;
 /// Variables of the environment for as long as it lives; none of a scheduler's besides.
 class Surrounded {
  public:
-  explicit Surrounded(const std::vector<std::pair<const char*, const char*>>& variables) {
+  using Variables = std::vector<std::pair<const char*, const char*>>;
+
+  explicit Surrounded(const Variables& variables) {
     clear();
     for (const auto& [name, value] : variables) ::setenv(name, value, 1);
   }
@@ -56,7 +58,7 @@ TEST(GroupArguments, WithoutThemAMachineIsByItself) {
 }
 
 TEST(GroupArguments, SayEverything) {
-  const Surrounded around({{"BUNDLE_GROUP_TOKEN", "a secret of sixteen"}});
+  const Surrounded around(Surrounded::Variables{{"BUNDLE_GROUP_TOKEN", "a secret of sixteen"}});
   const Group group = group_of({"--nodes", "3", "--node-rank", "2", "--leader", "node1:4000",
                                 "--node-host", "10.0.0.3"})
                           .value();
@@ -124,7 +126,7 @@ TEST(GroupArguments, WhatIsGivenGoesBeforeWhatIsFound) {
 }
 
 TEST(GroupArguments, WhatIsMissingOrWrongIsNamed) {
-  const Surrounded around({});
+  const Surrounded around(Surrounded::Variables{});
   EXPECT_THAT(refusal({"--nodes", "auto"}), HasSubstr("LWS_GROUP_SIZE or SLURM_NNODES"));
   EXPECT_THAT(refusal({"--nodes", "many"}), HasSubstr("'many' is no number"));
   EXPECT_THAT(refusal({"--nodes", "65", "--node-rank", "0"}), HasSubstr("1 to 64 machines"));
@@ -141,7 +143,7 @@ TEST(GroupArguments, WhatIsMissingOrWrongIsNamed) {
 TEST(GroupArguments, ATokenIsAskedForBeyondLoopback) {
   const Words far = {"--nodes", "2", "--node-rank", "1", "--leader", "10.0.0.1"};
   {
-    const Surrounded around({});
+    const Surrounded around(Surrounded::Variables{});
     EXPECT_THAT(refusal(far), HasSubstr("needs a token"));
     Words open = far;
     open.emplace_back("--group-without-token");
@@ -152,7 +154,7 @@ TEST(GroupArguments, ATokenIsAskedForBeyondLoopback) {
                 HasSubstr("needs a token"))
         << "a name may mean any address";
   }
-  const Surrounded around({{"BUNDLE_GROUP_TOKEN", "too short"}});
+  const Surrounded around(Surrounded::Variables{{"BUNDLE_GROUP_TOKEN", "too short"}});
   EXPECT_THAT(refusal(far), HasSubstr("shorter than 16 bytes"));
 }
 
