@@ -1,24 +1,15 @@
 #include "base/sigv4.h"
 
 #include <algorithm>
-#include <array>
 #include <ctime>
-#include <openssl/hmac.h>
 
+#include "base/hmac.h"
 #include "base/sha256.h"
 
 namespace bundle {
 namespace {
 
 constexpr std::string_view kAlgorithm = "AWS4-HMAC-SHA256";
-
-std::string hmac(std::string_view key, std::string_view text) {
-  std::array<unsigned char, 32> out{};
-  unsigned int size = out.size();
-  ::HMAC(::EVP_sha256(), key.data(), static_cast<int>(key.size()),
-         reinterpret_cast<const unsigned char*>(text.data()), text.size(), out.data(), &size);
-  return {reinterpret_cast<const char*>(out.data()), size};
-}
 
 std::string hex(std::string_view bytes) {
   static constexpr char kDigits[] = "0123456789abcdef";
@@ -91,12 +82,12 @@ std::vector<std::pair<std::string, std::string>> sign_aws_request(
       std::string(kAlgorithm) + '\n' + time + '\n' + scope + '\n' + sha256_hex(canonical);
   std::string key = "AWS4" + credentials.secret_key;
   for (const std::string& part : {day, region, service, std::string("aws4_request")}) {
-    key = hmac(key, part);
+    key = hmac_sha256(key, part);
   }
   headers.emplace_back("Authorization", std::string(kAlgorithm) +
                                             " Credential=" + credentials.access_key + '/' + scope +
                                             ", SignedHeaders=" + names +
-                                            ", Signature=" + hex(hmac(key, to_sign)));
+                                            ", Signature=" + hex(hmac_sha256(key, to_sign)));
   return headers;
 }
 

@@ -24,6 +24,12 @@ struct ServeArguments {
   std::string tls_key;
   std::string tls_client_ca;
   std::string access_log;
+  std::string nodes;
+  int node_rank = -1;
+  std::string leader;
+  std::string node_host;
+  std::string group_token_file;
+  bool group_without_token = false;
   std::vector<std::string> settings;
   std::shared_ptr<packager::signing::TrustOptions> trust;
 };
@@ -41,14 +47,46 @@ std::vector<std::string> command_line(const ServeArguments& arguments, const Ser
   add("--drain-seconds", std::to_string(arguments.drain_seconds));
   if (arguments.admin_port >= 0) add("--admin-port", std::to_string(arguments.admin_port));
   const std::pair<const char*, const std::string*> files[] = {
-      {"--api-key-file", &arguments.api_key_file}, {"--tls-cert", &arguments.tls_cert},
-      {"--tls-key", &arguments.tls_key},           {"--tls-client-ca", &arguments.tls_client_ca},
+      {"--api-key-file", &arguments.api_key_file},
+      {"--tls-cert", &arguments.tls_cert},
+      {"--tls-key", &arguments.tls_key},
+      {"--tls-client-ca", &arguments.tls_client_ca},
       {"--access-log", &arguments.access_log},
+      {"--nodes", &arguments.nodes},
+      {"--leader", &arguments.leader},
+      {"--node-host", &arguments.node_host},
+      {"--group-token-file", &arguments.group_token_file},
   };
   for (const auto& [option, value] : files) {
     if (!value->empty()) add(option, *value);
   }
+  if (arguments.node_rank >= 0) add("--node-rank", std::to_string(arguments.node_rank));
+  if (arguments.group_without_token) argv.emplace_back("--group-without-token");
   return argv;
+}
+
+/// One model over several machines (docs/parallelism.md).
+void add_group_options(CLI::App* command, ServeArguments& arguments) {
+  command
+      ->add_option("--nodes", arguments.nodes,
+                   "Machines that serve the model together; auto asks LeaderWorkerSet's or Slurm's "
+                   "variables")
+      ->type_name("N|auto");
+  command
+      ->add_option("--node-rank", arguments.node_rank,
+                   "Which of them this is, from 0, which takes requests")
+      ->check(CLI::Range(0, 63));
+  command
+      ->add_option("--leader", arguments.leader,
+                   "Where machine 0 waits for the others; port 29500 unless said")
+      ->type_name("HOST[:PORT]");
+  command->add_option("--node-host", arguments.node_host, "This machine's address in the group");
+  command
+      ->add_option("--group-token-file", arguments.group_token_file,
+                   "File with the secret that all machines of the group have")
+      ->check(CLI::ExistingFile);
+  command->add_flag("--group-without-token", arguments.group_without_token,
+                    "Let any machine that asks into the group");
 }
 
 /// Replaces this process, so that signals and the exit code are the server's own.
@@ -84,7 +122,9 @@ void add_serve(CLI::App& app, Session& session) {
       "Examples:\n"
       "  bundle serve smollm2\n"
       "  bundle serve smollm2 --port 8080 --set runtime.context_length=2048\n"
-      "  bundle serve ./SmolLM2.Q4_1.gguf --api-key-file keys.txt");
+      "  bundle serve ./SmolLM2.Q4_1.gguf --api-key-file keys.txt\n"
+      "  bundle serve r1 --nodes 2 --node-rank 0 --leader 10.0.0.1 --group-token-file token \\\n"
+      "      --set runtime.parallel.pipeline=2");
   command->add_option("REF", arguments->reference, "What to serve")->required();
   command->add_option("--host", arguments->host, "Address to listen on")->capture_default_str();
   command->add_option("--port", arguments->port, "Port to listen on; 0 takes any free one")
@@ -119,6 +159,7 @@ void add_serve(CLI::App& app, Session& session) {
                    "How long running requests may take after SIGTERM")
       ->capture_default_str()
       ->check(CLI::Range(0, 86400));
+  add_group_options(command, *arguments);
   command->add_option("--set", arguments->settings, "Override a setting of bundle.yaml")
       ->type_name("KEY.PATH=VALUE")
       ->allow_extra_args(false);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <random>
 #include <thread>
 
 #include <boost/json/array.hpp>
@@ -69,6 +70,14 @@ ClusterAccess access_of(const JsonObject& settings) {
   return access;
 }
 
+/// 256 bits, as hex digits.
+std::string random_token() {
+  std::random_device random;
+  std::string token;
+  for (int i = 0; i < 64; ++i) token += "0123456789abcdef"[random() % 16];
+  return token;
+}
+
 /// The specification without how this machine reaches the cluster.
 DeploymentSpec without_access(DeploymentSpec spec) {
   for (const char* key : {"access", "kubeconfig", "context", "version"}) spec.settings.erase(key);
@@ -105,6 +114,14 @@ class Cluster {
     BUNDLE_TRY(const Manifest record, history_manifest(spec, history));
     BUNDLE_CHECK(api_.apply(record, false));
     return {};
+  }
+
+  /// A secret for a deployment's groups; "": they need none, or have one, which stays.
+  Result<std::string> new_group_token(const DeploymentSpec& spec) const {
+    const auto secret = group_secret(spec);
+    if (!secret) return std::string();
+    BUNDLE_TRY(const Json present, api_.find_object(*secret));
+    return present.is_null() ? random_token() : std::string();
   }
 
   /// How many more replicas the free GPUs of nodes could hold; -1 when it cannot be told.
@@ -194,7 +211,8 @@ class KubernetesProvider final : public Provider {
     JsonObject secrets;
     BUNDLE_TRY(const DeploymentSpec form, cluster_form(without_access(spec), secrets));
     const Rollout rollout = choose_rollout(form, -1);
-    BUNDLE_TRY(auto list, manifests(form, secrets, {features, rollout}));
+    const std::string token = group_secret(form) ? random_token() : "";
+    BUNDLE_TRY(auto list, manifests(form, secrets, {features, rollout, token}));
     std::vector<RenderedFile> files;
     for (Manifest& one : list) {
       std::string kind = one.kind;
@@ -213,7 +231,8 @@ class KubernetesProvider final : public Provider {
     BUNDLE_TRY(const auto before, cluster.find_history(spec.name));
     const std::int64_t spare = cluster.spare_replicas(form);
     const Rollout rollout = choose_rollout(form, spare);
-    BUNDLE_TRY(const auto list, manifests(form, secrets, {features, rollout}));
+    BUNDLE_TRY(const std::string token, cluster.new_group_token(form));
+    BUNDLE_TRY(const auto list, manifests(form, secrets, {features, rollout, token}));
     DeploymentPlan plan;
     plan.deployment = spec.name;
     const bool same = before && before->is_current(form);
@@ -358,7 +377,8 @@ class KubernetesProvider final : public Provider {
     BUNDLE_TRY(const ClusterFeatures features, cluster.api().features());
     BUNDLE_TRY(const auto before, cluster.find_history(spec.name));
     const Rollout rollout = choose_rollout(spec, cluster.spare_replicas(spec));
-    BUNDLE_TRY(const auto list, manifests(spec, secrets, {features, rollout}));
+    BUNDLE_TRY(const std::string token, cluster.new_group_token(spec));
+    BUNDLE_TRY(const auto list, manifests(spec, secrets, {features, rollout, token}));
     for (const Manifest& one : list) BUNDLE_CHECK(cluster.api().apply(one, true));
     History next = before.value_or(History{});
     if (!next.is_current(spec)) next.add(spec);

@@ -133,15 +133,22 @@ void add_settings(const JsonObject& overrides, const std::string& prefix, JsonAr
   }
 }
 
-JsonArray server_arguments(const DeploymentSpec& spec) {
+bool is_group(const DeploymentSpec& spec) { return spec.resources.nodes > 1; }
+
+JsonArray server_arguments(const DeploymentSpec& spec, const ServerFiles& files) {
   JsonArray arguments = words({"--host", "0.0.0.0", "--port", "8000", "--admin-host", "0.0.0.0"});
   for (const std::string& word : name_option(spec)) arguments.emplace_back(word);
-  for (const std::string& word : server_options(spec, files_in("/run/keys", spec), kAdminPort)) {
+  for (const std::string& word : server_options(spec, files, kAdminPort)) {
     arguments.emplace_back(word);
+  }
+  if (is_group(spec)) {
+    for (const char* word : {"--nodes", "auto"}) arguments.emplace_back(word);
   }
   add_settings(spec.overrides, "", arguments);
   return arguments;
 }
+
+std::string group_secret_name(const DeploymentSpec& spec) { return spec.name + "-group"; }
 
 /// LeaderWorkerSet sets these itself; a StatefulSet's pods get them in the same form. A pod's index
 /// is a label from 1.28 on; before that its name, which ends in the index, stands for it.
@@ -172,6 +179,12 @@ JsonArray environment_of(const DeploymentSpec& spec) {
         {"name", name},
         {"valueFrom",
          JsonObject{{"secretKeyRef", JsonObject{{"name", secret_name(spec)}, {"key", name}}}}}});
+  }
+  if (is_group(spec)) {
+    environment.push_back(JsonObject{
+        {"name", "BUNDLE_GROUP_TOKEN"},
+        {"valueFrom", JsonObject{{"secretKeyRef", JsonObject{{"name", group_secret_name(spec)},
+                                                             {"key", "token"}}}}}});
   }
   return environment;
 }
@@ -245,8 +258,6 @@ JsonObject behavior_of(const Scaling& scaling) {
                   {"policies", JsonArray{policy("Pods", 1, 60)}}}}};
 }
 
-bool is_group(const DeploymentSpec& spec) { return spec.resources.nodes > 1; }
-
 bool uses_leader_worker_set(const DeploymentSpec& spec, const ClusterFeatures& features) {
   return is_group(spec) && features.leader_worker_set &&
          text(spec.settings, "group", "auto") != "stateful-set";
@@ -306,8 +317,8 @@ JsonObject common_values(const DeploymentSpec& spec, const ManifestOptions& opti
           {"monitor_labels", std::move(monitor_labels)},
           {"pod_annotations", JsonObject{{"bundle.dev/digest", spec.digest}}},
           {"image", text(settings, "image")},
-          {"arguments", server_arguments(spec)},
-          {"worker_arguments", server_arguments(spec)},
+          {"arguments", server_arguments(spec, files_in("/run/keys", spec))},
+          {"worker_arguments", server_arguments(spec, {})},
           {"environment", environment_of(spec)},
           {"resources", resources_of(spec)},
           {"gpu", spec.resources.gpu},
@@ -417,6 +428,22 @@ Status add_stateful_sets(const DeploymentSpec& spec, const ManifestOptions& opti
   return {};
 }
 
+/// Pod 0 of each group alone answers clients. It has a label of its index from 1.28 on; before that
+/// one with its own name, which cannot name several pods.
+Result<JsonObject> first_pods(const DeploymentSpec& spec, const ClusterFeatures& features) {
+  JsonObject selector = selector_of(spec);
+  if (features.minor >= 28) {
+    selector["apps.kubernetes.io/pod-index"] = "0";
+  } else if (spec.scaling.max_replicas == 1) {
+    selector["statefulset.kubernetes.io/pod-name"] = spec.name + "-0-0";
+  } else {
+    return bad_input(
+        "a Service cannot tell the first pods of several groups before Kubernetes 1.28", "scaling",
+        "Install LeaderWorkerSet, or deploy one replica.");
+  }
+  return selector;
+}
+
 Status add_workload(const DeploymentSpec& spec, const ManifestOptions& options, JsonObject& values,
                     Builder& builder) {
   if (!is_group(spec)) {
@@ -430,9 +457,7 @@ Status add_workload(const DeploymentSpec& spec, const ManifestOptions& options, 
     return bad_input("a StatefulSet group cannot be scaled by load", "scaling",
                      "Install LeaderWorkerSet, or set min_replicas and max_replicas alike.");
   }
-  // Only pod 0 of a group answers clients; it has an index label from 1.28 on, and readiness keeps
-  // the others out of the Service in any case, since they listen on no API port.
-  values["service_selector"] = selector_of(spec);
+  BUNDLE_TRY(values["service_selector"], first_pods(spec, options.features));
   return add_stateful_sets(spec, options, values, builder);
 }
 
@@ -565,6 +590,11 @@ Result<std::vector<Manifest>> manifests(const DeploymentSpec& spec, const JsonOb
     values["secret_data"] = secret_data;
     BUNDLE_CHECK(builder.add("secret.yaml", "v1", "Secret", "secrets", secret_name(spec)));
   }
+  if (is_group(spec) && !options.group_token.empty()) {
+    values["secret_name"] = group_secret_name(spec);
+    values["secret_data"] = JsonObject{{"token", base64_encode(options.group_token)}};
+    BUNDLE_CHECK(builder.add("secret.yaml", "v1", "Secret", "secrets", group_secret_name(spec)));
+  }
   BUNDLE_CHECK(builder.add("network-policy.yaml", "networking.k8s.io/v1", "NetworkPolicy",
                            "networkpolicies", spec.name));
   BUNDLE_CHECK(add_workload(spec, options, values, builder));
@@ -580,6 +610,12 @@ Result<std::vector<Manifest>> manifests(const DeploymentSpec& spec, const JsonOb
   }
   BUNDLE_CHECK(add_routes(spec, options, builder));
   return builder.take();
+}
+
+std::optional<Manifest> group_secret(const DeploymentSpec& spec) {
+  if (!is_group(spec)) return std::nullopt;
+  return Manifest{"v1", "Secret", "secrets", namespace_of(spec.settings), group_secret_name(spec),
+                  ""};
 }
 
 Result<Manifest> history_manifest(const DeploymentSpec& spec, const History& history) {

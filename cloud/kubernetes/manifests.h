@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,8 @@ enum class Rollout { kSurge, kReplace, kRecreate };
 struct ManifestOptions {
   ClusterFeatures features;
   Rollout rollout = Rollout::kReplace;
+  /// The secret that lets machines into a group; "": the cluster has it already.
+  std::string group_token = {};
 };
 
 /// The specification as the cluster keeps it: without what lies in the image anyway, and with
@@ -39,6 +42,10 @@ Result<DeploymentSpec> cluster_form(const DeploymentSpec& spec, JsonObject& secr
 /// when the Secret of this content is there already.
 Result<std::vector<Manifest>> manifests(const DeploymentSpec& spec, const JsonObject& secret_data,
                                         const ManifestOptions& options);
+
+/// The Secret that lets machines into a deployment's groups, without its value: it is made once,
+/// and outlives revisions. None for replicas of one machine.
+std::optional<Manifest> group_secret(const DeploymentSpec& spec);
 
 /// The ConfigMap that keeps the revisions.
 Result<Manifest> history_manifest(const DeploymentSpec& spec, const History& history);

@@ -76,6 +76,9 @@ std::string endpoint_file(const std::string& root, std::string_view deployment, 
 std::string job_log(const std::string& root, std::string_view deployment, int index) {
   return file_of(root, deployment, "log", index);
 }
+std::string group_token_file(const std::string& root, std::string_view deployment, int index) {
+  return file_of(root, deployment, "group-token", index);
+}
 std::string stop_mark(const std::string& root, std::string_view deployment, int index) {
   return file_of(root, deployment, "stop", index);
 }
@@ -107,6 +110,7 @@ Result<std::string> job_script(const DeploymentSpec& spec, int index, std::int64
                             {"reservation", text(settings, "reservation")},
                             {"endpoint", endpoint_file(root, spec.name, index)},
                             {"stop_mark", stop_mark(root, spec.name, index)},
+                            {"group_token", group_token_file(root, spec.name, index)},
                             {"command", command_of(spec, root)},
                             {"environment", variables_of(spec)},
                             {"secrets_file", secrets_file(spec, root)},

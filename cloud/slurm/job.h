@@ -23,6 +23,8 @@ Result<std::string> job_script(const DeploymentSpec& spec, int index, std::int64
 std::string script_file(const std::string& root, std::string_view deployment, int index);
 std::string endpoint_file(const std::string& root, std::string_view deployment, int index);
 std::string job_log(const std::string& root, std::string_view deployment, int index);
+/// The secret of a replica over several machines lies in this file with the job's number behind it.
+std::string group_token_file(const std::string& root, std::string_view deployment, int index);
 std::string stop_mark(const std::string& root, std::string_view deployment, int index);
 
 /// One line of the queue.

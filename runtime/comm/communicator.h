@@ -1,7 +1,7 @@
 // How the ranks that share one model speak to each other. What a model does on many ranks is
-// written once over this interface; shared memory stands behind it on CPUs (shared_memory.h), and
-// NCCL on GPUs (kernels/cuda/host/gpu_communicator.h), where a call returns once its work is
-// queued.
+// written once over this interface; behind it stand shared memory for the ranks of one machine
+// (shared_memory.h), TCP for those of several (tcp.h), and NCCL for ranks with a GPU each
+// (kernels/cuda/host/gpu_communicator.h), where a call returns once its work is queued.
 //
 // Every rank of a group makes the same calls in the same order. Results do not depend on timing:
 // a sum is always taken in the order of the ranks, element by element, and all ranks get the same
@@ -20,6 +20,9 @@
 #include "base/result.h"
 
 namespace bundle::comm {
+
+/// Of one group.
+inline constexpr int kMostRanks = 64;
 
 /// One rank's end of a group. Thread-compatible: one thread at a time, over all groups that were
 /// made from one another. Memory is that of the device that the ranks compute on.

@@ -1,17 +1,16 @@
-// One rank's end of the shared memory: moves bytes through the rings, many ways at once, and waits.
+// One rank's end of whatever ties it to the others: moves bytes many ways at once, and waits. How
+// bytes travel is for those below it (shared_endpoint.h, tcp_endpoint.h); what a call means, who is
+// waited for and how calls fail is written once, here.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 
 #include "base/bytes.h"
-#include "base/file.h"
 #include "base/result.h"
-#include "runtime/comm/shared_layout.h"
 
 namespace bundle::comm {
 
@@ -39,19 +38,19 @@ struct Incoming {
   TransferHead head = {};
 };
 
-/// Not thread-safe. Ranks are those of the whole memory.
+/// "rank 3".
+std::string name_of(std::size_t rank);
+
+/// Not thread-safe. Ranks are those of the whole group.
 class Endpoint {
  public:
-  /// As join_shared_memory.
-  static Result<std::unique_ptr<Endpoint>> join(const Fd& memory, int rank,
-                                                std::chrono::milliseconds patience);
   Endpoint(const Endpoint&) = delete;
   Endpoint& operator=(const Endpoint&) = delete;
   /// Leaves: ranks that wait for this one end with an error.
-  ~Endpoint();
+  virtual ~Endpoint() = default;
 
   int rank() const { return static_cast<int>(rank_); }
-  int ranks() const { return static_cast<int>(layout_.ranks); }
+  int ranks() const { return static_cast<int>(ranks_); }
 
   /// Moves all of it, in and out, in whatever order the others allow: so ranks that send to each
   /// other never wait in a circle. At most one transfer a direction and rank.
@@ -61,11 +60,17 @@ class Endpoint {
   Status health() const;
   Status check_ranks();
 
+ protected:
+  Endpoint(std::size_t ranks, std::size_t rank, std::chrono::milliseconds patience)
+      : ranks_(ranks), rank_(rank), patience_(patience) {}
+
+  std::size_t own() const { return rank_; }
+  std::size_t count() const { return ranks_; }
+  /// For an endpoint that turns out to be no rank's.
+  void disown() { rank_ = ranks_; }
+
  private:
   using Clock = std::chrono::steady_clock;
-
-  Endpoint(Fd file, std::byte* memory, SharedLayout layout, std::size_t rank,
-           std::chrono::milliseconds patience);
 
   /// What came of one look at all transfers.
   struct Round {
@@ -74,30 +79,40 @@ class Endpoint {
     std::optional<std::size_t> missing = {};    // the same, and it is no longer there
   };
 
-  SharedHead& head() const { return *reinterpret_cast<SharedHead*>(memory_); }
-  SharedRank& place(std::size_t rank) const;
-  SharedRing& ring(std::size_t from, std::size_t to) const;
-  std::byte* buffer(std::size_t from, std::size_t to) const;
+  /// Takes as many bytes as there is room for, without waiting.
+  virtual Result<std::size_t> write(std::size_t to, Bytes bytes) = 0;
+  /// Hands over what was written; false while a part of it is still here.
+  virtual Result<bool> hand_over(std::size_t to) = 0;
+  /// Gives what has come, without waiting.
+  virtual Result<std::size_t> read(std::size_t from, std::span<std::byte> bytes) = 0;
+  /// Whether something has come that was not read.
+  virtual bool has_come(std::size_t from) = 0;
+  /// Whether a rank has been here and left, or died. One that has not come yet is waited for.
+  virtual bool gone(std::size_t rank) = 0;
+  /// To be called before looking at transfers; nap() returns at once where anything has happened
+  /// since.
+  virtual std::uint32_t look() = 0;
+  /// Until something happens, or it is time to look around: at most about `kNap`.
+  virtual void nap(std::uint32_t seen) = 0;
+  /// Tells every other rank why all are to end, unless they were told before.
+  virtual void tell(const Error& why) = 0;
+  /// What another rank told.
+  virtual std::optional<Error> told() = 0;
 
   Result<Round> move(Purpose purpose, std::span<Outgoing> out, std::span<Incoming> in);
   Result<bool> push(Purpose purpose, Outgoing& transfer);
   Result<bool> pull(Purpose purpose, Incoming& transfer);
   Status check_head(Purpose purpose, const Incoming& transfer) const;
-  Result<std::size_t> write(std::size_t to, Bytes bytes);
-  Result<std::size_t> read(std::size_t from, std::span<std::byte> bytes);
-  void ring_bell(std::size_t rank) const;
-  void nap(std::uint32_t seen);
-  bool gone(std::size_t rank) const;
   Status check_abort();
   Status fail(Error error);
 
-  Fd file_;  // of this rank alone: it holds the rank's lock
-  std::byte* memory_ = nullptr;
-  SharedLayout layout_;
-  std::size_t rank_ = 0;
+  std::size_t ranks_;
+  std::size_t rank_;
   std::chrono::milliseconds patience_;
-  bool spins_ = false;
   std::optional<Error> failure_;
 };
+
+/// A sleeper looks around that often for ranks that died.
+inline constexpr auto kNap = std::chrono::milliseconds(50);
 
 }  // namespace bundle::comm

@@ -18,8 +18,6 @@
 
 namespace bundle::comm {
 
-inline constexpr int kMostRanks = 64;
-
 /// Anonymous memory for `ranks` ranks. `ring_bytes`, a power of two of at least 64, is what a rank
 /// may have sent to another that has not received it. kUsage for other numbers.
 Result<Fd> make_shared_memory(int ranks, std::size_t ring_bytes = 128u << 10);

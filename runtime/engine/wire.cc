@@ -264,6 +264,7 @@ Result<std::uint64_t> decode_abort(Bytes body) {
   return id;
 }
 
+std::string encode_released() { return end_frame(start_frame(), Kind::kReleased); }
 std::string encode_stop() { return end_frame(start_frame(), Kind::kStop); }
 std::string encode_ready() { return end_frame(start_frame(), Kind::kReady); }
 

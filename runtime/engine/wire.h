@@ -30,6 +30,7 @@ enum class Kind : std::uint16_t {
   kReady = 17,     // nothing: requests are taken from now on
   kEvent = 18,     // Event
   kFailure = 19,   // Error: the engine cannot start, and ends
+  kReleased = 20,  // nothing: the group that it belongs to has ended, as it should
 };
 
 struct FrameHeader {
@@ -54,6 +55,7 @@ std::string encode_ready();
 /// An event that is too large for a frame becomes a kError event that says so.
 std::string encode_event(const Event& event);
 std::string encode_failure(const Error& error);
+std::string encode_released();
 
 /// Bodies. kBadInput when a body is not what its encoder writes.
 Result<Request> decode_submit(Bytes body);

@@ -9,6 +9,25 @@ namespace {
 
 constexpr std::uint64_t kMostKeyFile = 1u << 20;
 
+void declare_group(CLI::App& app, Arguments& a) {
+  app.add_option("--nodes", a.nodes,
+                 "Machines that serve the model together; auto asks LeaderWorkerSet's or Slurm's "
+                 "variables for what is not given")
+      ->type_name("N|auto");
+  app.add_option("--node-rank", a.node_rank, "Which of them this is; 0 takes requests")
+      ->check(CLI::Range(0, 63));
+  app.add_option("--leader", a.leader,
+                 "Where machine 0 waits for the others; port 29500 unless said")
+      ->type_name("HOST[:PORT]");
+  app.add_option("--node-host", a.node_host,
+                 "This machine's address in the group; else the one that reaches the leader");
+  app.add_option("--group-token-file", a.group_token_file,
+                 "File with the secret that all machines of the group have; else "
+                 "BUNDLE_GROUP_TOKEN");
+  app.add_flag("--group-without-token", a.group_without_token,
+               "Let any machine that asks into the group");
+}
+
 void declare(CLI::App& app, Arguments& a) {
   auto* what = app.add_option_group("model", "What to serve; one of");
   what->add_option("--launch", a.launch_file, "A launch document (JSON)");
@@ -45,6 +64,7 @@ void declare(CLI::App& app, Arguments& a) {
   app.add_option("--step-seconds", a.step_seconds, "A step that takes longer restarts the engine")
       ->check(CLI::Range(1, 86400))
       ->capture_default_str();
+  declare_group(app, a);
   app.add_option("--set", a.settings, "Override a setting: key=value")->allow_extra_args(false);
   app.set_version_flag("--version", BUNDLE_VERSION);
 }

@@ -29,6 +29,12 @@ struct Arguments {
   int drain_seconds = 30;
   int idle_exit_seconds = 0;  // 0: never
   int step_seconds = 120;
+  std::string nodes;  // "": this machine alone; a number, or "auto"
+  std::optional<int> node_rank;
+  std::string leader;  // HOST:PORT
+  std::string node_host;
+  std::string group_token_file;
+  bool group_without_token = false;
   std::vector<std::string> settings;
 };
 

@@ -35,6 +35,11 @@ std::optional<Error> EngineBoard::failure() const {
   return failure_;
 }
 
+bool EngineBoard::released() const {
+  const std::lock_guard lock(mutex_);
+  return released_;
+}
+
 std::int64_t EngineBoard::restarts() const {
   const std::lock_guard lock(mutex_);
   return restarts_;
@@ -86,6 +91,11 @@ void EngineBoard::engine_died() {
 void EngineBoard::given_up(Error error) {
   const std::lock_guard lock(mutex_);
   failure_ = std::move(error);
+}
+
+void EngineBoard::was_released() {
+  const std::lock_guard lock(mutex_);
+  released_ = true;
 }
 
 void EngineBoard::set_in_flight(std::int64_t requests) {

@@ -17,6 +17,7 @@ class EngineBoard {
   bool ready() const;
   engine::LoadProgress progress() const;
   std::optional<Error> failure() const;
+  bool released() const;
   std::int64_t restarts() const;
   std::int64_t pid() const;
   /// The running engine's counters on top of those of the dead. `in_flight` requests are waiting
@@ -28,6 +29,7 @@ class EngineBoard {
   void engine_is_ready();
   void engine_died();
   void given_up(Error error);
+  void was_released();
   void set_in_flight(std::int64_t requests);
 
  private:
@@ -41,6 +43,7 @@ class EngineBoard {
   std::int64_t in_flight_ = 0;
   std::int64_t max_context_ = 0;
   bool ready_ = false;
+  bool released_ = false;
 };
 
 }  // namespace bundle::launch

@@ -44,7 +44,7 @@ struct SpawnPlan {
   /// A copy of `from` becomes `target`. All copies lie above all targets, else one could overwrite
   /// another's source.
   Status give(const Fd& from, int target) {
-    Fd copy(::fcntl(from.get(), F_DUPFD_CLOEXEC, kRanksFd + 1));
+    Fd copy(::fcntl(from.get(), F_DUPFD_CLOEXEC, kGroupFd + 1));
     if (!copy) return system_error("cannot copy a descriptor");
     ::posix_spawn_file_actions_adddup2(&files, copy.get(), target);
     copies.push_back(std::move(copy));
@@ -69,6 +69,8 @@ std::string describe(int status) {
 
 }  // namespace
 
+bool inherited(int fd) { return ::fcntl(fd, F_GETFD) >= 0; }
+
 Result<Fd> memory_file(std::string_view text) {
   Fd fd(::memfd_create("bundle-launch", MFD_CLOEXEC));
   if (!fd) return system_error("cannot make a file in memory");
@@ -82,7 +84,7 @@ Result<Fd> memory_file(std::string_view text) {
 
 Result<EngineChild> EngineChild::spawn(const Command& command, const EngineFds& fds, int rank) {
   SpawnPlan plan;
-  for (int target = kMemoryFd; target <= kRanksFd; ++target) {
+  for (int target = kMemoryFd; target <= kGroupFd; ++target) {
     ::posix_spawn_file_actions_addclose(&plan.files, target);
   }
   if (fds.channel != nullptr) {
@@ -92,13 +94,15 @@ Result<EngineChild> EngineChild::spawn(const Command& command, const EngineFds& 
   }
   if (fds.spec != nullptr) BUNDLE_CHECK(plan.give(*fds.spec, kSpecFd));
   if (fds.ranks != nullptr) BUNDLE_CHECK(plan.give(*fds.ranks, kRanksFd));
-  ::posix_spawn_file_actions_addclosefrom_np(&plan.files, kRanksFd + 1);
+  if (fds.group != nullptr) BUNDLE_CHECK(plan.give(*fds.group, kGroupFd));
+  ::posix_spawn_file_actions_addclosefrom_np(&plan.files, kGroupFd + 1);
   plan.unblock_signals();
 
   std::vector<std::string> arguments = command.arguments;
   arguments.emplace_back("--engine");
   arguments.push_back(std::to_string(::getpid()));
-  if (fds.ranks != nullptr) arguments.push_back(std::to_string(rank));
+  const bool shares = fds.ranks != nullptr || fds.group != nullptr;
+  if (shares) arguments.push_back(std::to_string(rank));
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);

@@ -19,12 +19,16 @@ inline constexpr int kSupervisorBellFd = 4;
 inline constexpr int kEngineBellFd = 5;
 inline constexpr int kSpecFd = 6;
 inline constexpr int kRanksFd = 7;
+inline constexpr int kGroupFd = 8;
+/// Whether this process inherited it.
+bool inherited(int fd);
 
 /// What an engine process inherits; null is nothing.
 struct EngineFds {
   const ChannelFds* channel = nullptr;  // of the process that answers the supervisor
   const Fd* spec = nullptr;
   const Fd* ranks = nullptr;  // memory of the ranks that share a model (comm/shared_memory.h)
+  const Fd* group = nullptr;  // how those of other machines are found (group.h)
 };
 
 /// A file without a name that holds `text`, to be inherited.
@@ -35,8 +39,8 @@ Result<Fd> memory_file(std::string_view text);
 class EngineChild {
  public:
   /// Runs `command` with "--engine" and this process's id after its arguments, and behind them
-  /// `rank` where there are ranks; no descriptors but the three standard ones and those above reach
-  /// it.
+  /// `rank` where there are ranks or a group; no descriptors but the three standard ones and those
+  /// above reach it.
   static Result<EngineChild> spawn(const Command& command, const EngineFds& fds, int rank = 0);
   EngineChild(EngineChild&& other) noexcept;
   EngineChild& operator=(EngineChild&& other) noexcept;

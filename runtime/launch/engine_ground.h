@@ -19,17 +19,19 @@ namespace bundle::launch {
 /// In the order in which the parts must come.
 struct EngineGround {
   RuntimeSettings settings;
+  int neighbours = 1;  // ranks on this machine, this one among them
   format::Checkpoint checkpoint;
   std::unique_ptr<kernels::Device> device;
   std::unique_ptr<model::Team> team;  // null: no other ranks
 };
 
-/// `spec` is a LaunchSpec as JSON text. Without a team; a GPU is that of rank `rank`.
-Result<EngineGround> make_ground(const std::string& spec, int rank = 0);
+/// `spec` is a LaunchSpec as JSON text. Without a team.
+Result<EngineGround> make_ground(const std::string& spec);
 
-/// The same with a team, of the ranks whose memory this process inherited (kRanksFd); an error
-/// reaches those ranks too.
-Result<EngineGround> make_shared_ground(const std::string& spec, int rank);
+/// The same with a team: of the ranks whose memory this process inherited (kRanksFd), or of a group
+/// of several machines (kGroupFd), whose ranks meet first. An error reaches those ranks too.
+Result<EngineGround> make_shared_ground(const std::string& spec, int rank,
+                                        const Progress& progress = {});
 
 /// This rank's part of the model. The ground must outlive it. With the backend left open, a model
 /// that the GPU has no kernels or no room for takes the CPU: the ground's device is another then.

@@ -20,6 +20,8 @@ constexpr auto kLongestBackoff = std::chrono::milliseconds(1000);
 constexpr auto kQuick = std::chrono::milliseconds(1000);  // of being ready, without a request
 constexpr auto kLastWords = std::chrono::milliseconds(1000);
 constexpr auto kFarewell = std::chrono::milliseconds(300);  // for an engine to end by itself
+/// The same where it is to tell the ranks of other machines.
+constexpr auto kGroupFarewell = std::chrono::milliseconds(5000);
 
 /// Waits until the descriptor can be read; false when the time is over.
 bool wait_readable(int fd, std::chrono::milliseconds limit) {
@@ -112,17 +114,22 @@ Result<EngineProcess::Io::Running> EngineProcess::Io::spawn() const {
   if (!wake_) return failed("cannot make an eventfd");
   BUNDLE_TRY(Channel channel, Channel::create(options_.ring_bytes));
   BUNDLE_TRY(const Fd spec, memory_file(options_.spec));
-  Fd memory;  // of the ranks
-  if (options_.ranks > 1) {
+  Fd memory, group;  // of the ranks: one of the two
+  EngineFds fds{.spec = &spec};
+  if (!options_.group.empty()) {
+    BUNDLE_TRY(group, memory_file(options_.group));
+    fds.group = &group;
+  } else if (options_.ranks > 1) {
     BUNDLE_TRY(memory, comm::make_shared_memory(options_.ranks));
+    fds.ranks = &memory;
   }
-  const Fd* ranks = options_.ranks > 1 ? &memory : nullptr;
-  BUNDLE_TRY(EngineChild child,
-             EngineChild::spawn(options_.command, {&channel.fds(), &spec, ranks}));
+  EngineFds first = fds;
+  first.channel = &channel.fds();
+  BUNDLE_TRY(EngineChild child, EngineChild::spawn(options_.command, first, options_.first_rank));
   std::vector<EngineChild> others;
   for (int rank = 1; rank < options_.ranks; ++rank) {
     BUNDLE_TRY(EngineChild other,
-               EngineChild::spawn(options_.command, {nullptr, &spec, ranks}, rank));
+               EngineChild::spawn(options_.command, fds, options_.first_rank + rank));
     others.push_back(std::move(other));
   }
   return Running{
@@ -181,6 +188,10 @@ void EngineProcess::Io::handle(const wire::Frame& frame) {
     running_->failure = wire::decode_failure(body);
     return;
   }
+  if (frame.kind == wire::Kind::kReleased) {
+    running_->released = true;
+    return;
+  }
   if (frame.kind != wire::Kind::kProgress) return break_off(failed("an unknown message"));
   auto progress = wire::decode_progress(body);
   if (!progress) return break_off(progress.error());
@@ -219,6 +230,10 @@ void EngineProcess::Io::engine_died() {
   running_.reset();
   board_.engine_died();
   const std::string how = reap_all(dead);
+  if (dead.released) {
+    board_.was_released();
+    return changed();
+  }
   plan_restart(dead, how);
   flights_.engine_died("the engine process " + how + " while it answered");
   if (const auto failure = board_.failure()) {
@@ -229,7 +244,7 @@ void EngineProcess::Io::engine_died() {
 
 /// Ends those that still run, and says how the one died that took the others along: a rank that was
 /// killed before one that gave up for its sake.
-std::string EngineProcess::Io::reap_all(Running& dead) {
+std::string EngineProcess::Io::reap_all(Running& dead) const {
   std::string cause;
   bool cause_killed = false;
   const auto reap = [&](EngineChild& child, const std::string& name) {
@@ -242,16 +257,23 @@ std::string EngineProcess::Io::reap_all(Running& dead) {
   };
   reap(dead.child, "");
   for (std::size_t i = 0; i < dead.others.size(); ++i) {
-    reap(dead.others[i], "(rank " + std::to_string(i + 1) + ") ");
+    const int rank = options_.first_rank + static_cast<int>(i) + 1;
+    reap(dead.others[i], "(rank " + std::to_string(rank) + ") ");
   }
   // Then the first rank could only say that another was gone.
   if (cause_killed) dead.failure.reset();
   return cause;
 }
 
+/// What the first engine cannot load, the next could not either; but another machine may come back.
+bool EngineProcess::Io::is_final(const Running& dead) const {
+  const bool group = !options_.group.empty();
+  const bool lost = dead.failure && dead.failure->code == ErrorCode::kUnreachable;
+  return dead.failure && !was_ready_ && !(group && lost);
+}
+
 void EngineProcess::Io::plan_restart(const Running& dead, const std::string& how) {
-  // What the first engine cannot load, the next could not either.
-  if (dead.failure && !was_ready_) return give_up(*dead.failure);
+  if (is_final(dead)) return give_up(*dead.failure);
   const bool unprovoked = !dead.answered && flights_.started() == 0;
   const bool quick = !dead.ready || (unprovoked && Clock::now() - dead.ready_at < kQuick);
   quick_deaths_ = quick ? quick_deaths_ + 1 : 0;
@@ -332,7 +354,9 @@ void EngineProcess::Io::end_engine() {
   if (!running_) return;
   send(wire::encode_stop());
   write_out();
-  if (!wait_readable(running_->child.pidfd(), kFarewell)) running_->child.kill();
+  const bool tells_others = !options_.group.empty() && options_.first_rank == 0;
+  const auto farewell = tells_others ? kGroupFarewell : kFarewell;
+  if (!wait_readable(running_->child.pidfd(), farewell)) running_->child.kill();
   running_->child.reap();
   running_.reset();
   board_.engine_died();

@@ -50,6 +50,7 @@ class EngineProcess::Io {
     bool ready = false;
     bool broken = false;                // it sent nonsense and was killed for it
     bool answered = false;              // it finished a request
+    bool released = false;              // its group has ended as it should
     std::optional<Error> failure = {};  // what it said before it ended
     std::uint64_t heartbeat = 0;
     Clock::time_point last_beat = {};
@@ -71,7 +72,8 @@ class EngineProcess::Io {
   void break_off(const Error& error);
   void engine_died();
   void hear_last_words();
-  static std::string reap_all(Running& dead);
+  std::string reap_all(Running& dead) const;
+  bool is_final(const Running& dead) const;
   void plan_restart(const Running& dead, const std::string& how);
   void give_up(Error error);
   void check_pulse();

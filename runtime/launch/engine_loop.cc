@@ -1,7 +1,6 @@
 #include "runtime/launch/engine_loop.h"
 
 #include <array>
-#include <chrono>
 #include <poll.h>
 
 #include "base/log.h"
@@ -9,42 +8,12 @@
 #include "runtime/launch/channel.h"
 #include "runtime/launch/engine_child.h"
 #include "runtime/launch/engine_start.h"
+#include "runtime/launch/frame_sender.h"
 
 namespace bundle::launch {
 namespace {
 
 namespace wire = engine::wire;
-using Clock = std::chrono::steady_clock;
-
-constexpr auto kProgressInterval = std::chrono::milliseconds(50);
-
-/// Sends whole frames, waiting for room where there is none.
-class Sender {
- public:
-  explicit Sender(Channel& channel) : channel_(channel) {}
-
-  Status send(std::string_view frames) {
-    Bytes left = as_bytes(frames);
-    while (!left.empty()) {
-      BUNDLE_TRY(const std::size_t n, channel_.write(left));
-      left = left.subspan(n);
-      if (n == 0) wait_for_room();
-    }
-    return {};
-  }
-
- private:
-  /// Requests that come meanwhile lie in their ring; they are no reason to wake.
-  void wait_for_room() {
-    if (channel_.fall_asleep(/*wants_data=*/false, /*wants_room=*/true)) {
-      pollfd bell{channel_.bell(), POLLIN, 0};
-      ::poll(&bell, 1, -1);
-    }
-    channel_.wake_up();
-  }
-
-  Channel& channel_;
-};
 
 class EngineLoop {
  public:
@@ -114,24 +83,13 @@ class EngineLoop {
 
   Channel& channel_;
   engine::Engine& engine_;
-  Sender sender_;
+  FrameSender sender_;
   wire::FrameReader frames_;
   std::array<std::byte, 1 << 16> buffer_;
   std::vector<engine::Event> events_;
   std::string outgoing_;
   bool stopped_ = false;
 };
-
-/// Tells the supervisor now and then how far loading is.
-Progress reporter(Sender& sender) {
-  return [&sender, last = Clock::time_point()](std::string_view stage, std::uint64_t done,
-                                               std::uint64_t total) mutable {
-    const auto now = Clock::now();
-    if (now - last < kProgressInterval && done < total) return true;
-    last = now;
-    return sender.send(wire::encode_progress({std::string(stage), done, total})).has_value();
-  };
-}
 
 /// How the process ended, and whether the supervisor knows why.
 struct End {
@@ -140,10 +98,14 @@ struct End {
 };
 
 End serve(Channel& channel, const LoadEngine& load) {
-  Sender sender(channel);
+  FrameSender sender(channel);
   auto spec = read_spec();
-  auto loaded = spec ? load(*spec, reporter(sender)) : Result<LoadedEngine>(spec.error());
-  if (loaded) return {EngineLoop(channel, *loaded->engine).run()};
+  auto loaded = spec ? load(*spec, sender.reporter()) : Result<LoadedEngine>(spec.error());
+  if (loaded) {
+    Status end = EngineLoop(channel, *loaded->engine).run();
+    if (!end && loaded->give_up) loaded->give_up(end.error());
+    return {std::move(end)};
+  }
   return {loaded.error(), sender.send(wire::encode_failure(loaded.error())).has_value()};
 }
 

@@ -16,6 +16,8 @@ namespace bundle::launch {
 struct LoadedEngine {
   std::shared_ptr<void> ground;  // checkpoint, device: goes away after the engine
   std::unique_ptr<engine::Engine> engine;
+  /// Tells whoever shares the model that the engine ends for this reason; empty: nobody does.
+  std::function<void(const Error&)> give_up = {};
 };
 
 /// Makes the engine from what the supervisor handed over.

@@ -60,9 +60,14 @@ Result<LoadedEngine> load(EngineGround made, const Progress& progress) {
   options.constraints = std::make_shared<engine::ConstraintCompiler>(
       [checkpoint = &ground->checkpoint, size = model->config().vocab_size,
        ends = model->config().eos_ids] { return constraint_vocabulary(*checkpoint, size, ends); });
+  options.ranks = ground->neighbours;
   BUNDLE_TRY(auto engine, engine::Engine::create(std::move(model), *ground->device, options));
   log_memory(*engine, options, weights);
-  return LoadedEngine{std::move(ground), std::move(engine)};
+  LoadedEngine loaded{ground, std::move(engine)};
+  if (ground->team != nullptr) {
+    loaded.give_up = [ground](const Error& why) { ground->team->world().abort(why); };
+  }
+  return loaded;
 }
 
 }  // namespace
@@ -73,7 +78,7 @@ Result<LoadedEngine> load_engine(const std::string& spec, const Progress& progre
 }
 
 Result<LoadedEngine> load_first_rank(const std::string& spec, const Progress& progress) {
-  BUNDLE_TRY(EngineGround ground, make_shared_ground(spec, 0));
+  BUNDLE_TRY(EngineGround ground, make_shared_ground(spec, 0, progress));
   return load(std::move(ground), progress);
 }
 

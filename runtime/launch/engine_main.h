@@ -10,8 +10,8 @@ namespace bundle::launch {
 /// `spec` is a LaunchSpec as JSON text.
 Result<LoadedEngine> load_engine(const std::string& spec, const Progress& progress);
 
-/// The same where the model is shared: the first rank's part, once all ranks have theirs. The
-/// ranks' memory lies where EngineChild put it.
+/// The same where the model is shared: the first rank's part, once all ranks have theirs. How they
+/// are reached lies where EngineChild put it.
 Result<LoadedEngine> load_first_rank(const std::string& spec, const Progress& progress);
 
 }  // namespace bundle::launch

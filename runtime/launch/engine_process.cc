@@ -22,6 +22,7 @@ engine::LoadProgress EngineProcess::progress() const { return io_->board().progr
 engine::EngineStats EngineProcess::stats() const { return io_->board().stats(); }
 std::int64_t EngineProcess::restarts() const { return io_->board().restarts(); }
 std::optional<Error> EngineProcess::failure() const { return io_->board().failure(); }
+bool EngineProcess::released() const { return io_->board().released(); }
 std::int64_t EngineProcess::pid() const { return io_->board().pid(); }
 
 }  // namespace bundle::launch

@@ -20,6 +20,10 @@ struct EngineProcessOptions {
   std::string spec;  // what the engine is to load, for its LoadEngine
   /// Engine processes that share the model. Where one dies, all are ended and started again.
   int ranks = 1;
+  /// How they find further ones on other machines (group.h); "": there are none. Then the first of
+  /// these processes is rank `first_rank`, and takes requests where that is 0.
+  std::string group = {};
+  int first_rank = 0;
   /// A step that takes longer means that the engine hangs: it is killed and started again.
   std::chrono::milliseconds step_limit{120'000};
   /// Deaths in a row, before an engine was ready or within a second of it and without a request,
@@ -50,6 +54,9 @@ class EngineProcess final : public engine::EngineClient {
   /// Why there is no engine and will be none; all requests end with kError then. An engine that
   /// could not start the first time says why itself.
   std::optional<Error> failure() const;
+  /// Whether the group that these ranks belong to was ended by its first machine: then there is no
+  /// engine any more.
+  bool released() const;
   /// Process id of the engine (of the first rank), -1 while there is none.
   std::int64_t pid() const;
 

@@ -17,11 +17,13 @@
 
 #include "base/log.h"
 #include "runtime/launch/engine_process.h"
+#include "runtime/launch/group.h"
 #include "runtime/launch/runtime_settings.h"
 #include "runtime/launch/served_model.h"
 #include "runtime/launch/service_manager.h"
 #include "runtime/launch/watched_files.h"
 #include "runtime/server/http_server.h"
+#include "runtime/server/member_engine.h"
 
 namespace bundle::launch {
 namespace {
@@ -30,6 +32,9 @@ constexpr auto kStallGrace = std::chrono::seconds(30);
 constexpr std::size_t kOtherDescriptors = 256;
 constexpr auto kLookAtFiles = std::chrono::milliseconds(2000);
 constexpr auto kLookIdle = std::chrono::milliseconds(1000);
+/// The first machine may take all of its time to drain, and hears its signal a little later.
+constexpr auto kReleaseGrace = std::chrono::seconds(10);
+constexpr auto kLookForRelease = std::chrono::milliseconds(50);
 
 /// SIGTERM, SIGINT and SIGHUP as a descriptor.
 Result<Fd> signal_descriptor() {
@@ -100,10 +105,11 @@ Result<server::ServerOptions> server_options(const Arguments& arguments,
 
 class Supervisor {
  public:
-  Supervisor(const Arguments& arguments, LaunchSpec spec, RuntimeSettings settings)
+  Supervisor(const Arguments& arguments, LaunchSpec spec, RuntimeSettings settings, Group group)
       : arguments_(arguments),
         spec_(std::move(spec)),
         settings_(std::move(settings)),
+        group_(std::move(group)),
         files_({arguments.api_key_file, arguments.tls_certificate, arguments.tls_key,
                 arguments.tls_client_ca}) {}
   ~Supervisor();
@@ -121,15 +127,19 @@ class Supervisor {
   void on_signal(int number);
   void fall_asleep();
   void drain();
+  void await_release() const;
   void reload();
   void beat();
   void look_at_files();
   std::string public_url() const;
+  std::string leader() const;
+  std::shared_ptr<engine::EngineClient> served_engine() const;
   int nap() const;
 
   const Arguments& arguments_;
   LaunchSpec spec_;
   RuntimeSettings settings_;
+  Group group_;
   Fd change_;  // an eventfd: something that look() sees has changed
 
   std::shared_ptr<EngineProcess> engine_;
@@ -163,16 +173,19 @@ Status Supervisor::start(const Command& self) {
   EngineProcessOptions engine;
   engine.command = self;
   engine.spec = print_json(spec_.to_json());
-  engine.ranks = static_cast<int>(settings_.parallel.ranks());
+  engine.ranks = static_cast<int>(settings_.parallel.ranks()) / group_.nodes;
+  engine.first_rank = engine.ranks * group_.node_rank;
+  BUNDLE_TRY(engine.group, group_document(group_, spec_, settings_));
   engine.step_limit = std::chrono::seconds(arguments_.step_seconds);
   engine.on_change = [this] { change(); };
   engine_ = EngineProcess::start(std::move(engine));
-  BUNDLE_TRY(server_, server::HttpServer::start(std::move(options), engine_));
+  BUNDLE_TRY(server_, server::HttpServer::start(std::move(options), served_engine()));
   log_info("loading " + spec_.name + ", listening on " + public_url());
   if (server_->admin_port() != 0) {
     log_info("probes and metrics on " + url(arguments_.admin_host, server_->admin_port()));
   }
-  loader_ = std::thread([this] { load_model(); });
+  if (!group_.alone()) log_info(group_.name() + " of the group that meets at " + leader());
+  if (group_.leads()) loader_ = std::thread([this] { load_model(); });
   return {};
 }
 
@@ -226,6 +239,18 @@ std::string Supervisor::public_url() const {
   return url(arguments_.host, server_->port(), !arguments_.tls_certificate.empty());
 }
 
+/// The engine, where this machine takes requests.
+std::shared_ptr<engine::EngineClient> Supervisor::served_engine() const {
+  if (group_.leads()) return engine_;
+  return std::make_shared<server::MemberEngine>(
+      engine_,
+      "This is " + group_.name() + " of a group: ask the first one, " + group_.leader_host + ".");
+}
+
+std::string Supervisor::leader() const {
+  return group_.leader_host + " port " + std::to_string(group_.leader_port);
+}
+
 /// A server that makes no progress falls silent, so that systemd restarts it.
 void Supervisor::beat() {
   const server::HttpServer::State state = server_->state();
@@ -236,11 +261,15 @@ void Supervisor::beat() {
 /// Reports what has changed; an error ends the server.
 Status Supervisor::look() {
   if (auto failure = engine_->failure()) return *std::move(failure);
-  bool model_is_set = false;
+  if (engine_->released() && !draining_) {
+    log_info("the first machine has ended the group");
+    drain();
+  }
+  bool model_is_set = !group_.leads();  // it needs none
   {
     const std::lock_guard lock(mutex_);
     if (loaded_) BUNDLE_CHECK(*loaded_);
-    model_is_set = loaded_.has_value();
+    model_is_set |= loaded_.has_value();
   }
   if (model_is_set && engine_->ready() && !draining_) announce();
   return {};
@@ -288,6 +317,16 @@ void Supervisor::fall_asleep() {
   drain();
 }
 
+/// Signals often reach all machines of a group at once: the ranks here go on until the first
+/// machine has answered what it had begun, and lets them go.
+void Supervisor::await_release() const {
+  const auto until = std::chrono::steady_clock::now() +
+                     std::chrono::seconds(arguments_.drain_seconds) + kReleaseGrace;
+  while (engine_->ready() && !engine_->released() && std::chrono::steady_clock::now() < until) {
+    std::this_thread::sleep_for(kLookForRelease);
+  }
+}
+
 void Supervisor::drain() {
   if (draining_) std::_Exit(static_cast<int>(ErrorCode::kInterrupted));
   draining_ = true;
@@ -297,6 +336,7 @@ void Supervisor::drain() {
   manager_.stopping();
   drainer_ = std::thread([this] {
     const bool all_finished = server_->wait();
+    if (!group_.leads()) await_release();
     log_info(all_finished ? "drained" : "drained; some requests were cut short");
     drained_ = true;
     change();
@@ -310,7 +350,8 @@ Status supervise(const Arguments& arguments, const Command& self) {
   BUNDLE_TRY(LaunchSpec spec, launch_spec(arguments));
   const std::string where = arguments.launch_file.empty() ? "--set" : arguments.launch_file;
   BUNDLE_TRY(RuntimeSettings settings, read_runtime_settings(spec.runtime, where));
-  Supervisor supervisor(arguments, std::move(spec), std::move(settings));
+  BUNDLE_TRY(Group group, read_group(arguments));
+  Supervisor supervisor(arguments, std::move(spec), std::move(settings), std::move(group));
   BUNDLE_CHECK(supervisor.start(self));
   return supervisor.run(signals);
 }

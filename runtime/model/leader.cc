@@ -55,7 +55,13 @@ class LeadingModel final : public Model {
       : model_(std::move(model)), world_(team.world()) {}
   LeadingModel(const LeadingModel&) = delete;
   LeadingModel& operator=(const LeadingModel&) = delete;
-  ~LeadingModel() override { (void)tell(world_, encode_stop()); }
+  ~LeadingModel() override {
+    if (prepared_) {
+      (void)tell(world_, encode_stop());
+    } else {
+      world_.abort(Error{ErrorCode::kUnreachable, "it ended before it served"});
+    }
+  }
 
   const format::ModelConfig& config() const override { return model_->config(); }
   kernels::KvShape kv_shape(DType type, std::int64_t block_tokens) const override {
@@ -89,7 +95,9 @@ class LeadingModel final : public Model {
     const kernels::KvShape& shape = cache.shape();
     BUNDLE_CHECK(tell(
         world_, encode_prepare({cache.num_blocks(), shape.block_tokens, shape.type, drafting_})));
-    return wait_for_all(world_);
+    BUNDLE_CHECK(wait_for_all(world_));
+    prepared_ = true;
+    return {};
   }
   Status health() const override { return model_->health(); }
 
@@ -100,12 +108,14 @@ class LeadingModel final : public Model {
   std::unique_ptr<Model> model_;
   comm::Communicator& world_;
   bool drafting_ = false;
+  bool prepared_ = false;
 };
 
 class Follower {
  public:
-  Follower(Model& model, kernels::Device& device, comm::Communicator& world)
-      : model_(model), device_(device), world_(world) {}
+  Follower(Model& model, kernels::Device& device, comm::Communicator& world,
+           const std::function<void()>& on_prepared)
+      : model_(model), device_(device), world_(world), on_prepared_(on_prepared) {}
 
   Status run() {
     BUNDLE_CHECK(say_ready(world_));
@@ -133,12 +143,15 @@ class Follower {
     model_.set_drafting(wanted.drafting);
     const kernels::KvShape shape = model_.kv_shape(wanted.type, wanted.block_tokens);
     BUNDLE_TRY(cache_, device_.make_kv_cache(shape, wanted.blocks));
-    return say_ready(world_);
+    BUNDLE_CHECK(say_ready(world_));
+    if (on_prepared_) on_prepared_();
+    return {};
   }
 
   Model& model_;
   kernels::Device& device_;
   comm::Communicator& world_;
+  const std::function<void()>& on_prepared_;
   std::unique_ptr<kernels::KvCache> cache_;
   std::vector<float> logits_;
 };
@@ -150,8 +163,9 @@ Result<std::unique_ptr<Model>> lead(std::unique_ptr<Model> model, const Team& te
   return std::unique_ptr<Model>(std::make_unique<LeadingModel>(std::move(model), team));
 }
 
-Status follow(Model& model, kernels::Device& device, const Team& team) {
-  Status end = Follower(model, device, team.world()).run();
+Status follow(Model& model, kernels::Device& device, const Team& team,
+              const std::function<void()>& on_prepared) {
+  Status end = Follower(model, device, team.world(), on_prepared).run();
   if (!end) team.world().abort(end.error());
   return end;
 }

@@ -4,6 +4,7 @@
 #include <exception>
 #include <new>
 
+#include "runtime/server/member_engine.h"
 #include "runtime/server/request_timeout.h"
 
 namespace bundle::server {
@@ -143,6 +144,10 @@ std::optional<ApiError> Api::check(const HttpRequest& head, Door door) const {
   if (route == nullptr || (door == Door::kAdmin && !route->on_admin)) {
     return not_found_error("unknown_url",
                            "There is no " + head.method + " " + head.path + " here.");
+  }
+  const MemberEngine* member = as_member(service_.engine());
+  if (member != nullptr && !route->on_admin) {
+    return ApiError{.status = 421, .code = "misdirected_request", .message = member->why()};
   }
   if (head.method == "OPTIONS") return std::nullopt;
   const std::string_view method = head.method == "HEAD" ? "GET" : std::string_view(head.method);

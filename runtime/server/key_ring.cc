@@ -2,22 +2,10 @@
 
 #include <algorithm>
 
+#include "base/hmac.h"
 #include "base/sha256.h"
 
 namespace bundle::server {
-namespace {
-
-/// Takes the same time wherever the two differ. Both are hashes of one length.
-bool equals_in_constant_time(std::string_view a, std::string_view b) {
-  unsigned difference = a.size() == b.size() ? 0 : 1;
-  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
-    difference |= static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i]);
-  }
-  return difference == 0;
-}
-
-}  // namespace
-
 void KeyRing::replace(std::vector<ApiKey> keys) {
   const std::lock_guard lock(mutex_);
   std::vector<std::shared_ptr<Client>> fresh;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/sha256.h"
+#include "runtime/server/member_engine.h"
 
 namespace bundle::server {
 namespace {
@@ -108,7 +109,7 @@ Service::Readiness Service::readiness() const {
   if (draining_) return Readiness::kDraining;
   if (stalled_) return Readiness::kStalled;
   if (!engine_->ready()) return was_ready_ ? Readiness::kRestarting : Readiness::kLoading;
-  if (model() == nullptr) return Readiness::kLoading;
+  if (model() == nullptr && as_member(*engine_) == nullptr) return Readiness::kLoading;
   return overloaded_ ? Readiness::kOverloaded : Readiness::kReady;
 }
 

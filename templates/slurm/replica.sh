@@ -69,8 +69,14 @@ command+=(--admin-port "$probe_port")
 
 {% if group %}
 # One server process on each machine; they find the first one and their own place in the group by
-# these variables and Slurm's own.
-export MASTER_ADDR=$head MASTER_PORT=$((port + 1000))
+# these variables and Slurm's own. Each run has a secret of its own, which lets no other machine in.
+export MASTER_ADDR MASTER_PORT
+# The address by which Slurm itself reaches the machine.
+MASTER_ADDR=$(scontrol show node "$head" | sed -n 's/.*NodeAddr=\([^ ]*\).*/\1/p')
+MASTER_PORT=$(free_port $((port + 1000)))
+group_token={{ group_token }}.$SLURM_JOB_ID
+(umask 077; head -c 32 /dev/urandom | base64 >"$group_token.new" && mv -f "$group_token.new" "$group_token")
+command+=(--nodes auto --group-token-file "$group_token")
 export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1}
 srun --kill-on-bad-exit=1 --ntasks-per-node=1 "${command[@]}" &
 server=$!
@@ -105,6 +111,9 @@ done
 wait "$server"
 code=$?
 rm -f "$endpoint"
+{% if group %}
+rm -f "$group_token"
+{% end %}
 # Nobody asked for the end: the time limit came. The next run takes over.
 if [ $state = draining ] && [ ! -e "$stop_mark" ]; then
   scontrol requeue "$SLURM_JOB_ID"

@@ -165,6 +165,71 @@ TEST(Manifests, GroupsUseLeaderWorkerSetElseStatefulSets) {
   EXPECT_NE(set->yaml.find("nvidia.com/gpu: \"8\""), std::string::npos) << set->yaml;
 }
 
+TEST(Manifests, MachinesOfAGroupHaveASecretAndFindEachOther) {
+  DeploymentSpec spec = sample();
+  spec.resources.nodes = 2;
+  spec.settings["group"] = "stateful-set";
+  JsonObject secrets;
+  const DeploymentSpec form = *cluster_form(spec, secrets);
+  const auto made = [&](const char* version, const char* token) {
+    return manifests(form, secrets, {*features_of_version(version), Rollout::kReplace, token});
+  };
+  const auto fresh = made("1.33", "abc");
+  ASSERT_TRUE(fresh) << fresh.error().message();
+  const Manifest* secret = find_kind(*fresh, "Secret");
+  ASSERT_NE(secret, nullptr);
+  EXPECT_EQ(secret->name, "prod-group");
+  EXPECT_EQ(secret->name, group_secret(form)->name);
+  EXPECT_NE(secret->yaml.find("YWJj"), std::string::npos) << secret->yaml;
+  const std::string set = find_kind(*fresh, "StatefulSet")->yaml;
+  for (const char* part : {"BUNDLE_GROUP_TOKEN", "name: prod-group", "- auto", "LWS_GROUP_SIZE"}) {
+    EXPECT_NE(set.find(part), std::string::npos) << part << "\n" << set;
+  }
+  EXPECT_EQ(find_kind(*made("1.33", ""), "Secret"), nullptr) << "the cluster has it already";
+  EXPECT_FALSE(group_secret(sample()));
+
+  // Requests reach the first pods alone.
+  const auto service = [](const std::vector<Manifest>& list) {
+    for (const Manifest& one : list) {
+      if (one.kind == "Service" && one.name == "prod") return one.yaml;
+    }
+    return std::string();
+  };
+  EXPECT_NE(service(*fresh).find("apps.kubernetes.io/pod-index: \"0\""), std::string::npos)
+      << service(*fresh);
+  EXPECT_NE(service(*made("1.25", "")).find("statefulset.kubernetes.io/pod-name: prod-0-0"),
+            std::string::npos);
+}
+
+TEST(Manifests, TheFirstPodsOfSeveralGroupsNeedALabelOfTheirIndex) {
+  DeploymentSpec spec = sample();
+  spec.resources.nodes = 2;
+  spec.scaling.min_replicas = spec.scaling.max_replicas = 2;
+  spec.settings["group"] = "stateful-set";
+  JsonObject secrets;
+  const DeploymentSpec form = *cluster_form(spec, secrets);
+  const ManifestOptions old{*features_of_version("1.25"), Rollout::kReplace, "abc"};
+  const auto refused = manifests(form, secrets, old);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message().find("1.28"), std::string::npos);
+  const ManifestOptions fine{*features_of_version("1.28"), Rollout::kReplace, "abc"};
+  EXPECT_TRUE(manifests(form, secrets, fine));
+}
+
+TEST(Manifests, AWorkerIsAskedForNoKeys) {
+  const Path file = Path(testing::TempDir()) / "worker-keys";
+  ASSERT_TRUE(write_file_atomic(file, "k1\n"));
+  DeploymentSpec spec = sample();
+  spec.resources.nodes = 2;
+  spec.api_key_file = file.string();
+  const std::string set = find_kind(rendered(spec, "1.33"), "LeaderWorkerSet")->yaml;
+  const auto worker = set.find("workerTemplate:");
+  ASSERT_NE(worker, std::string::npos);
+  EXPECT_LT(set.find("--api-key-file"), worker);
+  EXPECT_EQ(set.find("--api-key-file", worker), std::string::npos) << set;
+  EXPECT_NE(set.find("BUNDLE_GROUP_TOKEN", worker), std::string::npos) << set;
+}
+
 TEST(Manifests, ScaleToZeroNeedsSomethingThatCan) {
   DeploymentSpec spec = sample();
   spec.scaling.min_replicas = 0;

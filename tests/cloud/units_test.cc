@@ -147,6 +147,24 @@ TEST_F(UnitsTest, AJobAsksForReadinessOnTheAdminPort) {
   }
 }
 
+TEST_F(UnitsTest, AJobOverSeveralMachinesTellsItsServersOfEachOther) {
+  DeploymentSpec spec = sample();
+  spec.resources.nodes = 2;
+  const auto group = job_script(spec, 3, 1, "/r");
+  ASSERT_TRUE(group) << group.error().message();
+  for (const char* part :
+       {"#SBATCH --nodes=2\n", "--nodes auto --group-token-file \"$group_token\"", "umask 077",
+        "group_token=/r/deployments/prod/group-token-3.$SLURM_JOB_ID\n", "export MASTER_ADDR"}) {
+    EXPECT_NE(group->find(part), std::string::npos) << part << "\n" << *group;
+  }
+  EXPECT_EQ(ask({"bash", "-n"}, *group).exit_code, 0) << *group;
+  spec.resources.nodes = 1;
+  const auto alone = job_script(spec, 3, 1, "/r");
+  ASSERT_TRUE(alone);
+  EXPECT_EQ(alone->find("--nodes auto"), std::string::npos) << *alone;
+  EXPECT_EQ(alone->find("group_token"), std::string::npos) << *alone;
+}
+
 TEST_F(UnitsTest, AQuadletMountsKeysAndCertificates) {
   DeploymentSpec spec = sample();
   spec.admin_port = 9000;

@@ -94,16 +94,27 @@ struct TeamRunner::Rank {
   std::unique_ptr<Model> model;
 };
 
+namespace {
+
+std::vector<std::unique_ptr<comm::Communicator>> share_memory(int ranks) {
+  const Fd memory = comm::make_shared_memory(ranks).value();
+  std::vector<std::unique_ptr<comm::Communicator>> worlds;
+  for (int r = 0; r < ranks; ++r) worlds.push_back(comm::join_shared_memory(memory, r).value());
+  return worlds;
+}
+
+}  // namespace
+
 TeamRunner::TeamRunner(const Path& path, const TestDevice& device, const Parallel& parallel,
-                       DType kv_type, std::int64_t blocks, const LoadOptions& options)
+                       DType kv_type, std::int64_t blocks, const LoadOptions& options,
+                       std::vector<std::unique_ptr<comm::Communicator>> worlds)
     : checkpoint_(open(path)), blocks_(static_cast<std::size_t>(blocks)) {
   std::iota(blocks_.begin(), blocks_.end(), 0);
-  const Fd memory = comm::make_shared_memory(static_cast<int>(parallel.ranks())).value();
-  for (int r = 0; r < parallel.ranks(); ++r) {
+  if (worlds.empty()) worlds = share_memory(static_cast<int>(parallel.ranks()));
+  for (auto& world : worlds) {
     auto rank = std::make_unique<Rank>();
     rank->device = device.make(1);
-    rank->team =
-        Team::make(comm::join_shared_memory(memory, r).value(), parallel, *rank->device).value();
+    rank->team = Team::make(std::move(world), parallel, *rank->device).value();
     LoadOptions own = options;
     own.team = rank->team.get();
     rank->model = load_model(checkpoint_, *rank->device, {}, own).value();

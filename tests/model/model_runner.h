@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "runtime/comm/communicator.h"
 #include "runtime/format/checkpoint.h"
 #include "runtime/model/model.h"
 #include "runtime/model/placement.h"
@@ -89,9 +90,10 @@ class ModelRunner {
 /// model is told to do, all of them do.
 class TeamRunner {
  public:
+  /// `worlds` has an end for each rank; empty: they share memory.
   TeamRunner(const Path& path, const TestDevice& device, const Parallel& parallel,
-             DType kv_type = DType::kF32, std::int64_t blocks = 64,
-             const LoadOptions& options = {});
+             DType kv_type = DType::kF32, std::int64_t blocks = 64, const LoadOptions& options = {},
+             std::vector<std::unique_ptr<comm::Communicator>> worlds = {});
   TeamRunner(const TeamRunner&) = delete;
   TeamRunner& operator=(const TeamRunner&) = delete;
   ~TeamRunner();

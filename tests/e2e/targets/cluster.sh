@@ -171,7 +171,10 @@ failSwapOn: false
 authentication: {anonymous: {enabled: true}, webhook: {enabled: false}}
 authorization: {mode: AlwaysAllow}
 evictionHard: {memory.available: 50Mi, nodefs.available: "1%", imagefs.available: "1%"}
+clusterDNS: [$cluster_address]
+clusterDomain: cluster.local
 CONF
+  cluster_run names python3 "$(dirname "${BASH_SOURCE[0]}")/cluster_names.py" "$cluster_address" https://127.0.0.1:16443
   cluster_run kubelet kubelet --config="$cluster_work/kubelet.yaml" --kubeconfig="$KUBECONFIG" \
     --root-dir="$cluster_work/kubelet" --container-runtime=remote --hostname-override=n1 \
     --container-runtime-endpoint="unix://$cluster_work/containerd.sock" --node-ip=$cluster_address \

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SmolLM2 on a real Kubernetes 1.20, whose control plane, kubelet and containerd run here: plan, deploy,
 # chat, nothing to change, hostile values, update with streams open, a killed pod, a broken revision,
-# rollback, a drained-off pod budget, scaling up by load and down again, delete.
+# rollback, a drained-off pod budget, scaling up by load and down again, one model over two pods, delete.
 # Needs root, `scripts/setup --dev --targets`, and build-kubernetes' programs in CLUSTER_BIN
 # (build/kubernetes). About five minutes. Not part of the default run.
 #   tests/e2e/targets/kubernetes.sh BIN_FOLDER SOURCE_FOLDER
@@ -154,6 +154,24 @@ done
 cluster_wait 120 "three replicas by load" has_replicas 3
 touch "$W/enough"
 cluster_wait 180 "one replica without load" has_replicas 1
+
+step "a replica over two pods: half of the layers in each"
+"$bundle" delete prod --quiet >/dev/null
+sed -e 's/^scaling:.*/replicas: 1/' -e 's/^resources:.*/resources: {gpu: 1, gpu_type: NVIDIA-H200, memory: 1Gi, nodes: 2}/' \
+  -e 's/^runtime:.*/runtime: {context_length: 1024, threads: 1, backend: cpu, parallel: {pipeline: 2}}/' "$W/d.yaml" >"$W/pair.yaml"
+"$bundle" deploy -f "$W/pair.yaml" --yes --quiet >/dev/null
+leader() { kubectl get pod prod-0-0 -n llm -o 'jsonpath={.status.podIP}'; }
+answers() { ask "$(leader)" >"$W/pair.answer" 2>/dev/null && has Paris <"$W/pair.answer"; }
+answers || fail "the two pods do not answer"
+[ "$(kubectl get pods -n llm -l app.kubernetes.io/instance=prod,statefulset.kubernetes.io/pod-name=prod-0-1 -o name)" = pod/prod-0-1 ] ||
+  fail "there is no second pod"
+kubectl get secret prod-group -n llm -o name >/dev/null || fail "the group has no secret"
+"$bundle" deploy -f "$W/pair.yaml" --yes --quiet >"$W/again"
+has "nothing to change" <"$W/again" || fail "a second deploy changed something: $(cat "$W/again")"
+
+step "the second pod dies, and the two go on"
+kubectl delete pod -n llm prod-0-1 --grace-period=0 --force >/dev/null 2>&1
+cluster_wait 120 "an answer of both pods" answers
 
 step "delete leaves nothing"
 "$bundle" delete prod --quiet >/dev/null

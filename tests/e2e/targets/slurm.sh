@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SmolLM2 on a real Slurm: two machines as network namespaces with eight pretended GPUs each. Deploy,
-# chat, nothing to change, a refused job, update, a killed server, rollback, scale, delete.
+# chat, nothing to change, a refused job, update, a killed server, rollback, scale, one model over both
+# machines, delete.
 # Needs root and `scripts/setup --targets`. Not part of the default run.
 #   tests/e2e/targets/slurm.sh BIN_FOLDER SOURCE_FOLDER
 set -euo pipefail
@@ -104,9 +105,15 @@ slurm: {folder: $W/shared, partition: main, time_minutes: 60}
 YAML
 deploy() { "$bundle" deploy -f "$W/d.yaml" --quiet "$@"; }
 machine_of() { case $1 in *n1:*) echo 1 ;; *n2:*) echo 2 ;; esac; }
-ask() {
+process_on() { # MACHINE NAME: its process of that name
+  local pid
+  for pid in $(pgrep -x "$2"); do
+    [ "$(stat -Lc %i "/proc/$pid/ns/net")" = "$(stat -Lc %i "/run/netns/$bridge-$1")" ] && echo "$pid"
+  done
+}
+ask() { # [DEPLOYMENT]
   local url i
-  url=$("$bundle" status prod --output json | field url)
+  url=$("$bundle" status "${1:-prod}" --output json | field url)
   i=$(machine_of "$url")
   curl -sf "http://$net.$((i + 1)):${url##*:}/v1/chat/completions" -H 'Content-Type: application/json' -d \
     '{"model":"smollm2","temperature":0,"max_tokens":16,"messages":[{"role":"user","content":"What is the capital of France?"}]}'
@@ -153,8 +160,27 @@ scancel --signal=TERM --batch "$job"
 for _ in $(seq 60); do [ "$(scontrol show job "$job" | sed -n 's/.*Restarts=\([0-9]*\).*/\1/p')" = 1 ] && break; sleep 0.5; done
 scontrol show job "$job" | has "Restarts=1" || fail "the job did not queue itself again"
 
-step "delete leaves nothing"
+step "a replica over both machines: half of the layers on each"
+sed -e 's/^name: prod/name: pair/' -e 's/^resources:.*/resources: {gpu: 8, memory: 2Gi, nodes: 2}/' \
+  -e 's/^runtime:.*/runtime: {context_length: 1024, threads: 1, parallel: {pipeline: 2}}/' "$W/d.yaml" >"$W/pair.yaml"
 "$bundle" delete prod --quiet >/dev/null
+"$bundle" deploy -f "$W/pair.yaml" --quiet --yes >/dev/null
+ask pair | has Paris || fail "the two machines do not answer"
+token=$(ls "$W"/shared/deployments/pair/group-token-*)
+[ "$(stat -c %a "$token")" = 600 ] || fail "others can read the group's token"
+[ -n "$(process_on 1 bundle-engine)" ] || fail "the first machine has no rank"
+rank=$(process_on 2 bundle-rank)
+[ -n "$rank" ] || fail "the second machine has no rank"
+
+step "a rank of the second machine dies, and the two go on"
+kill -9 "$rank"
+for _ in $(seq 60); do ask pair >"$W/answer" 2>/dev/null && break; sleep 0.5; done
+has Paris <"$W/answer" || fail "they do not answer after a rank's death"
+[ "$(process_on 2 bundle-rank)" != "$rank" ] || fail "the rank was not started again"
+deployment=pair
+
+step "delete leaves nothing"
+"$bundle" delete "$deployment" --quiet >/dev/null
 [ -z "$(squeue -h)" ] || fail "a job is left"
 [ ! -e "$W/shared" ] || [ -z "$(ls -A "$W/shared")" ] || fail "files are left: $(ls -A "$W/shared")"
 echo "slurm passed (${SECONDS}s)"
