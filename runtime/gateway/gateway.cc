@@ -431,7 +431,7 @@ asio::awaitable<Attempt> Gateway::Impl::forward(tcp::socket& client,
   const int status = status_of(answer);
   if (says_it_ends(status, answer) && !last) co_return Attempt::kNothing;
   if ((status == 503 || status == 429) && !last) {
-    if (pool_.pick(0, {&backend}) != nullptr) co_return Attempt::kTurnedAway;
+    if (pool_.any_ready(&backend)) co_return Attempt::kTurnedAway;
   }
   if (head_sent) {
     // The head went out while the request was held: an error can only be an event now.

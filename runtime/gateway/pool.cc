@@ -135,9 +135,10 @@ Backend* Pool::pick(std::uint64_t key, const std::vector<Backend*>& tried) {
                                                                          : least_loaded(list);
 }
 
-bool Pool::any_ready() const {
-  return std::any_of(backends_.begin(), backends_.end(),
-                     [](const auto& one) { return one->ready && one->listed && one->weight > 0; });
+bool Pool::any_ready(const Backend* except) const {
+  return std::any_of(backends_.begin(), backends_.end(), [except](const auto& one) {
+    return one.get() != except && one->ready && one->listed && one->weight > 0;
+  });
 }
 
 std::vector<Backend*> Pool::all() {

@@ -48,7 +48,8 @@ class Pool {
   /// in flight, else the one with the least in flight. Null when none is ready.
   Backend* pick(std::uint64_t prefix_key, const std::vector<Backend*>& tried);
 
-  bool any_ready() const;
+  /// Whether pick() would find one, beside `except` if that is named. Changes no share.
+  bool any_ready(const Backend* except = nullptr) const;
   std::vector<Backend*> all();
   /// The furthest progress that a replica tells of, or "".
   std::string progress() const;

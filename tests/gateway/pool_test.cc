@@ -128,6 +128,19 @@ TEST(Pool, SharesChangeWhileItRuns) {
   EXPECT_EQ(canary_picks(pool, 20), 0);
 }
 
+TEST(Pool, AskingWhetherAnotherIsReadyChangesNoShare) {
+  Pool pool = ready_pool({"a:1=9", "b:1=1"});
+  int second = 0;
+  for (int i = 0; i < 20; ++i) {
+    Backend* picked = pool.pick(1, {});
+    second += picked->host == "b" ? 1 : 0;
+    EXPECT_TRUE(pool.any_ready(picked));
+  }
+  EXPECT_EQ(second, 2);
+  pool.all()[1]->ready = false;
+  EXPECT_FALSE(pool.any_ready(pool.all()[0]));
+}
+
 TEST(Pool, WhatIsNoLongerListedFinishesAndGoes) {
   Pool pool = ready_pool({"a:1", "b:1"});
   Backend* a = pool.all()[0];
