@@ -139,7 +139,8 @@ void Endpoint::abort(const Error& why) {
 
 Status Endpoint::check_abort() {
   if (!failure_) failure_ = told();
-  return health();
+  if (failure_) return *failure_;
+  return {};
 }
 
 /// Remembers the error, and ends the other ranks too.
@@ -148,9 +149,13 @@ Status Endpoint::fail(Error error) {
   return *failure_;
 }
 
-Status Endpoint::health() const {
-  if (failure_) return *failure_;
-  return {};
+Status Endpoint::health() {
+  for (std::size_t other = 0; other < ranks_ && !failure_; ++other) {
+    if (other == rank_ || has_come(other) || !gone(other) || has_come(other)) continue;
+    BUNDLE_CHECK(check_abort());
+    return fail(lost(name_of(other) + " is gone"));
+  }
+  return check_abort();
 }
 
 }  // namespace bundle::comm
