@@ -63,9 +63,6 @@ class Communicator {
   virtual void abort(const Error& why) = 0;
   /// The error that ended this rank's calls, if one did.
   virtual Status health() const = 0;
-  /// An error, as from a call that waits, when a rank of the whole group has died or given up. For
-  /// a rank that waits for something else, which that other one was to bring about.
-  virtual Status check_ranks() = 0;
 };
 
 }  // namespace bundle::comm

@@ -139,7 +139,8 @@ void Endpoint::abort(const Error& why) {
 
 Status Endpoint::check_abort() {
   if (!failure_) failure_ = told();
-  return health();
+  if (failure_) return *failure_;
+  return {};
 }
 
 /// Remembers the error, and ends the other ranks too.
@@ -148,19 +149,13 @@ Status Endpoint::fail(Error error) {
   return *failure_;
 }
 
-Status Endpoint::check_ranks() {
-  BUNDLE_CHECK(check_abort());
-  for (std::size_t rank = 0; rank < ranks_; ++rank) {
-    if (rank == rank_) continue;
-    (void)has_come(rank);  // where bytes are taken in, their end shows
-    if (gone(rank)) return fail(failed(name_of(rank) + " is gone"));
+Status Endpoint::health() {
+  for (std::size_t other = 0; other < ranks_ && !failure_; ++other) {
+    if (other == rank_ || has_come(other) || !gone(other) || has_come(other)) continue;
+    BUNDLE_CHECK(check_abort());
+    return fail(lost(name_of(other) + " is gone"));
   }
-  return {};
-}
-
-Status Endpoint::health() const {
-  if (failure_) return *failure_;
-  return {};
+  return check_abort();
 }
 
 }  // namespace bundle::comm

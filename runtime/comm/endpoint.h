@@ -57,8 +57,8 @@ class Endpoint {
   Status exchange(Purpose purpose, std::span<Outgoing> out, std::span<Incoming> in);
   Status await(int from);
   void abort(const Error& why);
-  Status health() const;
-  Status check_ranks();
+  /// Looks around without waiting: also a rank that nobody waits for may have gone.
+  Status health();
 
  protected:
   Endpoint(std::size_t ranks, std::size_t rank, std::chrono::milliseconds patience)

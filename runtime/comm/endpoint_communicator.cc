@@ -41,7 +41,6 @@ class EndpointCommunicator final : public Communicator {
 
   void abort(const Error& why) override { endpoint_->abort(why); }
   Status health() const override { return endpoint_->health(); }
-  Status check_ranks() override { return endpoint_->check_ranks(); }
 
  private:
   int member(int rank) const { return members_[static_cast<std::size_t>(rank)]; }

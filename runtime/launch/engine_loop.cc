@@ -15,10 +15,12 @@ namespace {
 
 namespace wire = engine::wire;
 
+constexpr int kLookAroundMs = 500;
+
 class EngineLoop {
  public:
-  EngineLoop(Channel& channel, engine::Engine& engine)
-      : channel_(channel), engine_(engine), sender_(channel) {}
+  EngineLoop(Channel& channel, LoadedEngine& loaded)
+      : channel_(channel), loaded_(loaded), engine_(*loaded.engine), sender_(channel) {}
 
   Status run() {
     channel_.publish(engine_.stats());
@@ -27,7 +29,7 @@ class EngineLoop {
       BUNDLE_TRY(const bool received, receive());
       if (stopped_) break;
       BUNDLE_TRY(const bool stepped, step());
-      if (!received && !stepped) sleep();
+      if (!received && !stepped) BUNDLE_CHECK(sleep());
     }
     return {};
   }
@@ -73,15 +75,19 @@ class EngineLoop {
     return worked;
   }
 
-  void sleep() {
+  /// An idle engine finds out too that a rank on another machine is gone.
+  Status sleep() {
     if (channel_.fall_asleep(/*wants_data=*/true, /*wants_room=*/false)) {
       pollfd bell{channel_.bell(), POLLIN, 0};
-      ::poll(&bell, 1, -1);
+      ::poll(&bell, 1, loaded_.look_around ? kLookAroundMs : -1);
     }
     channel_.wake_up();
+    if (loaded_.look_around) return loaded_.look_around();
+    return {};
   }
 
   Channel& channel_;
+  const LoadedEngine& loaded_;
   engine::Engine& engine_;
   FrameSender sender_;
   wire::FrameReader frames_;
@@ -102,7 +108,7 @@ End serve(Channel& channel, const LoadEngine& load) {
   auto spec = read_spec();
   auto loaded = spec ? load(*spec, sender.reporter()) : Result<LoadedEngine>(spec.error());
   if (loaded) {
-    Status end = EngineLoop(channel, *loaded->engine).run();
+    Status end = EngineLoop(channel, *loaded).run();
     if (!end && loaded->give_up) loaded->give_up(end.error());
     return {std::move(end)};
   }

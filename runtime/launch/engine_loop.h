@@ -18,6 +18,8 @@ struct LoadedEngine {
   std::unique_ptr<engine::Engine> engine;
   /// Tells whoever shares the model that the engine ends for this reason; empty: nobody does.
   std::function<void(const Error&)> give_up = {};
+  /// Whether they are all still there; asked now and then while there is nothing to do.
+  std::function<Status()> look_around = {};
 };
 
 /// Makes the engine from what the supervisor handed over.

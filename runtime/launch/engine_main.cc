@@ -66,6 +66,7 @@ Result<LoadedEngine> load(EngineGround made, const Progress& progress) {
   LoadedEngine loaded{ground, std::move(engine)};
   if (ground->team != nullptr) {
     loaded.give_up = [ground](const Error& why) { ground->team->world().abort(why); };
+    loaded.look_around = [ground] { return ground->team->world().health(); };
   }
   return loaded;
 }

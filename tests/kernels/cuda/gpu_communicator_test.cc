@@ -162,7 +162,7 @@ TEST(GpuCommunicator, AnAbortEndsAllGroupsOfAllRanks) {
     const auto values = gpu.place({1.0f});
     if (host.rank() == 1) gpu.group->abort(failed("no more"));
     if (host.rank() == 0) {
-      while (gpu.group->check_ranks()) {
+      while (gpu.group->health()) {
       }
       gpu.group->abort(gpu.group->health().error());
     }

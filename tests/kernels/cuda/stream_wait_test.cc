@@ -72,7 +72,7 @@ TEST(StreamWait, ARankThatIsGoneEndsTheWaitOfAll) {
   const Status ended = wait.wait();
   ASSERT_FALSE(ended);
   EXPECT_THAT(ended.error().message(), HasSubstr("rank 1 is gone"));
-  EXPECT_FALSE(ranks[2]->check_ranks()) << "the third is told";
+  EXPECT_FALSE(ranks[2]->health()) << "the third is told";
 }
 
 }  // namespace

@@ -57,7 +57,6 @@ class GpuCommunicator final : public comm::Communicator {
   /// Ends every group of this rank's GPU: one that waits would keep the stream.
   void abort(const Error& why) override;
   Status health() const override;
-  Status check_ranks() override { return host_.check_ranks(); }
 
   static constexpr std::size_t kOneWayBytes = std::size_t{256} << 10;
 

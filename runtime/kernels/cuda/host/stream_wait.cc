@@ -29,7 +29,7 @@ Status StreamWait::wait() {
   auto look = Clock::now() + kLook;
   while (!driver_.reached(event_)) {
     if (Clock::now() < look) continue;
-    const Status there = ranks_->check_ranks();
+    const Status there = ranks_->health();
     if (!there) {
       ranks_->abort(there.error());
       return there;
