@@ -61,7 +61,8 @@ class Communicator {
 
   /// Ends every rank's calls, now and later, with this error and this rank's number.
   virtual void abort(const Error& why) = 0;
-  /// The error that ended this rank's calls, if one did.
+  /// The error that ended this rank's calls, if one did; a rank that has gone is one too, also
+  /// where no call waits for it.
   virtual Status health() const = 0;
 };
 
