@@ -63,7 +63,7 @@ std::vector<float> sum_in_order(int ranks, std::size_t count) {
 
 TEST(GpuCommunicator, AddsUpInTheOrderOfTheRanks) {
   for (const bool ordered : {false, true}) {
-    comm::run_ranks(4, [&](comm::Communicator& host) {
+    comm::run_ranks(comm::Tie::kSharedMemory, 4, [&](comm::Communicator& host) {
       Gpu gpu(host, ordered);
       for (const std::size_t count : {std::size_t{1}, std::size_t{7168}, std::size_t{70'000}}) {
         const auto values = gpu.place(terms(host.rank(), count));
@@ -76,7 +76,7 @@ TEST(GpuCommunicator, AddsUpInTheOrderOfTheRanks) {
 }
 
 TEST(GpuCommunicator, HandsPartsRound) {
-  comm::run_ranks(3, [](comm::Communicator& host) {
+  comm::run_ranks(comm::Tie::kSharedMemory, 3, [](comm::Communicator& host) {
     Gpu gpu(host);
     const auto own = static_cast<float>(host.rank());
     const auto part = gpu.place({own, own + 10});
@@ -91,7 +91,7 @@ TEST(GpuCommunicator, HandsPartsRound) {
 
 /// Rank r sends s + 1 floats of value 10 r + s to rank s.
 TEST(GpuCommunicator, ExchangesPartsOfDifferentLengths) {
-  comm::run_ranks(3, [](comm::Communicator& host) {
+  comm::run_ranks(comm::Tie::kSharedMemory, 3, [](comm::Communicator& host) {
     Gpu gpu(host);
     std::vector<Bytes> parts;
     std::vector<std::span<std::byte>> received;
@@ -113,7 +113,7 @@ TEST(GpuCommunicator, ExchangesPartsOfDifferentLengths) {
 }
 
 TEST(GpuCommunicator, SendsAndReceivesAlongALine) {
-  comm::run_ranks(3, [](comm::Communicator& host) {
+  comm::run_ranks(comm::Tie::kSharedMemory, 3, [](comm::Communicator& host) {
     Gpu gpu(host);
     const auto values = gpu.place({1.0f, 2.0f});
     if (host.rank() > 0) gpu.group->receive(bytes(values), host.rank() - 1).value();
@@ -126,7 +126,7 @@ TEST(GpuCommunicator, SendsAndReceivesAlongALine) {
 }
 
 TEST(GpuCommunicator, SubgroupsAreGroupsOfTheirOwn) {
-  comm::run_ranks(4, [](comm::Communicator& host) {
+  comm::run_ranks(comm::Tie::kSharedMemory, 4, [](comm::Communicator& host) {
     Gpu gpu(host);
     const int first = host.rank() % 2;
     const int members[] = {first, first + 2};
@@ -140,7 +140,7 @@ TEST(GpuCommunicator, SubgroupsAreGroupsOfTheirOwn) {
 }
 
 TEST(GpuCommunicator, ItsWorkIsPartOfGraphs) {
-  comm::run_ranks(2, [](comm::Communicator& host) {
+  comm::run_ranks(comm::Tie::kSharedMemory, 2, [](comm::Communicator& host) {
     Gpu gpu(host);
     const auto values = gpu.place({1.0f});
     gpu.group->all_reduce(values).value();  // memory grows as far as it must
@@ -155,7 +155,7 @@ TEST(GpuCommunicator, ItsWorkIsPartOfGraphs) {
 }
 
 TEST(GpuCommunicator, AnAbortEndsAllGroupsOfAllRanks) {
-  comm::run_ranks(2, [](comm::Communicator& host) {
+  comm::run_ranks(comm::Tie::kSharedMemory, 2, [](comm::Communicator& host) {
     Gpu gpu(host);
     const int both[] = {0, 1};
     const auto group = gpu.group->subgroup(both);
@@ -168,7 +168,9 @@ TEST(GpuCommunicator, AnAbortEndsAllGroupsOfAllRanks) {
     }
     (void)group->all_reduce(values);
     ASSERT_FALSE(group->health());
-    EXPECT_THAT(gpu.group->health().error().message(), HasSubstr("no more"));
+    const Status ended = gpu.group->health();
+    ASSERT_FALSE(ended);
+    EXPECT_THAT(ended.error().message(), HasSubstr("no more"));
   });
 }
 
@@ -179,7 +181,7 @@ TEST(GpuCommunicator, WhatCannotBeFormedIsToldToAll) {
                                        return false;
                                      },
                                      nullptr};
-  comm::run_ranks(2, [](comm::Communicator& host) {
+  comm::run_ranks(comm::Tie::kSharedMemory, 2, [](comm::Communicator& host) {
     const auto driver = make_emulated_driver();
     const OwnedStream stream(*driver);
     std::uint64_t changes = 0;
