@@ -111,7 +111,8 @@ constexpr ManifestKey kKeys[] = {
   {"kubernetes.endpoint_picker", KeyType::kText, "Service of the endpoint picker of an InferencePool.", "", 0, 253, {}, kDnsName},
   {"kubernetes.group", KeyType::kChoice, "What a replica over several machines is.", "auto", 0, 0, "auto stateful-set"},
 
-  {"aws", KeyType::kSection, "The targets aws (CloudFormation) and terraform; --render only.", ""},
+  {"aws", KeyType::kSection, "The targets aws (CloudFormation) and terraform (--render only).", ""},
+  {"aws.region", KeyType::kText, "Region of the stack.", "AWS_REGION, or the profile's", 0, 32, {}, "[a-z0-9-]+"},
   {"aws.source", KeyType::kText, "s3://BUCKET/PREFIX with a copy of the tree that --render lists.", "", 0, 1024, {}, "s3://.+"},
   {"aws.machine_image", KeyType::kText, "Image of the machines, with the AWS command line and GPU drivers.", "", 0, 128, {}, "ami-[0-9a-f]+"},
   {"aws.instance_type", KeyType::kText, "Type of machine.", "", 0, 64, {}, kWord},
