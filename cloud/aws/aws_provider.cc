@@ -311,9 +311,13 @@ class AwsProvider final : public Provider {
     if (plan.steps.empty()) plan.steps.emplace_back("nothing that AWS sees");
     plan.notes.push_back("said by a change set of the stack '" + before.stack.name +
                          "', which was deleted again");
-    plan.notes.emplace_back(
-        "a changed LaunchTemplate has the machines replaced one after another, " +
-        std::to_string(std::max(0, spec.scaling.min_replicas - 1)) + " in service at least");
+    const bool replaces = std::ranges::count(change_set.changes, std::string("LaunchTemplate"),
+                                             &ResourceChange::resource) > 0;
+    if (replaces) {
+      plan.notes.push_back("machines are replaced one after another, " +
+                           std::to_string(std::max(0, spec.scaling.min_replicas - 1)) +
+                           " in service at least");
+    }
     return {};
   }
 
@@ -365,14 +369,23 @@ class AwsProvider final : public Provider {
     }
     if (before) BUNDLE_CHECK(check_unchanged(account, *before, *made));
     BUNDLE_TRY(const std::string last, account.last_event(made->stack_id));
-    BUNDLE_CHECK(stacks.execute(*made));
+    const Status begun = stacks.execute(*made);
+    if (!begun) return withdraw(account, *made, spec.name, begun.error());
     BUNDLE_TRY(Stack stack, account.wait_settled(made->stack_id, last, spec.name, progress));
     if (is_settled_well(stack.status)) return std::optional<Stack>(std::move(stack));
     BUNDLE_TRY(const auto events, stacks.events(stack.id, last));
     return explain_failure(stack, events, spec.name);
   }
 
-  /// A change set that cannot be made leaves an empty stack behind.
+  /// Leaves nothing of a change that may not begin.
+  static Error withdraw(const Account& account, const ChangeSet& change_set,
+                        const std::string& deployment, Error error) {
+    (void)account.stacks().delete_change_set(change_set);  // the first error is the one to tell
+    forget_review(account, deployment);
+    return error;
+  }
+
+  /// A change set that cannot be made or executed leaves an empty stack behind.
   static void forget_review(const Account& account, const std::string& deployment) {
     const auto stack = account.find_stack(deployment);
     if (stack && *stack && (*stack)->status == "REVIEW_IN_PROGRESS") {
