@@ -66,6 +66,10 @@ std::string aws_endpoint(const char* variable) {
   return from_environment({variable, "AWS_ENDPOINT_URL"});
 }
 
+const char* aws_domain(const std::string& region) {
+  return region.starts_with("cn-") ? ".amazonaws.com.cn" : ".amazonaws.com";
+}
+
 bool is_aws_region(const std::string& text) {
   return !text.empty() && text.size() <= 32 &&
          text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;

@@ -20,6 +20,9 @@ std::string aws_region();
 /// What stands in for AWS: $`variable`, else $AWS_ENDPOINT_URL; "" for AWS itself.
 std::string aws_endpoint(const char* variable);
 
+/// ".amazonaws.com", or what takes its place in that region.
+const char* aws_domain(const std::string& region);
+
 /// Lower-case letters, digits and '-': what may become a part of a host's name.
 bool is_aws_region(const std::string& text);
 

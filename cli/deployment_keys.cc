@@ -113,7 +113,8 @@ constexpr ManifestKey kKeys[] = {
 
   {"aws", KeyType::kSection, "The targets aws (CloudFormation) and terraform (--render only).", ""},
   {"aws.region", KeyType::kText, "Region of the stack.", "AWS_REGION, or the profile's", 0, 32, {}, "[a-z0-9-]+"},
-  {"aws.source", KeyType::kText, "s3://BUCKET/PREFIX with a copy of the tree that --render lists.", "", 0, 1024, {}, "s3://.+"},
+  {"aws.source", KeyType::kText, "s3://BUCKET/PREFIX from which machines start; deploy copies what is missing there.", "", 0, 1024, {}, "s3://.+"},
+  {"aws.upload", KeyType::kBool, "deploy copies the files to source; false: you do, as --render lists them.", "true"},
   {"aws.machine_image", KeyType::kText, "Image of the machines, with the AWS command line and GPU drivers.", "", 0, 128, {}, "ami-[0-9a-f]+"},
   {"aws.instance_type", KeyType::kText, "Type of machine.", "", 0, 64, {}, kWord},
   {"aws.instance_types", KeyType::kTexts, "Further types that will do.", "", 0, 64, {}, kWord},

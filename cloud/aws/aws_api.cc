@@ -32,11 +32,9 @@ std::string form_of(const AwsService& service, const std::string& action,
 
 Result<Url> endpoint_of(const AwsService& service, const std::string& region) {
   const std::string other = aws_endpoint(service.endpoint_variable);
-  const char* domain = region.starts_with("cn-") ? ".amazonaws.com.cn/" : ".amazonaws.com/";
-  BUNDLE_TRY(Url url, parse_url(other.empty()
-                                    ? "https://" + std::string(service.name) + '.' + region + domain
-                                    : other));
-  return url;
+  if (!other.empty()) return parse_url(other);
+  return parse_url("https://" + std::string(service.name) + '.' + region + aws_domain(region) +
+                   '/');
 }
 
 /// AWS's code and words of a refusal; empty when it says none.

@@ -7,7 +7,9 @@
 
 #include <boost/json/array.hpp>
 
+#include "base/text.h"
 #include "cloud/aws/replicas.h"
+#include "cloud/aws/source_bucket.h"
 #include "cloud/aws/stack_state.h"
 #include "cloud/aws/stack_template.h"
 #include "cloud/render_only.h"
@@ -204,6 +206,7 @@ class AwsProvider final : public Provider {
       return plan;
     }
     BUNDLE_TRY(const std::string body, stack_body(with_revision(before, form.spec)));
+    BUNDLE_CHECK(plan_upload(access, form, plan));
     if (before) {
       plan.differences = differences(before->spec().to_json(), form.spec.to_json());
       BUNDLE_CHECK(plan_update(account, *before, form.spec, body, plan));
@@ -219,6 +222,11 @@ class AwsProvider final : public Provider {
     BUNDLE_TRY(const AwsAccess access, aws_access(settings_));
     const Account account(access);
     BUNDLE_TRY(const auto before, account.find(spec.name));
+    BUNDLE_TRY(const bool same, before ? is_same(*before, form.spec) : Result<bool>(false));
+    if (same) return describe(account, *before);
+    // What AWS would not take is refused before anything is sent.
+    BUNDLE_CHECK(stack_body(with_revision(before, form.spec)));
+    BUNDLE_CHECK(upload(access, form, progress));
     return install(account, before, form.spec, progress);
   }
 
@@ -289,6 +297,26 @@ class AwsProvider final : public Provider {
   }
 
  private:
+  /// What machines need of a deployment that is not in the bucket; nothing where another copies it.
+  static Result<MissingFiles> missing_files(const AwsAccess& access, const HostForm& form) {
+    BUNDLE_TRY(const bool wanted, get_bool_or(form.spec.settings, "upload", true, "aws"));
+    if (!wanted) return MissingFiles{};
+    BUNDLE_TRY(const std::string source, get_string(form.spec.settings, "source", "aws"));
+    return find_missing_files(access, source, form);
+  }
+
+  static Status plan_upload(const AwsAccess& access, const HostForm& form, DeploymentPlan& plan) {
+    BUNDLE_TRY(const MissingFiles missing, missing_files(access, form));
+    if (missing.bytes == 0) return {};
+    plan.steps.push_back("upload " + human_bytes(missing.bytes) + " to " + missing.source);
+    return {};
+  }
+
+  static Status upload(const AwsAccess& access, const HostForm& form, const Progress& progress) {
+    BUNDLE_TRY(const MissingFiles missing, missing_files(access, form));
+    return upload_files(missing, progress);
+  }
+
   static void plan_creation(const Account& account, const std::string& deployment,
                             const std::string& body, DeploymentPlan& plan) {
     plan.steps.push_back("create the stack '" + stack_name(deployment) + "' in " +

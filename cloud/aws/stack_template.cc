@@ -77,6 +77,7 @@ Status check_settings(const DeploymentSpec& spec) {
       return bad_input("'aws." + std::string(key) + "' is not set", "aws");
     }
   }
+  BUNDLE_CHECK(source_of(spec.settings));
   if (list(spec.settings, "subnets").size() < 2) {
     return bad_input("a load balancer needs two subnets", "aws.subnets");
   }

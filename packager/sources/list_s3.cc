@@ -2,7 +2,7 @@
 #include <charconv>
 #include <memory>
 
-#include "base/aws_account.h"
+#include "base/s3_bucket.h"
 #include "base/text.h"
 #include "base/url.h"
 #include "base/xml.h"
@@ -14,53 +14,10 @@ namespace {
 constexpr std::uint64_t kMostListingBytes = 16u << 20;
 constexpr std::size_t kMostPages = 100;
 
-/// A bucket as requests reach it.
-struct Bucket {
-  Url base;  // path "/" or "/bucket/"
-  AwsCredentials keys;
-  std::string region;
-
-  Url object(const std::string& key) const {
-    Url url = base;
-    for (std::size_t start = 0; start <= key.size();) {
-      const std::size_t slash = std::min(key.find('/', start), key.size());
-      url.path += (start == 0 ? "" : "/") + percent_encode(key.substr(start, slash - start));
-      start = slash + 1;
-    }
-    return url;
-  }
-};
-
-Result<Bucket> open_bucket(const std::string& name) {
-  Bucket bucket;
-  bucket.keys = aws_credentials();
-  bucket.region = aws_region();
-  if (bucket.region.empty()) bucket.region = "us-east-1";
-  if (!is_aws_region(bucket.region)) return bad_input("AWS_REGION is no name of a region");
-  const std::string endpoint = aws_endpoint("AWS_ENDPOINT_URL_S3");
-  if (!endpoint.empty()) {
-    BUNDLE_TRY(bucket.base, parse_url(endpoint));
-    bucket.base.path = '/' + name + '/';
-    return bucket;
-  }
-  // A name with dots does not fit S3's certificate.
-  const std::string host = "s3." + bucket.region + ".amazonaws.com";
-  const bool is_path_style = name.find('.') != std::string::npos;
-  BUNDLE_TRY(bucket.base, parse_url(is_path_style ? "https://" + host + '/' + name + '/'
-                                                  : "https://" + name + '.' + host + '/'));
-  return bucket;
-}
-
 /// Signs what it sends; S3 does not redirect.
-Result<HttpResponse> send_signed(HttpClient& client, const Bucket& bucket, HttpRequest request,
+Result<HttpResponse> send_signed(HttpClient& client, const S3Bucket& bucket, HttpRequest request,
                                  const OnHttpData& on_data, const OnHttpHead& on_head) {
-  BUNDLE_TRY(const Url url, parse_url(request.url));
-  if (!bucket.keys.empty()) {
-    for (auto& header : sign_aws_request(request.method, url, bucket.keys, bucket.region, "s3",
-                                         std::chrono::system_clock::now())) {
-      request.headers.push_back(std::move(header));
-    }
-  }
+  BUNDLE_CHECK(sign_s3_request(bucket, request));
   return send_following(client, std::move(request), {}, on_data, on_head);
 }
 
@@ -79,7 +36,7 @@ Error explain_s3(const HttpResponse& response, const std::string& where) {
                                  : ""};
 }
 
-Result<ListedFile> read_object(const XmlNode& xml, const Bucket& bucket, const std::string& key,
+Result<ListedFile> read_object(const XmlNode& xml, const S3Bucket& bucket, const std::string& key,
                                const std::string& where) {
   ListedFile file;
   const std::string size = xml.child_text("Size");
@@ -105,7 +62,7 @@ bool is_wanted(const std::string& key, const std::string& prefix) {
 }  // namespace
 
 Result<Listing> list_s3(const SourceUri& uri, const std::function<bool()>& go_on) {
-  BUNDLE_TRY(const Bucket bucket, open_bucket(uri.repository));
+  BUNDLE_TRY(const S3Bucket bucket, open_s3_bucket(uri.repository));
   Listing listing;
   std::string folder = uri.path;
   while (folder.ends_with('/')) folder.pop_back();

@@ -4,8 +4,10 @@
   aws_moto.py stacks               names and states of all stacks
   aws_moto.py foreign NAME         makes a stack that is not ours
   aws_moto.py first-start NAME     the script that the machines of a stack run first
+  aws_moto.py objects BUCKET       key, size and SHA-256 of all objects
 """
 import base64
+import hashlib
 import json
 import os
 import sys
@@ -56,6 +58,8 @@ def serve(port, policy):
     vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
     subnets = [one["SubnetId"] for one in ec2.describe_subnets()["Subnets"]][:2]
     image = ec2.describe_images()["Images"][0]["ImageId"]
+    client("s3").create_bucket(Bucket="my-bundles",
+                               CreateBucketConfiguration={"LocationConstraint": REGION})
     with open(policy, encoding="utf-8") as file:
         allowed = [any_resource(one) for one in json.load(file)["Statement"]]
     users = [add_user("deployer", allowed),
@@ -86,6 +90,13 @@ def first_start(name):
     sys.stdout.write(base64.b64decode(data).decode())
 
 
+def objects(bucket):
+    s3 = admin("s3")
+    for one in s3.list_objects_v2(Bucket=bucket).get("Contents", []):
+        body = s3.get_object(Bucket=bucket, Key=one["Key"])["Body"].read()
+        print(one["Key"], len(body), hashlib.sha256(body).hexdigest())
+
+
 if __name__ == "__main__":
-    {"serve": serve, "stacks": stacks, "foreign": foreign, "first-start": first_start}[
-        sys.argv[1]](*sys.argv[2:])
+    {"serve": serve, "stacks": stacks, "foreign": foreign, "first-start": first_start,
+     "objects": objects}[sys.argv[1]](*sys.argv[2:])

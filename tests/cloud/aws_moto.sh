@@ -53,6 +53,7 @@ aws:
   vpc: $vpc
   subnets: [$subnet_1, $subnet_2]
 YAML
+sed 's/^aws:/aws:\n  upload: false/' distill.yaml >copied.yaml
 sed 's/^labels:.*/labels: {team: "a<b>"}/' distill.yaml >bad-label.yaml
 
 echo "who may not"
@@ -63,6 +64,8 @@ said "InvalidClientTokenId"
 as "" "" 2 deploy -f distill.yaml --yes
 said "there are no keys for AWS"
 as "$asker_key" "$asker_secret" 5 deploy -f distill.yaml --yes
+said "Allow s3:ListBucket"
+as "$asker_key" "$asker_secret" 5 deploy -f copied.yaml --yes
 said "AWS denies cloudformation:ExecuteChangeSet"
 [ -z "$(moto stacks)" ] || fail "a refused deployment left a stack: $(moto stacks)"
 
@@ -80,11 +83,24 @@ said "no region of AWS is named"
 echo "plan and creation"
 deployer deploy -f distill.yaml --plan
 said "add Replicas (AWS::AutoScaling::AutoScalingGroup)"
+said "to s3://my-bundles/distill"
+[ -z "$(moto objects my-bundles)" ] || fail "a plan sent files"
 [ -z "$(moto stacks)" ] || fail "a plan left a stack: $(moto stacks)"
 deployer deploy -f distill.yaml --yes
 said "distill is running and ready"
 said "http://bundle-distill-"
 [ "$(moto stacks)" = "bundle-distill CREATE_COMPLETE" ] || fail "stacks: $(moto stacks)"
+
+echo "the files that machines start from"
+moto objects my-bundles | sort >there.txt
+"$bundle" deploy -f distill.yaml --render rendered --quiet >/dev/null
+while IFS=$'\t' read -r file path; do
+  echo "distill/$path $(stat -c %s "$file") $(sha256sum "$file" | cut -d ' ' -f 1)"
+done <rendered/tree.tsv >wanted.txt
+(cd rendered/tree && find . -type f | while read -r file; do
+  echo "distill/${file#./} $(stat -c %s "$file") $(sha256sum "$file" | cut -d ' ' -f 1)"
+done) >>wanted.txt
+sort wanted.txt | diff - there.txt >&2 || fail "the bucket does not hold the tree"
 
 echo "the same again, from another machine"
 export BUNDLE_HOME=$folder/other
@@ -144,6 +160,9 @@ refused 3 deploy -f bad-label.yaml --yes
 said "is no tag that AWS takes"
 refused 3 deploy -f distill.yaml --env "LONG=$(printf 'x%.0s' $(seq 17000))" --yes
 said "AWS takes 16,384"
+sed 's|s3://my-bundles|s3://no-such-bucket|' distill.yaml >no-bucket.yaml
+refused 4 deploy -f no-bucket.yaml --yes
+said "Make the bucket of aws.source"
 refused 4 rollback distill --to 9
 
 echo "the end"

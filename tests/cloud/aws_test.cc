@@ -41,6 +41,7 @@ DeploymentSpec machine_spec() {
                    {"machine_image", "ami-1"},
                    {"instance_type", "g5.xlarge"},
                    {"vpc", "vpc-1"},
+                   {"upload", false},
                    {"subnets", JsonArray{"subnet-1", "subnet-2"}}};
   return spec;
 }
