@@ -126,6 +126,7 @@ constexpr ManifestKey kKeys[] = {
   {"aws.spot", KeyType::kBool, "Spot machines above on_demand_base.", "false"},
   {"aws.on_demand_base", KeyType::kWhole, "Machines that are never spot.", "0", 0, 10000},
   {"aws.warm_pool", KeyType::kWhole, "Machines kept stopped with their files in place.", "0", 0, 10000},
+  {"aws.boot_seconds", KeyType::kWhole, "How long a machine may take to start and fetch its files.", "600", 0, 86400},
   {"aws.root_device", KeyType::kText, "Root device of the image.", "/dev/xvda", 0, 64, {}, "/dev/[a-z0-9]+"},
 
   {"skypilot", KeyType::kSection, "The target skypilot; --render only.", ""},

@@ -20,7 +20,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kPoll{1000};
-constexpr int kBootSeconds = 600;  // a machine's start and its files from S3
+constexpr std::int64_t kBootSeconds = 600;  // a machine's start and its files from S3
 
 Error no_deployment(std::string_view deployment, const std::string& region) {
   return not_found("there is no deployment '" + std::string(deployment) + "' on AWS", region,
@@ -436,7 +436,9 @@ class AwsProvider final : public Provider {
   static Status wait_ready(const Account& account, const std::string& stack_id,
                            const DeploymentSpec& spec, const Progress& progress) {
     const auto wanted = static_cast<std::size_t>(std::max(0, spec.scaling.min_replicas));
-    const auto deadline = Clock::now() + std::chrono::seconds(kBootSeconds + ready_seconds(spec));
+    BUNDLE_TRY(const std::int64_t boot,
+               get_int_or(spec.settings, "boot_seconds", kBootSeconds, "aws"));
+    const auto deadline = Clock::now() + std::chrono::seconds(boot + ready_seconds(spec));
     BUNDLE_TRY(const auto resources, account.stacks().resources(stack_id));
     for (;;) {
       BUNDLE_TRY(const AwsReplicas found, find_replicas(account.api(), resources));

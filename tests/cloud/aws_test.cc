@@ -7,10 +7,13 @@
 #include <mutex>
 
 #include "base/base64.h"
+#include "base/file.h"
+#include "base/sha256.h"
 #include "base/text.h"
 #include "base/url.h"
 #include "cloud/aws/aws_api.h"
 #include "cloud/aws/aws_provider.h"
+#include "cloud/aws/source_bucket.h"
 #include "cloud/aws/stack_state.h"
 #include "cloud/aws/stack_template.h"
 #include "tests/packager/fake_server.h"
@@ -307,6 +310,56 @@ TEST_F(AwsTest, TellsWhyAnUpdateWasTakenBack) {
   EXPECT_THAT(status.error().remedy, HasSubstr("The revision before runs on"));
 }
 
+std::string percent_decode(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const bool is_escape = text[i] == '%';
+    out += is_escape ? static_cast<char>(std::stoi(std::string(text.substr(i + 1, 2)), nullptr, 16))
+                     : text[i];
+    if (is_escape) i += 2;
+  }
+  return out;
+}
+
+std::string parameter(const FakeRequest& request, const std::string& name) {
+  const std::size_t start = request.body.find('&' + name + '=') + name.size() + 2;
+  return percent_decode(request.body.substr(start, request.body.find('&', start) - start));
+}
+
+TEST_F(AwsTest, ReturnsToTheRevisionBeforeWhenMachinesDoNotComeUp) {
+  have_stack("UPDATE_COMPLETE");
+  std::string next;
+  on("CreateChangeSet", [&](const FakeRequest& request) {
+    next = parameter(request, "TemplateBody");
+    return FakeAnswer{.body = answer("CreateChangeSet", "<Id>cs</Id><StackId>s</StackId>")};
+  });
+  on("DescribeChangeSet", "<Status>CREATE_COMPLETE</Status>");
+  on("ExecuteChangeSet", [&](const FakeRequest&) {
+    body_ = next;
+    return FakeAnswer{.body = answer("ExecuteChangeSet", "")};
+  });
+  on("DescribeStackResources",
+     "<StackResources><member><LogicalResourceId>Replicas</LogicalResourceId><PhysicalResourceId>g"
+     "</PhysicalResourceId></member></StackResources>");
+  on("DescribeAutoScalingGroups",
+     "<AutoScalingGroups><member><DesiredCapacity>1</DesiredCapacity></member></"
+     "AutoScalingGroups>");
+  on("DescribeScalingActivities",
+     "<Activities><member><StatusCode>Failed</StatusCode><StatusMessage>no capacity"
+     "</StatusMessage></member></Activities>");
+  DeploymentSpec spec = changed();
+  spec.update.ready_seconds = 1;
+  spec.settings["boot_seconds"] = 0;
+  const auto status = provider()->apply(spec, {});
+  ASSERT_FALSE(status);
+  EXPECT_THAT(status.error().what, HasSubstr("not ready in time: no capacity"));
+  EXPECT_EQ(status.error().remedy, "The revision before runs again, as revision 4.");
+  const auto record = read_record(body_, "stack");
+  ASSERT_TRUE(record) << record.error().message();
+  EXPECT_EQ(record->history.number(), 4);
+  EXPECT_EQ(record->history.current().spec, history_of(2).current().spec);
+}
+
 TEST_F(AwsTest, LeavesAStackThatAnotherChangedMeanwhile) {
   have_stack("UPDATE_COMPLETE", 2);
   on("CreateChangeSet", [&](const FakeRequest&) {
@@ -391,6 +444,118 @@ TEST_F(AwsTest, SaysWhyItDoesNotScale) {
   ASSERT_TRUE(status) << status.error().message();
   EXPECT_EQ(status->message, "no capacity in eu-west-1a");
   EXPECT_EQ(status->state, "starting");
+}
+
+/// A stand-in for S3 that keeps what it is given.
+class SourceTest : public testing::Test {
+ protected:
+  SourceTest() : server_([this](const FakeRequest& request) { return handle(request); }) {
+    ::setenv("AWS_ENDPOINT_URL_S3", ("http://" + server_.address()).c_str(), 1);
+    std::filesystem::create_directories(folder_);
+  }
+  ~SourceTest() override {
+    ::unsetenv("AWS_ENDPOINT_URL_S3");
+    std::filesystem::remove_all(folder_);
+  }
+
+  /// A file of the form, filled with zeros.
+  void add_file(const std::string& name, std::uint64_t size) {
+    const Path path = folder_ / name;
+    ASSERT_TRUE(write_file_atomic(path, ""));
+    std::filesystem::resize_file(path, size);
+    const std::string hash =
+        size == 0 ? sha256_hex(Bytes()) : sha256_hex(MappedFile::open(path)->bytes());
+    form_.files.push_back({{path.string(), hash, size}, "/var/lib/bundle/blobs/" + name});
+  }
+  Result<MissingFiles> missing() const {
+    return find_missing_files({{"AKID", "s", ""}, "eu-west-1"}, "s3://models/a/b", form_);
+  }
+
+  HostForm form_;
+  std::string list_ = "<ListBucketResult></ListBucketResult>";
+  std::map<std::string, std::uint64_t> kept_;  // "METHOD target" and the body's bytes
+  int fail_part_ = 0;
+  int delay_failures_ = 0;
+
+ private:
+  FakeAnswer handle(const FakeRequest& request) {
+    const std::lock_guard lock(mutex_);
+    kept_[request.method + ' ' + request.target] = request.body.size();
+    if (request.method == "GET") return {.body = list_};
+    if (!request.body.empty() &&
+        request.header("x-amz-content-sha256") != sha256_hex(request.body)) {
+      return {.status = 400, .body = "<Error><Code>XAmzContentSHA256Mismatch</Code></Error>"};
+    }
+    if (request.target.ends_with("?uploads="))
+      return {.body = "<R><UploadId>u&amp;1</UploadId></R>"};
+    if (fail_part_ != 0 &&
+        request.target.find("partNumber=" + std::to_string(fail_part_)) != std::string::npos) {
+      return {.status = 403, .body = "<Error><Code>AccessDenied</Code></Error>"};
+    }
+    if (delay_failures_ > 0 && request.method == "PUT" && delay_failures_-- > 0)
+      return {.status = 503};
+    return {.headers = {{"ETag", "\"e\""}}, .body = request.method == "POST" ? "<R/>" : ""};
+  }
+
+  Path folder_ = Path(testing::TempDir()) / "aws-source";
+  std::mutex mutex_;
+  FakeServer server_;
+};
+
+TEST_F(SourceTest, SendsWhatIsMissing) {
+  add_file("there", 5);
+  add_file("cut", 7);
+  add_file("new", 9);
+  add_file("empty", 0);
+  form_.texts.push_back({"/var/lib/bundle/deployments/d/launch.json", "{}", "0644"});
+  list_ =
+      "<ListBucketResult><Contents><Key>a/b/blobs/there</Key><Size>5</Size></Contents><Contents>"
+      "<Key>a/b/blobs/cut</Key><Size>6</Size></Contents></ListBucketResult>";
+  const auto found = missing();
+  ASSERT_TRUE(found) << found.error().message();
+  EXPECT_EQ(found->bytes, 7u + 9u + 2u);
+  delay_failures_ = 2;
+  ASSERT_TRUE(upload_files(*found, {}));
+  EXPECT_EQ(kept_.at("PUT /models/a/b/blobs/cut"), 7u);
+  EXPECT_EQ(kept_.at("PUT /models/a/b/blobs/new"), 9u);
+  EXPECT_EQ(kept_.count("PUT /models/a/b/blobs/empty"), 1u);
+  EXPECT_EQ(kept_.at("PUT /models/a/b/deployments/d/launch.json"), 2u);
+  EXPECT_EQ(kept_.count("PUT /models/a/b/blobs/there"), 0u);
+}
+
+TEST_F(SourceTest, SendsLargeFilesInParts) {
+  constexpr std::uint64_t kPart = 64u << 20;
+  add_file("large", kPart + 3);
+  ASSERT_TRUE(upload_files(*missing(), {}));
+  EXPECT_EQ(kept_.at("PUT /models/a/b/blobs/large?partNumber=1&uploadId=u%261"), kPart);
+  EXPECT_EQ(kept_.at("PUT /models/a/b/blobs/large?partNumber=2&uploadId=u%261"), 3u);
+  EXPECT_EQ(kept_.count("POST /models/a/b/blobs/large?uploadId=u%261"), 1u);
+  EXPECT_EQ(kept_.count("DELETE /models/a/b/blobs/large?uploadId=u%261"), 0u);
+  kept_.clear();
+  fail_part_ = 2;
+  const auto done = upload_files(*missing(), {});
+  ASSERT_FALSE(done);
+  EXPECT_THAT(done.error().what, HasSubstr("s3:PutObject with 403 AccessDenied"));
+  EXPECT_EQ(kept_.count("POST /models/a/b/blobs/large?uploadId=u%261"), 0u);
+  EXPECT_EQ(kept_.count("DELETE /models/a/b/blobs/large?uploadId=u%261"), 1u);
+}
+
+TEST_F(SourceTest, StopsWhenAskedTo) {
+  add_file("one", 1);
+  add_file("two", 1);
+  const auto done = upload_files(*missing(), [](auto...) { return false; });
+  EXPECT_EQ(done.error().code, ErrorCode::kInterrupted);
+  EXPECT_EQ(kept_.count("PUT /models/a/b/blobs/two"), 0u);
+}
+
+TEST_F(SourceTest, RefusesListsThatAreNone) {
+  add_file("one", 1);
+  for (const char* list :
+       {"<ListBucketResult>", "", "<L><Contents><Key>k</Key><Size>x</Size></Contents></L>",
+        "<L><NextContinuationToken>same</NextContinuationToken></L>"}) {
+    list_ = list;
+    EXPECT_EQ(missing().error().code, ErrorCode::kBadInput) << list;
+  }
 }
 
 TEST(AwsRecord, KeepsEveryRevision) {
