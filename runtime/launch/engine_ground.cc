@@ -47,7 +47,8 @@ Status gpus_for_all(const RuntimeSettings& settings, int ranks) {
                "runtime.backend=cpu."};
 }
 
-Result<std::unique_ptr<kernels::Device>> make_gpu(const RuntimeSettings& settings, const Seat& seat) {
+Result<std::unique_ptr<kernels::Device>> make_gpu(const RuntimeSettings& settings,
+                                                  const Seat& seat) {
   BUNDLE_CHECK(gpus_for_all(settings, seat.neighbours));
   return kernels::cuda::make_cuda_device(settings.gpu + seat.number,
                                          {.deterministic = settings.deterministic});
