@@ -20,14 +20,6 @@ constexpr std::size_t kNumberBytes = 32;
 constexpr std::size_t kSignatureBytes = 32;
 constexpr std::array<char, 8> kMagic = {'B', 'N', 'D', 'L', 'G', 'R', 'U', 'P'};
 
-std::string random_number() {
-  std::string number(kNumberBytes, '\0');
-  // Never short for so few bytes once the kernel has gathered any.
-  while (::getrandom(number.data(), number.size(), 0) != static_cast<ssize_t>(number.size())) {
-  }
-  return number;
-}
-
 template <typename T>
 std::string bytes_of(const T& value) {
   return {reinterpret_cast<const char*>(&value), sizeof(T)};
@@ -39,6 +31,14 @@ Conversation::Side other_side(Conversation::Side side) {
 }
 
 }  // namespace
+
+std::string random_number() {
+  std::string number(kNumberBytes, '\0');
+  // Never short for so few bytes once the kernel has gathered any.
+  while (::getrandom(number.data(), number.size(), 0) != static_cast<ssize_t>(number.size())) {
+  }
+  return number;
+}
 
 struct Conversation::Greeting {
   std::array<char, 8> magic = kMagic;

@@ -21,6 +21,9 @@ inline constexpr std::uint32_t kGroupVersion = 1;
 inline constexpr std::size_t kMostMessage = 16u << 10;
 inline constexpr std::size_t kMostRefusal = 1000;
 
+/// 32 bytes that nobody can guess.
+std::string random_number();
+
 /// Not thread-safe.
 class Conversation {
  public:

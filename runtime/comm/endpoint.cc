@@ -1,5 +1,7 @@
 #include "runtime/comm/endpoint.h"
 
+#include "runtime/comm/lost.h"
+
 namespace bundle::comm {
 namespace {
 
@@ -22,9 +24,6 @@ const char* word(Purpose purpose) {
   }
   return "something unknown";
 }
-
-/// Others than this process failed: what was asked for is not at fault.
-Error lost(std::string what) { return Error{ErrorCode::kUnreachable, std::move(what)}; }
 
 }  // namespace
 

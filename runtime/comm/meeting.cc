@@ -1,15 +1,17 @@
 #include "runtime/comm/meeting.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <optional>
 #include <poll.h>
-#include <sys/random.h>
 #include <thread>
 
+#include "base/sha256.h"
 #include "runtime/comm/introduction.h"
+#include "runtime/comm/lost.h"
+#include "runtime/comm/mesh.h"
 #include "runtime/comm/reception.h"
 #include "runtime/comm/sockets.h"
+#include "runtime/comm/teller.h"
 
 namespace bundle::comm {
 namespace {
@@ -17,15 +19,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-constexpr auto kLook = milliseconds(100);
 constexpr auto kRetry = milliseconds(200);
-constexpr auto kTellEvery = milliseconds(1000);
-/// For all ranks to call each other, once all have come.
-constexpr auto kMeshLimit = std::chrono::seconds(30);
-
-Error lost(std::string what, std::string where = {}, std::string remedy = {}) {
-  return Error{ErrorCode::kUnreachable, std::move(what), std::move(where), std::move(remedy)};
-}
 
 int ranks_of_each(const GroupPlace& place) { return place.ranks / place.nodes; }
 
@@ -34,53 +28,6 @@ int ranks_of_each(const GroupPlace& place) { return place.ranks / place.nodes; }
 std::string listening_host(const std::string& leader) {
   if (leader == "localhost") return "127.0.0.1";
   return is_numeric_address(leader) ? leader : "";
-}
-
-std::string meeting_name() {
-  unsigned char bytes[16];
-  while (::getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes)) {
-  }
-  std::string name;
-  for (const unsigned char byte : bytes) {
-    char digits[3];
-    std::snprintf(digits, sizeof(digits), "%02x", byte);
-    name += digits;
-  }
-  return name;
-}
-
-/// Says at most once a second who is waited for.
-class Teller {
- public:
-  explicit Teller(const TcpOptions& options) : options_(options), start_(Clock::now()) {}
-
-  /// kInterrupted when nobody wants to wait any longer.
-  Status waiting(const std::string& what) {
-    if (!options_.progress || Clock::now() < next_) return {};
-    next_ = Clock::now() + kTellEvery;
-    const auto waited = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - start_);
-    if (options_.progress(what, static_cast<std::uint64_t>(waited.count()), 0)) return {};
-    return Error{ErrorCode::kInterrupted, "stopped while the ranks of a group were meeting"};
-  }
-
-  void say(const std::string& what) const {
-    if (options_.warn) options_.warn(what);
-  }
-
-  /// Strangers may be many: what is beyond one a second is left out.
-  void warn(const std::string& what) {
-    if (Clock::now() < next_warning_) return;
-    next_warning_ = Clock::now() + kTellEvery;
-    say(what);
-  }
-
- private:
-  const TcpOptions& options_;
-  Clock::time_point start_, next_ = {}, next_warning_ = {};
-};
-
-void wait_for(std::vector<pollfd>& wanted) {
-  ::poll(wanted.data(), wanted.size(), static_cast<int>(kLook.count()));
 }
 
 /// Rank 0: receives all others.
@@ -170,7 +117,7 @@ class Leader {
 
   /// Hands out the addresses.
   Result<std::vector<Fd>> send_off() {
-    Table table{meeting_name(), {PeerAddress{}}};
+    Table table{sha256_hex(random_number()), {PeerAddress{}}};
     for (std::size_t r = 1; r < guests_.size(); ++r) table.peers.push_back(guests_[r]->address);
     const std::string text = encode(table);
     std::vector<Fd> sockets(1);
@@ -184,7 +131,7 @@ class Leader {
           return lost("rank " + std::to_string(r) + " left while the ranks were meeting");
         }
         pollfd wanted{conversation.socket(), POLLOUT, 0};
-        ::poll(&wanted, 1, static_cast<int>(kLook.count()));
+        ::poll(&wanted, 1, kLookMs);
       }
       sockets.push_back(conversation.take_socket());
     }
@@ -267,7 +214,7 @@ class Follower {
   Status wait_connected(Conversation& conversation, Clock::time_point limit) {
     for (;;) {
       pollfd wanted{conversation.socket(), POLLOUT, 0};
-      if (::poll(&wanted, 1, static_cast<int>(kLook.count())) > 0) {
+      if (::poll(&wanted, 1, kLookMs) > 0) {
         return check_connected(conversation.socket());
       }
       if (Clock::now() > limit) return lost("there is no answer", leader_text());
@@ -281,125 +228,6 @@ class Follower {
     if (with_leader()) return listen_on(listening_host(place_.leader_host), 0);
     return listen_on(own_host_of(leader), 0);
   }
-
-  /// Calls the ranks below this one, and is called by those above, all at once.
-  class Mesh {
-   public:
-    Mesh(const GroupPlace& place, const Table& table, std::string leader_host, Fd listener)
-        : place_(place),
-          table_(table),
-          leader_host_(std::move(leader_host)),
-          listener_(std::move(listener)) {}
-
-    Result<std::vector<Fd>> run(Fd leader, Teller& teller) {
-      sockets_.resize(static_cast<std::size_t>(place_.ranks));
-      sockets_[0] = std::move(leader);
-      missing_ = place_.ranks - 2;
-      for (int below = 1; below < place_.rank; ++below) BUNDLE_CHECK(call(below));
-      std::optional<Reception> reception;
-      if (listener_) {
-        reception.emplace(std::move(listener_), place_.token,
-                          [&](const std::string& what) { teller.warn(what); });
-      }
-      const auto until = Clock::now() + kMeshLimit;
-      while (missing_ > 0) {
-        if (Clock::now() > until) return lost("the ranks of the group do not reach each other");
-        BUNDLE_CHECK(teller.waiting("meeting the other ranks"));
-        wait(reception);
-        BUNDLE_CHECK(hear_answers());
-        if (!reception) continue;
-        for (Guest& guest : reception->look()) answer(std::move(guest), teller);
-        BUNDLE_CHECK(finish_answers());
-      }
-      return std::move(sockets_);
-    }
-
-   private:
-    struct Talk {
-      int rank;
-      Conversation conversation;
-    };
-
-    Status call(int below) {
-      const PeerAddress& peer = table_.peers[static_cast<std::size_t>(below)];
-      const std::string& host = peer.host.empty() ? leader_host_ : peer.host;
-      BUNDLE_TRY(Fd socket, start_connecting(host, peer.port, place_.own_host, 0));
-      settle_link(socket);
-      Talk talk{below, Conversation(std::move(socket), Conversation::Side::kCaller, place_.token)};
-      talk.conversation.say(encode(Call{table_.meeting, place_.rank}));
-      calls_.push_back(std::move(talk));
-      return {};
-    }
-
-    void wait(const std::optional<Reception>& reception) const {
-      std::vector<pollfd> wanted;
-      if (reception) reception->add_to(wanted);
-      for (const auto* talks : {&calls_, &answers_}) {
-        for (const Talk& talk : *talks) {
-          wanted.push_back({talk.conversation.socket(), talk.conversation.events(), 0});
-        }
-      }
-      wait_for(wanted);
-    }
-
-    Status hear_answers() {
-      for (auto at = calls_.begin(); at != calls_.end();) {
-        const auto heard = at->conversation.advance();
-        const std::string who = "rank " + std::to_string(at->rank);
-        if (!heard) {
-          return lost(who + " is not reached: " + heard.error().message());
-        }
-        if (!*heard) {
-          ++at;
-          continue;
-        }
-        if (**heard != who) return lost("another rank than " + who + " answers");
-        seat(at->rank, at->conversation);
-        at = calls_.erase(at);
-      }
-      return {};
-    }
-
-    void answer(Guest guest, Teller& teller) {
-      const auto call = decode_call(guest.introduction);
-      const bool ours = call && call->meeting == table_.meeting && call->rank > place_.rank &&
-                        call->rank < place_.ranks &&
-                        !sockets_[static_cast<std::size_t>(call->rank)];
-      if (!ours) {
-        guest.conversation.refuse(lost("this rank belongs to another meeting"));
-        return teller.warn("a rank at " + guest.address + " was refused: it is of another meeting");
-      }
-      guest.conversation.say("rank " + std::to_string(place_.rank));
-      answers_.push_back({call->rank, std::move(guest.conversation)});
-    }
-
-    Status finish_answers() {
-      for (auto at = answers_.begin(); at != answers_.end();) {
-        if (!at->conversation.said_all()) {
-          const auto heard = at->conversation.advance();
-          if (!heard) return lost("rank " + std::to_string(at->rank) + " left while ranks met");
-          ++at;
-          continue;
-        }
-        seat(at->rank, at->conversation);
-        at = answers_.erase(at);
-      }
-      return {};
-    }
-
-    void seat(int rank, Conversation& conversation) {
-      sockets_[static_cast<std::size_t>(rank)] = conversation.take_socket();
-      --missing_;
-    }
-
-    const GroupPlace& place_;
-    const Table& table_;
-    std::string leader_host_;
-    Fd listener_;
-    std::vector<Fd> sockets_;
-    std::vector<Talk> calls_, answers_;
-    int missing_ = 0;
-  };
 
   const GroupPlace& place_;
   Teller teller_;

@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <vector>
 
+#include "runtime/comm/lost.h"
+
 namespace bundle::comm {
 namespace {
 
@@ -17,10 +19,6 @@ using Addresses = std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)>;
 
 constexpr int kBacklog = 128;
 constexpr int kIdleSeconds = 6, kProbeSeconds = 3, kProbes = 3;
-
-Error unreachable(std::string what, std::string where) {
-  return Error{ErrorCode::kUnreachable, std::move(what), std::move(where)};
-}
 
 Error last_error(const std::string& what, std::string where) {
   Error error = system_error(what, std::move(where));
@@ -36,7 +34,7 @@ Result<Addresses> look_up(const std::string& host, std::uint16_t port, int flags
   const int failure = ::getaddrinfo(host.empty() ? nullptr : host.c_str(),
                                     std::to_string(port).c_str(), &wanted, &found);
   if (failure != 0) {
-    return unreachable(std::string("no address: ") + ::gai_strerror(failure), host);
+    return lost(std::string("no address: ") + ::gai_strerror(failure), host);
   }
   return Addresses(found, &::freeaddrinfo);
 }

@@ -1,6 +1,8 @@
 #include "runtime/model/team.h"
 
+#include <array>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace bundle::model {
@@ -15,6 +17,23 @@ std::unique_ptr<comm::Communicator> group_of(comm::Communicator& world, std::int
   return world.subgroup(ranks);
 }
 
+/// Ranks exchange tensors in the memory of one kind of device ("cpu", "cuda"), and would wait for
+/// each other forever with two: where the backend is left open, a rank whose GPU fails has taken
+/// its CPU.
+Status check_one_kind(comm::Communicator& world, const kernels::Device& device) {
+  const std::string kind(device.name().substr(0, device.name().find('-')));
+  std::array<char, 16> first = {};
+  if (world.rank() == 0) kind.copy(first.data(), first.size() - 1);
+  BUNDLE_CHECK(world.broadcast(std::as_writable_bytes(std::span(first)), 0));
+  first.back() = 0;
+  if (kind == first.data()) return {};
+  Error error = failed("rank " + std::to_string(world.rank()) + " computes on '" + kind +
+                           "', rank 0 on '" + first.data() + "'",
+                       "runtime.backend", "Its log says why. Or set runtime.backend=cpu.");
+  world.abort(error);
+  return error;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Team>> Team::make(std::unique_ptr<comm::Communicator> world,
@@ -25,6 +44,7 @@ Result<std::unique_ptr<Team>> Team::make(std::unique_ptr<comm::Communicator> wor
   }
   const Placement place{parallel, world->rank()};
   std::unique_ptr<Team> team(new Team(std::move(world), place));
+  BUNDLE_CHECK(check_one_kind(*team->world_, device));
   BUNDLE_TRY(team->tensors_, device.connect(*team->world_));
   const std::int64_t stage = place.stage() * parallel.tensor;
   const std::int64_t each = place.attention_ranks();

@@ -42,7 +42,7 @@ class Team {
  public:
   /// `world` has parallel.ranks() ranks, which all call this; kUsage when it has another number.
   /// `device` is what this rank computes on, and must outlive the team; kFailed where it cannot be
-  /// connected to the other ranks'.
+  /// connected to the other ranks', or the first has another kind.
   static Result<std::unique_ptr<Team>> make(std::unique_ptr<comm::Communicator> world,
                                             const Parallel& parallel, kernels::Device& device);
 

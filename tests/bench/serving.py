@@ -49,33 +49,47 @@ def ttft(program, model):
               f"ratio {after / before:.4f} (at most 0.05)")
 
 
-CACHE_TOKENS = 8192
+CACHE_TOKENS = 4096
 
 
-def prefix(program, model):
-    """One request here, the same one there, in turns of a quarter of a second, so that whatever else the
-    machine does meets both; and the cache is full before anything counts, since memory that is touched
-    for the first time costs whoever touches it."""
-    tokens_set = ("--set", f"kv_tokens={CACHE_TOKENS}")
-    with Server(program, model, *tokens_set) as on, \
-         Server(program, model, *tokens_set, "--set", "prefix_cache=false") as off:
-        def seconds(server, seed):
-            start = time.monotonic()
-            server.complete(**GREEDY, prompt=tokens(256, seed), max_tokens=16)
-            return time.monotonic() - start
+def prefix_round(program, model, turn):
+    """Pairs of seconds for one request with the cache and without, on servers of this round's own."""
+    def seconds(server, seed):
+        start = time.monotonic()
+        server.complete(**GREEDY, prompt=tokens(256, seed), max_tokens=16)
+        return time.monotonic() - start
+    settings = [["--set", f"kv_tokens={CACHE_TOKENS}"], ["--set", f"kv_tokens={CACHE_TOKENS}",
+                                                         "--set", "prefix_cache=false"]]
+    swapped = turn % 2 == 1
+    first, second = settings[::-1] if swapped else settings
+    with Server(program, model, *first) as one, Server(program, model, *second) as other:
+        on, off = (other, one) if swapped else (one, other)
         for seed in range(CACHE_TOKENS // 256 + 4):
             seconds(on, seed), seconds(off, seed)
         pairs = []
-        for seed in range(1000, 1120):
-            first, second = (on, off) if seed % 2 else (off, on)
-            taken = {first: seconds(first, seed), second: seconds(second, seed)}
+        for seed in range(1000 * (turn + 1), 1000 * (turn + 1) + 20):
+            begins, ends = (on, off) if seed % 2 else (off, on)
+            taken = {begins: seconds(begins, seed), ends: seconds(ends, seed)}
             pairs.append((taken[on], taken[off]))
-        hits = on.metric("vllm:prefix_cache_hits_total")
+        return pairs, on.metric("vllm:prefix_cache_hits_total")
+
+
+def prefix(program, model):
+    """One request here, the same one there, in turns of half a second, so that whatever else the machine
+    does meets both; the cache is full before anything counts, since memory that is touched for the first
+    time costs whoever touches it; and servers are started anew, since where memory lies makes one process
+    a few per cent faster than another."""
+    pairs, rounds, hits = [], [], 0
+    for turn in range(6):
+        these, hit = prefix_round(program, model, turn)
+        pairs += these
+        hits += hit
+        rounds.append(statistics.median(a / b for a, b in these))
+        print(f"  round {turn + 1}: with / without the cache {rounds[-1]:.4f}", flush=True)
     ratios = [a / b for a, b in pairs]
     print(f"prefix: seconds with the cache / without, full, nothing hits ({hits:.0f} tokens): median "
-          f"{statistics.median(ratios):.4f} of {len(ratios)} pairs, middle half {quantile(ratios, 0.25):.3f} to "
-          f"{quantile(ratios, 0.75):.3f}, sums {sum(a for a, _ in pairs) / sum(b for _, b in pairs):.4f} "
-          f"(at most 1.01)")
+          f"{statistics.median(ratios):.4f} of {len(ratios)} pairs, of rounds {statistics.median(rounds):.4f}, "
+          f"sums {sum(a for a, _ in pairs) / sum(b for _, b in pairs):.4f} (at most 1.01)")
 
 
 def http_rate(server, count, output):

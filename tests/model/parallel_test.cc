@@ -4,7 +4,9 @@
 #include <map>
 #include <tuple>
 
+#include "runtime/comm/shared_memory.h"
 #include "runtime/model/step_message.h"
+#include "runtime/model/team.h"
 #include "tests/golden/temp_folder.h"
 #include "tests/model/checkpoint_builder.h"
 #include "tests/model/gguf_checkpoint.h"
@@ -181,6 +183,31 @@ INSTANTIATE_TEST_SUITE_P(Cuda, ParallelTest,
                                                           Case{"deepseek_v3_fp8", {1, 2, 1, 1}}),
                                           testing::Values(emulated_cuda())),
                          name_of);
+
+/// One rank with a GPU, one that has fallen back to its CPU: said, not waited for.
+TEST(CudaTeam, RanksHaveOneKindOfDevice) {
+  for (const auto& [first, second] :
+       {std::pair("reference", kEmulatedCuda), std::pair("reference", "reference")}) {
+    const Fd shared = comm::make_shared_memory(2).value();
+    const std::unique_ptr<kernels::Device> devices[] = {TestDevice{first}.make(1),
+                                                        TestDevice{second}.make(1)};
+    std::vector<Result<std::unique_ptr<Team>>> teams;
+    int rank = 0;
+    for (const auto& device : devices) {
+      teams.push_back(
+          Team::make(comm::join_shared_memory(shared, rank++).value(), {2, 1, 1, 1}, *device));
+    }
+    ASSERT_TRUE(teams[0]);
+    if (second == std::string("reference")) {
+      EXPECT_TRUE(teams[1]);
+      continue;
+    }
+    ASSERT_FALSE(teams[1]);
+    EXPECT_THAT(teams[1].error().message(),
+                HasSubstr("rank 1 computes on 'cuda', rank 0 on 'cpu'"));
+    EXPECT_FALSE((*teams[0])->health());
+  }
+}
 
 /// Greedy tokens that the first rank's device chooses from what all ranks scored.
 TEST(CudaChoices, AreOfTheWholeVocabulary) {
