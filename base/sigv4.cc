@@ -60,21 +60,24 @@ std::string host_of(const Url& url) {
 std::vector<std::pair<std::string, std::string>> sign_aws_request(
     const std::string& method, const Url& url, const AwsCredentials& credentials,
     const std::string& region, const std::string& service,
-    std::chrono::system_clock::time_point now) {
+    std::chrono::system_clock::time_point now, const AwsPayload& payload) {
   const std::string time = timestamp(now);
   const std::string day = time.substr(0, 8);
-  const std::string body_hash = sha256_hex(std::string_view());
-  std::vector<std::pair<std::string, std::string>> headers{{"x-amz-content-sha256", body_hash},
-                                                           {"x-amz-date", time}};
+  const std::string body_hash =
+      payload.sha256.empty() ? sha256_hex(std::string_view()) : payload.sha256;
+  std::vector<std::pair<std::string, std::string>> headers;
+  if (!payload.content_type.empty()) headers.emplace_back("content-type", payload.content_type);
+  headers.emplace_back("host", host_of(url));
+  headers.emplace_back("x-amz-content-sha256", body_hash);
+  headers.emplace_back("x-amz-date", time);
   if (!credentials.session_token.empty()) {
     headers.emplace_back("x-amz-security-token", credentials.session_token);
   }
-  std::string canonical = method + '\n' + url.path + '\n' + canonical_query(url.query) + '\n' +
-                          "host:" + host_of(url) + '\n';
-  std::string names = "host";
+  std::string canonical = method + '\n' + url.path + '\n' + canonical_query(url.query) + '\n';
+  std::string names;
   for (const auto& [name, value] : headers) {  // already sorted
     canonical += name + ':' + value + '\n';
-    names += ';' + name;
+    names += (names.empty() ? "" : ";") + name;
   }
   canonical += '\n' + names + '\n' + body_hash;
   const std::string scope = day + '/' + region + '/' + service + "/aws4_request";
@@ -84,6 +87,7 @@ std::vector<std::pair<std::string, std::string>> sign_aws_request(
   for (const std::string& part : {day, region, service, std::string("aws4_request")}) {
     key = hmac_sha256(key, part);
   }
+  std::erase_if(headers, [](const auto& header) { return header.first == "host"; });  // HTTP's own
   headers.emplace_back("Authorization", std::string(kAlgorithm) +
                                             " Credential=" + credentials.access_key + '/' + scope +
                                             ", SignedHeaders=" + names +

@@ -1,4 +1,5 @@
-// AWS Signature Version 4, for GET and HEAD requests to S3 and what speaks like it.
+// AWS Signature Version 4, for requests to S3, to AWS's other services, and to what speaks like
+// them.
 #pragma once
 
 #include <chrono>
@@ -20,11 +21,17 @@ struct AwsCredentials {
   bool empty() const { return access_key.empty(); }
 };
 
-/// The headers that sign a request without a body. `url.path` and `url.query` must be encoded as
-/// they are sent; the query may come in any order.
+/// What is signed of a request's body.
+struct AwsPayload {
+  std::string sha256;        // 64 hex digits; "": there is no body
+  std::string content_type;  // "": none is sent
+};
+
+/// The headers that sign a request, the Content-Type among them when there is one. `url.path` and
+/// `url.query` must be encoded as they are sent; the query may come in any order.
 std::vector<std::pair<std::string, std::string>> sign_aws_request(
     const std::string& method, const Url& url, const AwsCredentials& credentials,
     const std::string& region, const std::string& service,
-    std::chrono::system_clock::time_point now);
+    std::chrono::system_clock::time_point now, const AwsPayload& payload = {});
 
 }  // namespace bundle

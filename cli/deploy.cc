@@ -153,6 +153,7 @@ void add_deploy(CLI::App& app, Session& session) {
       "  bundle deploy smollm2 --name prod --target local\n"
       "  bundle deploy smollm2 --name prod --target local --set runtime.max_sequences=16 --plan\n"
       "  bundle deploy smollm2 --name prod --target ssh --on root@node1 --on root@node2 --yes\n"
+      "  bundle deploy -f examples/deploy/distill-aws.yaml --plan\n"
       "  bundle deploy -f deployment.yaml --render manifests/");
   add_options(*command, *arguments);
   on_run(command, session, [arguments, &session] { return deploy(*arguments, session); });

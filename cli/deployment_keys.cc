@@ -111,8 +111,10 @@ constexpr ManifestKey kKeys[] = {
   {"kubernetes.endpoint_picker", KeyType::kText, "Service of the endpoint picker of an InferencePool.", "", 0, 253, {}, kDnsName},
   {"kubernetes.group", KeyType::kChoice, "What a replica over several machines is.", "auto", 0, 0, "auto stateful-set"},
 
-  {"aws", KeyType::kSection, "The targets aws (CloudFormation) and terraform; --render only.", ""},
-  {"aws.source", KeyType::kText, "s3://BUCKET/PREFIX with a copy of the tree that --render lists.", "", 0, 1024, {}, "s3://.+"},
+  {"aws", KeyType::kSection, "The targets aws (CloudFormation) and terraform (--render only).", ""},
+  {"aws.region", KeyType::kText, "Region of the stack.", "AWS_REGION, or the profile's", 0, 32, {}, "[a-z0-9-]+"},
+  {"aws.source", KeyType::kText, "s3://BUCKET/PREFIX from which machines start; deploy copies what is missing there.", "", 0, 1024, {}, "s3://.+"},
+  {"aws.upload", KeyType::kBool, "deploy copies the files to source; false: you do, as --render lists them.", "true"},
   {"aws.machine_image", KeyType::kText, "Image of the machines, with the AWS command line and GPU drivers.", "", 0, 128, {}, "ami-[0-9a-f]+"},
   {"aws.instance_type", KeyType::kText, "Type of machine.", "", 0, 64, {}, kWord},
   {"aws.instance_types", KeyType::kTexts, "Further types that will do.", "", 0, 64, {}, kWord},
@@ -124,6 +126,7 @@ constexpr ManifestKey kKeys[] = {
   {"aws.spot", KeyType::kBool, "Spot machines above on_demand_base.", "false"},
   {"aws.on_demand_base", KeyType::kWhole, "Machines that are never spot.", "0", 0, 10000},
   {"aws.warm_pool", KeyType::kWhole, "Machines kept stopped with their files in place.", "0", 0, 10000},
+  {"aws.boot_seconds", KeyType::kWhole, "How long a machine may take to start and fetch its files.", "600", 0, 86400},
   {"aws.root_device", KeyType::kText, "Root device of the image.", "/dev/xvda", 0, 64, {}, "/dev/[a-z0-9]+"},
 
   {"skypilot", KeyType::kSection, "The target skypilot; --render only.", ""},

@@ -1,5 +1,6 @@
-// The targets "aws" (a CloudFormation template) and "terraform" (the same resources as
-// main.tf.json): files alone; the vendor's own tool applies them.
+// The target "aws": a deployment is a stack of CloudFormation, changed by change sets; its template
+// holds the revisions. And the target "terraform": the same resources as main.tf.json, for
+// Terraform to apply.
 #pragma once
 
 #include <memory>
@@ -8,9 +9,10 @@
 
 namespace bundle::cloud {
 
-/// Settings: source (s3://BUCKET/PREFIX, a copy of a host's tree), instance_type, instance_types,
-/// machine_image, vpc, subnets, allow_from, certificate, public, spot, on_demand_base, warm_pool,
-/// root_device.
+/// Settings: region, source (s3://BUCKET/PREFIX, a copy of a host's tree), instance_type,
+/// instance_types, machine_image, vpc, subnets, allow_from, certificate, public, spot,
+/// on_demand_base, warm_pool, boot_seconds, root_device, upload. Keys come from the environment
+/// (base/aws_account.h).
 std::unique_ptr<Provider> make_aws_provider(const JsonObject& settings);
 std::unique_ptr<Provider> make_terraform_provider(const JsonObject& settings);
 
