@@ -30,6 +30,7 @@ struct GatewayArguments {
   PlaceArguments place;
   std::string wake;
   int port = 8080;
+  int picker_port = -1;  // none
   int hold = 600;
   int startup = 60;
   int drain = 30;
@@ -106,6 +107,9 @@ Status prepare(GatewayArguments& arguments) {
     };
   }
   options.port = static_cast<std::uint16_t>(arguments.port);
+  if (arguments.picker_port >= 0) {
+    options.picker_port = static_cast<std::uint16_t>(arguments.picker_port);
+  }
   options.hold = std::chrono::seconds(arguments.hold);
   options.startup = std::chrono::seconds(arguments.startup);
   options.drain = std::chrono::seconds(arguments.drain);
@@ -117,6 +121,9 @@ Result<Outcome> serve_gateway(GatewayArguments arguments) {
   const std::string host = arguments.options.host;
   BUNDLE_TRY(const auto server, gateway::Gateway::start(std::move(arguments.options)));
   std::fprintf(stderr, "ready http://%s:%u\n", host.c_str(), server->port());
+  if (server->picker_port() != 0) {
+    std::fprintf(stderr, "picks endpoints at %s:%u (gRPC)\n", host.c_str(), server->picker_port());
+  }
   while (!interrupted()) std::this_thread::sleep_for(std::chrono::milliseconds(100));
   server->begin_drain();
   server->wait();
@@ -157,12 +164,25 @@ void add_gateway(CLI::App& app, Session& session) {
       "  bundle gateway --backend http://node1:8000 --backend http://node2:8000\n"
       "  bundle gateway --backend http://old:8000=9 --backend http://new:8000=1\n"
       "  bundle gateway --endpoints /shared/bundle/deployments/r1 --port 80\n"
+      "  bundle gateway --deployment prod --target kubernetes --host 0.0.0.0 --picker-port 9002\n"
       "  bundle gateway --backend http://127.0.0.1:8000 --wake 'bundle deploy -f prod.yaml --yes'");
   command->add_option("--host", arguments->options.host, "Address to listen on")
       ->capture_default_str();
   command->add_option("--port", arguments->port, "Port to listen on; 0 takes any free one")
       ->capture_default_str()
       ->check(CLI::Range(0, 65535));
+  command
+      ->add_option("--picker-port", arguments->picker_port,
+                   "Also pick endpoints for Envoy, by Gateway API's inference extension, at this "
+                   "port; 0 takes any free one")
+      ->type_name("PORT")
+      ->check(CLI::Range(0, 65535));
+  command
+      ->add_option("--picker-endpoints", arguments->options.picker_endpoints,
+                   "How many replicas the picker names for a request, in the order to try them; "
+                   "Envoy's policy override_host takes several")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 8));
   add_replica_options(*command, *arguments);
   command->add_option("--wake", arguments->wake,
                       "Shell command that starts a replica when a request finds none");

@@ -516,11 +516,16 @@ class KubernetesProvider final : public Provider {
     }
   }
 
+  /// Deleted, and not gone yet: its phase says Running until its last stream is finished.
+  static bool is_ending(const Json& pod) {
+    return !text_at(pod, {"metadata", "deletionTimestamp"}).empty();
+  }
+
   static ReplicaStatus replica_of(const Json& pod) {
     ReplicaStatus one;
     one.name = text_at(pod, {"metadata", "name"});
     one.where = text_at(pod, {"spec", "nodeName"});
-    one.state = text_at(pod, {"status", "phase"});
+    one.state = is_ending(pod) ? "Terminating" : text_at(pod, {"status", "phase"});
     const Json* status = find(pod, "status");
     const Json* conditions = status == nullptr ? nullptr : find(*status, "conditions");
     if (conditions == nullptr || !conditions->is_array()) return one;
@@ -558,13 +563,15 @@ class KubernetesProvider final : public Provider {
     DeploymentStatus status = status_of(history);
     status.url = scheme_of(spec) + "://" + spec.name + "." + cluster.space() + ".svc";
     BUNDLE_TRY(const Json pods, pods_of(cluster, spec.name));
-    std::size_t ready = 0;
+    std::size_t staying = 0, ready = 0;
     for (const Json& pod : items_of(pods)) {
       status.replicas.push_back(replica_of(pod));
+      if (is_ending(pod)) continue;
+      ++staying;
       ready += status.replicas.back().ready ? 1 : 0;
     }
     status.ready = ready > 0;
-    status.state = state_of(ready, status.replicas.size());
+    status.state = state_of(ready, staying);
     if (spec.scaling.is_automatic()) {
       BUNDLE_TRY(const ClusterFeatures features, cluster.api().features());
       status.message = scaler_trouble(cluster, features.hpa_api, spec.name);

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,8 +19,11 @@ namespace bundle::gateway {
 struct GatewayOptions {
   std::string host = "127.0.0.1";
   std::uint16_t port = 0;  // 0: any free one
+  /// Where Envoy's inference extension asks for endpoints (picker/picker.h); 0: any free port.
+  std::optional<std::uint16_t> picker_port = {};
+  std::size_t picker_endpoints = 1;  // that it names for a request, in the order to try them
   std::vector<Backend> backends = {};
-  /// Asked once a second for the replicas there are now; may be empty.
+  /// Asked once a second, on a thread of its own, for the replicas there are now; may be empty.
   std::function<std::vector<Backend>()> discover = {};
   /// Called when a request finds no replica at all, at most once in ten seconds; may be empty.
   std::function<void()> wake = {};
@@ -41,6 +45,8 @@ class Gateway {
   ~Gateway();
 
   std::uint16_t port() const;
+  /// 0 without a picker.
+  std::uint16_t picker_port() const;
   /// Takes no further connection; wait() returns when the running requests are over, or the drain
   /// time is.
   void begin_drain();

@@ -93,11 +93,12 @@ void Pool::update(const std::vector<Backend>& listed) {
   });
 }
 
-std::vector<Backend*> Pool::candidates(const std::vector<Backend*>& tried) {
+std::vector<Backend*> Pool::candidates(const std::vector<Backend*>& tried, const Allowed& allowed) {
   std::vector<Backend*> list;
   for (const auto& one : backends_) {
     const bool again = std::find(tried.begin(), tried.end(), one.get()) != tried.end();
-    if (one->ready && one->listed && one->weight > 0 && !again) list.push_back(one.get());
+    const bool fits = one->ready && one->listed && one->weight > 0 && !again;
+    if (fits && (!allowed || allowed(*one))) list.push_back(one.get());
   }
   return list;
 }
@@ -121,8 +122,8 @@ std::string Pool::choose_class(const std::vector<Backend*>& list) {
   return chosen->first;
 }
 
-Backend* Pool::pick(std::uint64_t key, const std::vector<Backend*>& tried) {
-  std::vector<Backend*> list = candidates(tried);
+Backend* Pool::pick(std::uint64_t key, const std::vector<Backend*>& tried, const Allowed& allowed) {
+  std::vector<Backend*> list = candidates(tried, allowed);
   if (list.empty()) return nullptr;
   const std::string chosen = choose_class(list);
   std::erase_if(list, [&](const Backend* one) { return class_of(*one) != chosen; });
@@ -135,10 +136,35 @@ Backend* Pool::pick(std::uint64_t key, const std::vector<Backend*>& tried) {
                                                                          : least_loaded(list);
 }
 
+std::vector<Backend*> Pool::alternatives(const Backend& picked, std::size_t count,
+                                         const Allowed& allowed) {
+  std::vector<Backend*> list = candidates({}, allowed);
+  std::erase_if(list, [&](const Backend* one) { return one == &picked; });
+  const std::string own = class_of(picked);
+  std::stable_sort(list.begin(), list.end(), [&](const Backend* a, const Backend* b) {
+    const bool a_other = class_of(*a) != own, b_other = class_of(*b) != own;
+    return a_other != b_other ? b_other : a->in_flight < b->in_flight;
+  });
+  list.resize(std::min(list.size(), count));
+  return list;
+}
+
 bool Pool::any_ready(const Backend* except) const {
   return std::any_of(backends_.begin(), backends_.end(), [except](const auto& one) {
     return one.get() != except && one->ready && one->listed && one->weight > 0;
   });
+}
+
+bool Pool::any_full() const {
+  return std::any_of(backends_.begin(), backends_.end(),
+                     [](const auto& one) { return one->full && one->listed; });
+}
+
+Backend* Pool::find_address(std::string_view address) {
+  const auto found = std::find_if(backends_.begin(), backends_.end(), [&](const auto& one) {
+    return !address.empty() && one->address == address;
+  });
+  return found == backends_.end() ? nullptr : found->get();
 }
 
 std::vector<Backend*> Pool::all() {

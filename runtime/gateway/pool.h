@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -22,10 +23,12 @@ struct Backend {
   /// have a weight each.
   std::string group;
   bool ready = false;
+  bool full = false;   // it is not ready because its queue is full
   bool listed = true;  // still named by the configuration
   std::int64_t in_flight = 0;
   std::int64_t answers = 0;  // passed on from it, or begun to be
   bool checking = false;     // a probe is under way
+  std::string address;       // "IP:PORT" that the last probe reached, IPv6 in brackets; or ""
   std::string progress;      // what it says of itself while it is not ready
 
   std::string name() const { return host + ":" + std::to_string(port); }
@@ -35,6 +38,9 @@ struct Backend {
 /// kBadInput for another text.
 Result<Backend> parse_backend(std::string_view text);
 
+/// Whether a replica may be taken; empty: each may.
+using Allowed = std::function<bool(const Backend&)>;
+
 /// Not thread-safe.
 class Pool {
  public:
@@ -42,20 +48,30 @@ class Pool {
   /// added, and those that are gone get no further request.
   void update(const std::vector<Backend>& listed);
 
-  /// The replica for a request with that prefix key, none of `tried`: first the shares decide
-  /// between groups, or those of different weight where there are none, exactly over few requests;
-  /// then the prefix's own replica takes it unless it has more than a quarter over its fair share
-  /// in flight, else the one with the least in flight. Null when none is ready.
-  Backend* pick(std::uint64_t prefix_key, const std::vector<Backend*>& tried);
+  /// The replica for a request with that prefix key, none of `tried` and `allowed`: first the
+  /// shares decide between groups, or those of different weight where there are none, exactly over
+  /// few requests; then the prefix's own replica takes it unless it has more than a quarter over
+  /// its fair share in flight, else the one with the least in flight. Null when none is ready.
+  Backend* pick(std::uint64_t prefix_key, const std::vector<Backend*>& tried,
+                const Allowed& allowed = {});
+
+  /// Who takes over from a picked replica that fails, in that order, `count` at most: those of its
+  /// class first, the least loaded first. Changes no share.
+  std::vector<Backend*> alternatives(const Backend& picked, std::size_t count,
+                                     const Allowed& allowed = {});
 
   /// Whether pick() would find one, beside `except` if that is named. Changes no share.
   bool any_ready(const Backend* except = nullptr) const;
+  /// Whether a replica turns requests away since its queue is full.
+  bool any_full() const;
+  /// The replica whose last probe reached that address, or null.
+  Backend* find_address(std::string_view address);
   std::vector<Backend*> all();
   /// The furthest progress that a replica tells of, or "".
   std::string progress() const;
 
  private:
-  std::vector<Backend*> candidates(const std::vector<Backend*>& tried);
+  std::vector<Backend*> candidates(const std::vector<Backend*>& tried, const Allowed& allowed);
   std::string choose_class(const std::vector<Backend*>& list);
 
   std::vector<std::unique_ptr<Backend>> backends_;
