@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 #include <boost/json/object.hpp>
 
+#include "cli/deployment_price.h"
 #include "cli/display/deployment.h"
 #include "cloud/canary.h"
 
@@ -20,6 +21,19 @@ Status check_canary(const cloud::Provider& provider, const cloud::DeploymentSpec
   BUNDLE_CHECK(cloud::refuse_canary_name(provider, spec.name));
   if (plan.differences.empty()) return {};
   return cloud::refuse_beside_canary(provider, spec.name);
+}
+
+Result<cloud::DeploymentPlan> priced_plan(const cloud::Provider& provider,
+                                          const cloud::DeploymentSpec& spec) {
+  BUNDLE_TRY(cloud::DeploymentPlan plan, provider.plan(spec));
+  BUNDLE_TRY(const catalog::Catalog catalog, catalog::Catalog::open());
+  if (plan.differences.empty()) {
+    set_cost(plan, spec, nullptr, catalog);
+  } else {
+    const auto running = provider.specification(spec.name, 0);
+    set_cost(plan, spec, running ? &*running : nullptr, catalog);
+  }
+  return plan;
 }
 
 /// Asks on standard error, so that standard output holds the answer alone.
@@ -51,7 +65,7 @@ void add_apply_options(CLI::App& command, ApplyArguments& arguments) {
 Result<Outcome> apply(cloud::Provider& provider, const cloud::Place& place,
                       const cloud::DeploymentSpec& spec, const ApplyArguments& arguments,
                       const Session& session) {
-  BUNDLE_TRY(const auto plan, provider.plan(spec));
+  BUNDLE_TRY(const auto plan, priced_plan(provider, spec));
   if (arguments.plan) return Outcome{cloud::to_json(plan), plan_text(plan)};
   BUNDLE_CHECK(check_canary(provider, spec, plan));
   if (plan.changes) BUNDLE_CHECK(confirm(plan, place, arguments));

@@ -76,15 +76,32 @@ Result<DeploymentStatus> Provider::restart(std::string_view, const Progress&) {
                "Roll it by the target's own means."};
 }
 
+Json to_json(const PlanCost& cost) {
+  const auto known = [](const std::optional<double>& value) {
+    return value ? Json(*value) : Json(nullptr);
+  };
+  return JsonObject{{"usd_per_replica_hour", cost.usd_per_replica_hour},
+                    {"spot_usd_per_replica_hour", known(cost.spot_usd_per_replica_hour)},
+                    {"origin", cost.origin},
+                    {"usd_per_hour", JsonObject{{"least", cost.least_usd_per_hour},
+                                                {"most", cost.most_usd_per_hour}}},
+                    {"before", JsonObject{{"least", known(cost.least_before)},
+                                          {"most", known(cost.most_before)}}}};
+}
+
 Json to_json(const DeploymentPlan& plan) {
   JsonArray changes;
   for (const Change& change : plan.differences) {
     changes.push_back(
         JsonObject{{"path", change.path}, {"before", change.before}, {"after", change.after}});
   }
-  return JsonObject{{"deployment", plan.deployment},     {"revision", plan.revision},
-                    {"changes", plan.changes},           {"steps", strings(plan.steps)},
-                    {"differences", std::move(changes)}, {"notes", strings(plan.notes)}};
+  return JsonObject{{"deployment", plan.deployment},
+                    {"revision", plan.revision},
+                    {"changes", plan.changes},
+                    {"steps", strings(plan.steps)},
+                    {"differences", std::move(changes)},
+                    {"notes", strings(plan.notes)},
+                    {"cost", plan.cost ? to_json(*plan.cost) : Json(nullptr)}};
 }
 
 Json to_json(const DeploymentStatus& status) {

@@ -17,13 +17,25 @@
 namespace bundle::cloud {
 
 /// What apply would do, before it is done.
+/// What a plan's replicas cost. Prices are lists' of a day: what is paid may differ.
+struct PlanCost {
+  double usd_per_replica_hour = 0;
+  std::optional<double> spot_usd_per_replica_hour;  // of those that are spot machines
+  std::string origin;                               // machine, region, date
+  double least_usd_per_hour = 0;                    // with the fewest replicas
+  double most_usd_per_hour = 0;                     // with the most
+  std::optional<double> least_before;               // the same of what runs
+  std::optional<double> most_before;
+};
+
 struct DeploymentPlan {
   std::string deployment;
   std::int64_t revision = 0;  // that apply makes, or the present one when nothing changes
   bool changes = false;
   std::vector<std::string> steps;   // in words
   std::vector<Change> differences;  // against what runs
-  std::vector<std::string> notes;   // why it is done so, what it costs, what to know
+  std::vector<std::string> notes;   // why it is done so, what to know
+  std::optional<PlanCost> cost;     // where a price is known
 };
 
 /// One running copy of the server.
@@ -55,6 +67,7 @@ struct DeploymentStatus {
   int weight = 100;       // per cent of the requests that gateways send here
 };
 
+Json to_json(const PlanCost& cost);
 Json to_json(const DeploymentPlan& plan);
 Json to_json(const DeploymentStatus& status);
 

@@ -1,12 +1,42 @@
 #include "cli/display/deployment.h"
 
 #include <algorithm>
+#include <fmt/format.h>
 
 #include <boost/json/object.hpp>
 
 #include "cli/display/table.h"
 
 namespace bundle::cli {
+
+namespace {
+
+/// "12.00", or "12.00 to 36.00", USD an hour.
+std::string range_text(double least, double most) {
+  const std::string from = fmt::format("{:.2f}", least);
+  const std::string to = fmt::format("{:.2f}", most);
+  return (from == to ? to : from + " to " + to) + " USD";
+}
+
+std::string cost_text(const cloud::PlanCost& cost) {
+  constexpr double kHoursAMonth = 730;
+  const auto& c = cost;
+  std::string text =
+      "cost: " + range_text(c.least_usd_per_hour, c.most_usd_per_hour) + " an hour, " +
+      range_text(c.least_usd_per_hour * kHoursAMonth, c.most_usd_per_hour * kHoursAMonth) +
+      " a month";
+  if (c.least_before && c.most_before) {
+    text += " (now: " + range_text(*c.least_before, *c.most_before) + " an hour)";
+  }
+  text +=
+      fmt::format("\n  {:.2f} USD an hour for a replica ({})\n", c.usd_per_replica_hour, c.origin);
+  if (c.spot_usd_per_replica_hour) {
+    text += fmt::format("  {:.2f} for one on spot machines\n", *c.spot_usd_per_replica_hour);
+  }
+  return text;
+}
+
+}  // namespace
 
 std::string plan_text(const cloud::DeploymentPlan& plan) {
   std::string text =
@@ -19,6 +49,7 @@ std::string plan_text(const cloud::DeploymentPlan& plan) {
   }
   if (!plan.notes.empty()) text += "why:\n";
   for (const std::string& note : plan.notes) text += "  " + note + "\n";
+  if (plan.cost) text += cost_text(*plan.cost);
   return text;
 }
 

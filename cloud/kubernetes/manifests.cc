@@ -302,7 +302,8 @@ JsonObject common_values(const DeploymentSpec& spec, const ManifestOptions& opti
   const std::string autoscaler = autoscaler_of(spec, options.features);
   const int pre_stop = options.features.pre_stop_sleep() ? kPreStop : 0;
   const int start = ready_seconds(spec);
-  JsonObject labels = standard_labels(spec);
+  // Not moved from in the list below, which reads its values only when it is whole.
+  const JsonObject labels = standard_labels(spec);
   JsonObject pod_labels = is_group(spec) ? with_role(labels, "leader") : labels;
   JsonObject monitor_labels = labels;
   for (const auto& [key, value] : object(settings, "monitor_labels")) monitor_labels[key] = value;
@@ -310,7 +311,7 @@ JsonObject common_values(const DeploymentSpec& spec, const ManifestOptions& opti
           {"namespace", namespace_of(settings)},
           {"labels", labels},
           {"pod_labels", std::move(pod_labels)},
-          {"worker_labels", with_role(std::move(labels), "worker")},
+          {"worker_labels", with_role(labels, "worker")},
           {"selector", selector_of(spec)},
           {"service_selector",
            is_group(spec) ? with_role(selector_of(spec), "leader") : selector_of(spec)},

@@ -54,6 +54,33 @@ TEST(Manifests, AreYamlWithTheirKindAndName) {
   }
 }
 
+/// `status` and `delete` find a deployment's objects by these.
+TEST(Manifests, EveryObjectHasTheDeploymentsLabels) {
+  DeploymentSpec spec = sample();
+  spec.scaling = {.min_replicas = 2, .max_replicas = 4, .target_concurrency = 32};
+  spec.settings["hostnames"] = JsonArray{"m.example"};
+  spec.settings["gateway"] = "front";
+  spec.settings["endpoint_picker"] = "picker";
+  spec.labels = {{"team", "a"}};
+  DeploymentSpec group = sample();
+  group.resources = {.gpu = 8, .gpu_type = "H200", .nodes = 2};
+  DeploymentSpec stateful = group;
+  stateful.settings["group"] = "stateful-set";
+  for (const DeploymentSpec& one : {spec, group, stateful}) {
+    const auto list = rendered(one, "1.33");
+    EXPECT_GE(list.size(), 3u);
+    for (const Manifest& object : list) {
+      const std::size_t end = object.yaml.find("\nspec:");
+      const std::string head = object.yaml.substr(0, end);
+      EXPECT_NE(head.find("app.kubernetes.io/instance: prod\n"), std::string::npos) << object.yaml;
+      EXPECT_NE(head.find("app.kubernetes.io/managed-by: bundle"), std::string::npos)
+          << object.yaml;
+      const bool own = one.labels.empty() || head.find("team: a") != std::string::npos;
+      EXPECT_TRUE(own) << object.yaml;
+    }
+  }
+}
+
 TEST(Manifests, TheServerHasTheBundlesName) {
   const std::string yaml = find_kind(rendered(sample(), "1.33"), "Deployment")->yaml;
   EXPECT_NE(yaml.find("- \"--name\"\n            - m\n"), std::string::npos) << yaml;
