@@ -129,13 +129,16 @@ status >"$W/status" || true
 ask | has Paris || fail "it does not answer after the rollback"
 
 step "a disruption budget holds the last pods"
-code=$(curl -sk -o /dev/null -w '%{http_code}' -X POST -H "Authorization: Bearer admin-token" -H 'Content-Type: application/json' \
-  "https://127.0.0.1:16443/api/v1/namespaces/llm/pods/$(pods -o 'jsonpath={.items[0].metadata.name}')/eviction" \
-  -d "{\"apiVersion\":\"policy/v1beta1\",\"kind\":\"Eviction\",\"metadata\":{\"name\":\"$(pods -o 'jsonpath={.items[0].metadata.name}')\",\"namespace\":\"llm\"}}")
+# Pods that the Service sends requests to: one that ends, or never was ready, may always be evicted.
+read -r first second < <(kubectl get endpoints prod -n llm -o 'jsonpath={.subsets[0].addresses[*].targetRef.name}')
+evict() { # POD: the API server's status code
+  curl -sk -o /dev/null -w '%{http_code}' -X POST -H "Authorization: Bearer admin-token" -H 'Content-Type: application/json' \
+    "https://127.0.0.1:16443/api/v1/namespaces/llm/pods/$1/eviction" \
+    -d "{\"apiVersion\":\"policy/v1beta1\",\"kind\":\"Eviction\",\"metadata\":{\"name\":\"$1\",\"namespace\":\"llm\"}}"
+}
+code=$(evict "$first")
 [ "$code" = 201 ] || fail "the first eviction was answered $code"
-code=$(curl -sk -o /dev/null -w '%{http_code}' -X POST -H "Authorization: Bearer admin-token" -H 'Content-Type: application/json' \
-  "https://127.0.0.1:16443/api/v1/namespaces/llm/pods/$(pods -o 'jsonpath={.items[1].metadata.name}')/eviction" \
-  -d "{\"apiVersion\":\"policy/v1beta1\",\"kind\":\"Eviction\",\"metadata\":{\"name\":\"$(pods -o 'jsonpath={.items[1].metadata.name}')\",\"namespace\":\"llm\"}}")
+code=$(evict "$second")
 [ "$code" = 429 ] || fail "the second eviction was answered $code"
 cluster_wait 90 "two pods again" has_replicas 2
 
