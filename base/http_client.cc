@@ -95,6 +95,20 @@ HeaderList header_list(const HttpRequest& request) {
   return HeaderList(list);
 }
 
+int ask_whether_to_go_on(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+  auto& exchange = *static_cast<Exchange*>(user);
+  if (exchange.request->keep_going()) return 0;
+  exchange.stopped = true;
+  return 1;
+}
+
+void configure_progress(CURL* handle, const HttpRequest& request, Exchange& exchange) {
+  if (!request.keep_going) return;
+  ::curl_easy_setopt(handle, CURLOPT_NOPROGRESS, 0L);
+  ::curl_easy_setopt(handle, CURLOPT_XFERINFOFUNCTION, ask_whether_to_go_on);
+  ::curl_easy_setopt(handle, CURLOPT_XFERINFODATA, &exchange);
+}
+
 void configure_tls(CURL* handle, const HttpRequest& request) {
   if (!request.client_cert_file.empty()) {
     ::curl_easy_setopt(handle, CURLOPT_SSLCERT, request.client_cert_file.c_str());
@@ -151,6 +165,7 @@ void configure(CURL* handle, const HttpRequest& request, const curl_slist* heade
   configure_body(handle, request, exchange);
   ::curl_easy_setopt(handle, CURLOPT_CUSTOMREQUEST, request.method.c_str());
   configure_tls(handle, request);
+  configure_progress(handle, request, exchange);
   ::curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, take_body);
   ::curl_easy_setopt(handle, CURLOPT_WRITEDATA, &exchange);
   ::curl_easy_setopt(handle, CURLOPT_HEADERFUNCTION, take_header);

@@ -31,6 +31,8 @@ struct HttpRequest {
   std::uint64_t max_body = 64u << 20;     // of the answer, when it is kept
   std::string client_cert_file = {};      // PEM, with client_key_file: who we are
   std::string client_key_file = {};
+  /// Asked every so often while the exchange lasts; false ends it. May be empty.
+  std::function<bool()> keep_going = {};
   bool insecure = false;  // the server's certificate is not checked: where a person said so
 };
 

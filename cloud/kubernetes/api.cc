@@ -112,6 +112,7 @@ Status KubernetesApi::remove(const std::string& path) const {
 Status KubernetesApi::stream(const std::string& path, const OnHttpData& on_data) const {
   HttpRequest message = request("GET", path);
   message.timeout = std::chrono::milliseconds(0);
+  message.keep_going = [&on_data] { return on_data(""); };
   BUNDLE_TRY(const HttpResponse response, http_stream(message, on_data));
   if (response.status < 200 || response.status >= 300) return refusal(message, response);
   return {};

@@ -11,6 +11,7 @@
 
 #include "base/text.h"
 #include "cloud/kubernetes/api.h"
+#include "cloud/merged_log.h"
 #include "cloud/server_options.h"
 #include "cloud/status.h"
 
@@ -292,12 +293,15 @@ class KubernetesProvider final : public Provider {
     BUNDLE_TRY(const Cluster cluster, connect());
     BUNDLE_CHECK(cluster.history(deployment));
     BUNDLE_TRY(const Json pods, pods_of(cluster, deployment));
-    for (const Json& pod : items_of(pods)) {
-      const std::string path = collection_path("v1", cluster.space(), "pods") + "/" +
-                               text_at(pod, {"metadata", "name"}) +
-                               "/log?tailLines=" + std::to_string(options.lines) +
-                               (options.follow ? "&follow=true" : "");
-      BUNDLE_CHECK(cluster.api().stream(path, sink));
+    if (options.follow) return follow_logs(cluster, deployment, options, sink);
+    const std::vector<std::string> started = started_pods(pods);
+    if (started.size() == 1) return read_log(cluster, started.front(), options, sink);
+    if (started.empty()) return not_found("no pod has started yet", "namespace " + cluster.space());
+    for (const std::string& pod : started) {
+      std::string rest;
+      BUNDLE_CHECK(read_log(cluster, pod, options, [&](std::string_view piece) {
+        return sink(named_lines(pod, piece, rest));
+      }));
     }
     return {};
   }
@@ -344,6 +348,41 @@ class KubernetesProvider final : public Provider {
   static Result<Json> pods_of(const Cluster& cluster, std::string_view deployment) {
     return cluster.api().get(collection_path("v1", cluster.space(), "pods") +
                              instance_selector(deployment));
+  }
+
+  /// Those with a log.
+  static std::vector<std::string> started_pods(const Json& pods) {
+    std::vector<std::string> names;
+    for (const Json& pod : items_of(pods)) {
+      if (text_at(pod, {"status", "phase"}) == "Pending") continue;
+      names.push_back(text_at(pod, {"metadata", "name"}));
+    }
+    return names;
+  }
+
+  static Status read_log(const Cluster& cluster, const std::string& pod, const LogOptions& options,
+                         const LogSink& sink) {
+    return cluster.api().stream(collection_path("v1", cluster.space(), "pods") + "/" + pod +
+                                    "/log?tailLines=" + std::to_string(options.lines) +
+                                    (options.follow ? "&follow=true" : ""),
+                                sink);
+  }
+
+  /// Pods come and go while a log is followed: those of an update too.
+  static Status follow_logs(const Cluster& cluster, std::string_view deployment,
+                            const LogOptions& options, const LogSink& sink) {
+    MergedLog log(sink);
+    while (log.wanted()) {
+      const auto pods = pods_of(cluster, deployment);
+      for (const std::string& pod : pods ? started_pods(*pods) : std::vector<std::string>()) {
+        if (log.has(pod)) continue;
+        log.add(pod, [&cluster, pod, options](const LogSink& into) {
+          return read_log(cluster, pod, options, into);
+        });
+      }
+      std::this_thread::sleep_for(kPoll);
+    }
+    return {};
   }
 
   /// Adds what applying one object would do. The server itself works it out.
@@ -415,6 +454,21 @@ class KubernetesProvider final : public Provider {
     return error;
   }
 
+  /// Why the first pod that is not ready is not: what its container waits for, or "".
+  static std::string trouble_of(const Json& pods) {
+    for (const Json& pod : items_of(pods)) {
+      const Json* status = find(pod, "status");
+      const Json* containers = status == nullptr ? nullptr : find(*status, "containerStatuses");
+      if (is_ending(pod) || containers == nullptr || !containers->is_array()) continue;
+      for (const Json& container : containers->get_array()) {
+        const std::string reason = text_at(container, {"state", "waiting", "reason"});
+        if (reason.empty() || reason == "ContainerCreating") continue;
+        return "; " + text_at(pod, {"metadata", "name"}) + ": " + reason;
+      }
+    }
+    return "";
+  }
+
   static Status wait(const Cluster& cluster, const DeploymentSpec& spec, const Manifest& workload,
                      const Progress& progress) {
     const auto deadline =
@@ -426,9 +480,10 @@ class KubernetesProvider final : public Provider {
       if (now.done()) return {};
       if (!now.failure.empty()) return told(cluster, spec, now.failure);
       if (Clock::now() > deadline) return told(cluster, spec, "the pods were not ready in time");
+      const auto pods = pods_of(cluster, spec.name);
       const std::string stage = workload.kind + " " + workload.name + ": " +
                                 std::to_string(now.ready) + " of " + std::to_string(now.wanted) +
-                                " ready";
+                                " ready" + (progress && pods ? trouble_of(*pods) : "");
       if (progress && !progress(stage, 0, 0)) {
         return Error{ErrorCode::kInterrupted, "stopped while pods were starting"};
       }

@@ -5,6 +5,7 @@
 #include <boost/json/object.hpp>
 
 #include "base/text.h"
+#include "cloud/merged_log.h"
 #include "cloud/render_only.h"
 #include "cloud/server_options.h"
 #include "cloud/status.h"
@@ -159,18 +160,31 @@ class SystemdProvider final : public Provider {
               const std::function<bool(std::string_view)>& sink) const override {
     BUNDLE_TRY(const Fleet fleet, connect());
     BUNDLE_TRY(const History history, fleet.history(deployment));
-    // journalctl merges units of one host by time; hosts follow each other.
+    const std::vector<UnitReplica> replicas = place_replicas(history.current().spec, fleet.size());
+    std::vector<std::size_t> hosts;
     for (std::size_t i = 0; i < fleet.size(); ++i) {
-      std::vector<std::string> argv = {"journalctl", "--no-pager", "-o",
-                                       "cat",        "-n",         std::to_string(options.lines)};
-      if (options.follow) argv.emplace_back("-f");
-      bool any = false;
-      for (const UnitReplica& replica : place_replicas(history.current().spec, fleet.size())) {
-        if (replica.host != i) continue;
-        argv.insert(argv.end(), {"-u", unit_name(deployment, replica.index)});
-        any = true;
+      const bool has_any = std::any_of(replicas.begin(), replicas.end(),
+                                       [i](const UnitReplica& one) { return one.host == i; });
+      if (has_any) hosts.push_back(i);
+    }
+    const auto read = [&](std::size_t host, const LogSink& into) {
+      return fleet.host(host).stream(log_command(deployment, replicas, host, options), into);
+    };
+    if (hosts.size() == 1) return read(hosts.front(), sink);
+    if (options.follow) {
+      MergedLog log(sink);
+      for (const std::size_t host : hosts) {
+        log.add(fleet.host(host).name(),
+                [&read, host](const LogSink& into) { return read(host, into); });
       }
-      if (any) BUNDLE_CHECK(fleet.host(i).stream(argv, sink));
+      log.wait();
+      return {};
+    }
+    for (const std::size_t host : hosts) {
+      std::string rest;
+      BUNDLE_CHECK(read(host, [&](std::string_view piece) {
+        return sink(named_lines(fleet.host(host).name(), piece, rest));
+      }));
     }
     return {};
   }
@@ -220,6 +234,20 @@ class SystemdProvider final : public Provider {
  private:
   Result<Fleet> connect() const {
     return name_ == "ssh" ? Fleet::over_ssh(settings_) : Fleet::local(settings_);
+  }
+
+  /// journalctl merges the units of one host by time.
+  static std::vector<std::string> log_command(std::string_view deployment,
+                                              const std::vector<UnitReplica>& replicas,
+                                              std::size_t host, const LogOptions& options) {
+    std::vector<std::string> argv = {"journalctl", "--no-pager", "-o",
+                                     "cat",        "-n",         std::to_string(options.lines)};
+    if (options.follow) argv.emplace_back("-f");
+    for (const UnitReplica& replica : replicas) {
+      if (replica.host == host)
+        argv.insert(argv.end(), {"-u", unit_name(deployment, replica.index)});
+    }
+    return argv;
   }
 
   /// Keeps the port that a deployment has, else takes one that no other deployment has.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SmolLM2 on a real Kubernetes 1.20, whose control plane, kubelet and containerd run here: plan, deploy,
-# chat, nothing to change, hostile values, update with streams open, a killed pod, a broken revision,
+# chat, logs, nothing to change, hostile values, update with streams open, a killed pod, a broken revision,
 # rollback, a drained-off pod budget, scaling up by load and down again, one model over two pods, delete.
 # Needs root, `scripts/setup --dev --targets`, and build-kubernetes' programs in CLUSTER_BIN
 # (build/kubernetes). About five minutes. Not part of the default run.
@@ -79,6 +79,20 @@ for ip in $(pods -o 'jsonpath={.items[*].status.podIP}'); do
   ask "$ip" | has Paris || fail "pod $ip does not answer"
 done
 
+step "the logs of both pods"
+"$bundle" logs prod --quiet >"$W/log"
+for pod in $(pods -o 'jsonpath={.items[*].metadata.name}'); do
+  has "^$pod | " <"$W/log" || fail "the log lacks $pod: $(head -3 "$W/log")"
+done
+"$bundle" logs prod -f --quiet >"$W/followed" 2>/dev/null &
+follower=$!
+followed() { [ "$(cut -d'|' -f1 "$W/followed" | sort -u | wc -l)" = 2 ]; }
+cluster_wait 20 "both logs" followed
+kill -INT $follower
+for _ in $(seq 50); do kill -0 $follower 2>/dev/null || break; sleep 0.1; done
+! kill -0 $follower 2>/dev/null || fail "following a silent log does not end"
+wait $follower || true
+
 step "values arrive as they are"
 pid=$(pgrep -f "bundle-server.*--name smollm2" | head -1)
 [ -n "$pid" ] || pid=$(pgrep -f bundle-server | head -1)
@@ -117,7 +131,7 @@ cluster_wait 90 "the killed server again" restarted || fail "no restart (before:
 ask | has Paris || fail "it does not answer after a server's death"
 
 step "a broken revision says what the cluster said, and is undone"
-sed "s|/llm/smollm2@|/llm/none@|; s/^replicas/update: {strategy: surge, ready_seconds: 10}\nreplicas/" "$W/d.yaml" >"$W/broken.yaml"
+sed "s|/llm/smollm2@|/llm/none@|; s/^drain_seconds: .*/drain_seconds: 5/; s/^replicas/update: {strategy: surge, ready_seconds: 10}\nreplicas/" "$W/d.yaml" >"$W/broken.yaml"
 if "$bundle" deploy -f "$W/broken.yaml" --yes --quiet 2>"$W/err" >/dev/null; then
   fail "a revision that cannot start was taken"
 fi
