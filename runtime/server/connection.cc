@@ -1,5 +1,8 @@
 #include "runtime/server/connection.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -62,6 +65,12 @@ void Connection::cancel() {
 void Connection::shutdown_send() {
   error_code ignored;
   socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
+}
+
+std::size_t Connection::unacknowledged() {
+  int bytes = 0;
+  const bool known = socket_.is_open() && ::ioctl(socket_.native_handle(), SIOCOUTQ, &bytes) == 0;
+  return known && bytes > 0 ? static_cast<std::size_t>(bytes) : 0;
 }
 
 void Connection::close() {

@@ -41,6 +41,8 @@ class Connection {
   /// Ends what is under way with operation_aborted.
   void cancel();
   void shutdown_send();
+  /// Bytes that were written and that the other side's kernel has not got yet.
+  std::size_t unacknowledged();
   void close();
 
  private:

@@ -123,6 +123,7 @@ Session::Awaitable<> Session::run() {
   while (open) {
     const bool asked = co_await read_request();
     if (asked) co_await answer();
+    if (closing_ && asked) co_await deliver();
     busy_ = false;
     open = asked && !closing_ && connection_.is_open();
   }
@@ -419,6 +420,16 @@ Session::Awaitable<bool> Session::write(std::string_view bytes) {
   }
   deadline_ = Clock::time_point::max();
   co_return true;
+}
+
+/// Waits until the client's kernel has all of the answer. The process may end right behind it, and
+/// a pod's network with it.
+Session::Awaitable<> Session::deliver() {
+  const auto until = Clock::now() + kLinger;
+  while (connection_.unacknowledged() > 0 && Clock::now() < until) {
+    signal_.expires_after(std::chrono::milliseconds(5));
+    co_await signal_.async_wait(kToken);
+  }
 }
 
 /// Closing while the client still sends would make its kernel throw our answer away.

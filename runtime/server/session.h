@@ -71,6 +71,7 @@ class Session : public std::enable_shared_from_this<Session> {
   Awaitable<> wait_for_wake(Clock::time_point until);
   Awaitable<bool> write(std::string_view bytes);
   Awaitable<> linger();
+  Awaitable<> deliver();
   Awaitable<> watch();
   void start_watch();
   Awaitable<> stop_watch();

@@ -168,6 +168,22 @@ TEST(Drain, EndsWhatRunsTooLongWithALastEvent) {
   EXPECT_TRUE(server.engine().wait_for_running(0));
 }
 
+/// Who ends the process next takes what the client's kernel has not got along.
+TEST(Drain, WaitsUntilTheLastAnswerHasArrived) {
+  TestServer server(endless);
+  RawClient slow = server.connect();
+  slow.shrink_receive_buffer();
+  slow.send(completion(R"("stream":true,"max_tokens":200)"));
+  ASSERT_TRUE(server.engine().wait_for_running(1));
+  server.http().begin_drain();
+  auto over = std::async(std::launch::async, [&server] { return server.http().wait(); });
+  ASSERT_TRUE(server.engine().wait_for_running(0));
+  EXPECT_EQ(over.wait_for(std::chrono::milliseconds(500)), std::future_status::timeout);
+  EXPECT_EQ(slow.read_response().events().back(), "[DONE]");
+  EXPECT_EQ(over.wait_for(std::chrono::milliseconds(1000)), std::future_status::ready);
+  EXPECT_TRUE(over.get());
+}
+
 TEST(Drain, OfAnIdleServerIsImmediate) {
   TestServer server;
   server.http().begin_drain();

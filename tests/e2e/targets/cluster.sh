@@ -90,7 +90,8 @@ cluster_blob() { # FOLDER FILE: moves it among the blobs and prints its digest
 
 cluster_network() {
   ip link set lo up
-  ip link add cluster type bridge
+  # Of a fixed address: else it takes a port's, and changes when that pod goes.
+  ip link add cluster address 02:00:00:4f:00:01 type bridge
   ip addr add "$cluster_address/16" dev cluster
   ip link set cluster up
   echo 1 >/proc/sys/net/ipv4/ip_forward

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# SmolLM2 on two real hosts with systemd, over ssh: deploy, chat, nothing to change, hostile values,
+# SmolLM2 on two real hosts with systemd, over ssh: deploy, chat, nothing to change, logs, hostile values,
 # update with a stream open, a killed server, a broken revision, rollback, sleep and waking, a lost host, delete.
 # Needs root, systemd-container and debootstrap; about three minutes. Not part of the default run.
 #   tests/e2e/targets/ssh_hosts.sh BIN_FOLDER SOURCE_FOLDER
@@ -55,6 +55,21 @@ ask() {
     "temperature":0,"max_tokens":16,"messages":[{"role":"user","content":"What is the capital of France?"}]}'
 }
 for i in 1 2; do ask "http://${HOST_IP[$i]}:8000" | has Paris || fail "host $i does not answer"; done
+
+step "the logs of both hosts"
+"$bundle" logs prod --quiet >"$BUNDLE_HOME/log"
+for i in 1 2; do has "^root@${HOST_IP[$i]} | " <"$BUNDLE_HOME/log" || fail "the log lacks host $i"; done
+"$bundle" logs prod -f --quiet >"$BUNDLE_HOME/followed" 2>/dev/null &
+follower=$!
+for _ in $(seq 100); do
+  [ "$(cut -d'|' -f1 "$BUNDLE_HOME/followed" | sort -u | wc -l)" = 2 ] && break
+  sleep 0.1
+done
+[ "$(cut -d'|' -f1 "$BUNDLE_HOME/followed" | sort -u | wc -l)" = 2 ] || fail "one host alone is followed"
+kill -INT $follower
+for _ in $(seq 50); do kill -0 $follower 2>/dev/null || break; sleep 0.1; done
+! kill -0 $follower 2>/dev/null || fail "following a silent log does not end"
+wait $follower || true
 
 step "values arrive as they are"
 pid=$(hosts_ssh 1 systemctl show -p MainPID --value bundle-prod-0.service)
