@@ -118,7 +118,7 @@ class HttpServer::Impl {
   void check_drain(Clock::time_point now);
   void finish(bool clean);
   void close_all();
-  bool any_busy() const;
+  bool any_pending() const;
 
   Api api_;
   asio::io_context context_{1};
@@ -299,14 +299,14 @@ bool HttpServer::Impl::is_idle(std::chrono::seconds idle) {
   return silent && service.load().figures().idle >= static_cast<double>(idle.count());
 }
 
-bool HttpServer::Impl::any_busy() const {
+bool HttpServer::Impl::any_pending() const {
   return std::any_of(sessions_.begin(), sessions_.end(),
-                     [](const auto& session) { return session->busy(); });
+                     [](const auto& session) { return session->pending(); });
 }
 
 void HttpServer::Impl::check_drain(Clock::time_point now) {
   if (closed_) return;
-  if (!any_busy()) return finish(!interrupted_);
+  if (!any_pending()) return finish(!interrupted_);
   if (now < *drain_until_) return;
   if (interrupted_) return finish(false);
   interrupted_ = true;

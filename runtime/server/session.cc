@@ -101,7 +101,10 @@ std::optional<Session::Clock::time_point> Session::waiting_since() const {
 
 void Session::drain() {
   closing_ = true;
-  if (!busy_) cut();
+  if (busy_) return;
+  if (connection_.unacknowledged() == 0) return cut();
+  connection_.shutdown_send();
+  deadline_ = Clock::now() + kLinger;
 }
 
 void Session::interrupt(const ApiError& error) {

@@ -44,6 +44,8 @@ class Session : public std::enable_shared_from_this<Session> {
   Door door() const { return door_; }
   /// A request is being read or answered.
   bool busy() const { return busy_; }
+  /// Busy, or its last answer is on its way, after drain().
+  bool pending() { return busy_ || (closing_ && connection_.unacknowledged() > 0); }
   /// Ends a generation that is under way with this error.
   void interrupt(const ApiError& error);
   /// Closes the socket under whatever goes on.

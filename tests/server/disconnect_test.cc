@@ -2,6 +2,7 @@
 #include <future>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <thread>
 
 #include "tests/server/fixture.h"
@@ -170,15 +171,18 @@ TEST(Drain, EndsWhatRunsTooLongWithALastEvent) {
 
 /// Who ends the process next takes what the client's kernel has not got along.
 TEST(Drain, WaitsUntilTheLastAnswerHasArrived) {
-  TestServer server(endless);
+  TestServer server(endless, {}, std::chrono::milliseconds(1));
+  server.engine().set_max_context(100'000);
   RawClient slow = server.connect();
   slow.shrink_receive_buffer();
-  slow.send(completion(R"("stream":true,"max_tokens":200)"));
+  slow.send(completion(R"("stream":true,"max_tokens":700)"));
   ASSERT_TRUE(server.engine().wait_for_running(1));
   server.http().begin_drain();
   auto over = std::async(std::launch::async, [&server] { return server.http().wait(); });
   ASSERT_TRUE(server.engine().wait_for_running(0));
   EXPECT_EQ(over.wait_for(std::chrono::milliseconds(500)), std::future_status::timeout);
+  const int much = 1 << 20;
+  ::setsockopt(slow.handle(), SOL_SOCKET, SO_RCVBUF, &much, sizeof much);
   EXPECT_EQ(slow.read_response().events().back(), "[DONE]");
   EXPECT_EQ(over.wait_for(std::chrono::milliseconds(1000)), std::future_status::ready);
   EXPECT_TRUE(over.get());
