@@ -125,12 +125,30 @@ Status read_user(const YamlNode* user, const Path& folder, JsonObject& access) {
   return plugin == nullptr ? Status() : run_plugin(*plugin, access);
 }
 
+/// Inside a pod: the API server by its variables, as who the pod's service account is. Empty
+/// elsewhere.
+Result<JsonObject> access_of_pod() {
+  const char* host = std::getenv("KUBERNETES_SERVICE_HOST");
+  const char* port = std::getenv("KUBERNETES_SERVICE_PORT");
+  const Path account = "/var/run/secrets/kubernetes.io/serviceaccount";
+  if (host == nullptr || port == nullptr || !std::filesystem::exists(account / "token")) {
+    return JsonObject();
+  }
+  BUNDLE_TRY(std::string token, read_file(account / "token", kMostBytes));
+  while (!token.empty() && token.back() == '\n') token.pop_back();
+  const std::string name = host;
+  const std::string bracketed = name.find(':') == std::string::npos ? name : "[" + name + "]";
+  return JsonObject{{"server", "https://" + bracketed + ":" + port},
+                    {"token", token},
+                    {"ca_file", (account / "ca.crt").string()}};
+}
+
 }  // namespace
 
 Result<JsonObject> cluster_access(const JsonObject& settings) {
   const Path path = config_path(settings);
   if (!std::filesystem::exists(path)) {
-    if (settings.if_contains("kubeconfig") == nullptr) return JsonObject();
+    if (settings.if_contains("kubeconfig") == nullptr) return access_of_pod();
     return not_found("there is no kubeconfig", path.string());
   }
   BUNDLE_TRY(const std::string document, read_file(path, kMostBytes));

@@ -1,9 +1,20 @@
 #include "cloud/kubernetes/api.h"
 
+#include <ctime>
+
 #include <boost/json/object.hpp>
 
 namespace bundle::cloud {
 namespace {
+
+/// As RFC 3339 has it.
+std::string utc_now() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  ::gmtime_r(&now, &parts);
+  char text[32];
+  return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
+}
 
 constexpr char kFieldManager[] = "bundle";
 
@@ -106,6 +117,20 @@ Status KubernetesApi::remove(const std::string& path) const {
   HttpRequest message = request("DELETE", path + "?propagationPolicy=Foreground");
   const auto done = send(message);
   if (!done && done.error().code != ErrorCode::kNotFound) return done.error();
+  return {};
+}
+
+Status KubernetesApi::restart(const Manifest& workload) const {
+  const Json annotations =
+      JsonObject{{"annotations", JsonObject{{"bundle.dev/restarted-at", utc_now()}}}};
+  const Json pods = JsonObject{{"template", JsonObject{{"metadata", annotations}}}};
+  const Json group =
+      JsonObject{{"leaderWorkerTemplate", JsonObject{{"leaderTemplate", pods.at("template")},
+                                                     {"workerTemplate", pods.at("template")}}}};
+  HttpRequest patch = request("PATCH", object_path(workload) + "?fieldManager=bundle-restart");
+  patch.headers.emplace_back("Content-Type", "application/merge-patch+json");
+  patch.body = print_json(JsonObject{{"spec", workload.kind == "LeaderWorkerSet" ? group : pods}});
+  BUNDLE_CHECK(send(patch));
   return {};
 }
 

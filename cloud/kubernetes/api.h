@@ -35,6 +35,8 @@ class KubernetesApi {
   Result<Json> find_object(const Manifest& manifest) const;
   /// No error when there is none.
   Status remove(const std::string& path) const;
+  /// Marks the pods of a workload as of now, which replaces them by its own rules.
+  Status restart(const Manifest& workload) const;
   /// The plain text of a path, such as a pod's log; `on_data` takes it as it comes.
   Status stream(const std::string& path, const OnHttpData& on_data) const;
   Result<ClusterFeatures> features() const;

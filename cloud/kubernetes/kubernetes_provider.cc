@@ -20,6 +20,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kPoll{500};
+constexpr char kEnding[] = "Terminating";  // what kubectl calls it
 constexpr char kOwner[] = "app.kubernetes.io/managed-by=bundle";
 
 std::string text_at(const Json& value, std::initializer_list<std::string_view> path) {
@@ -314,6 +315,34 @@ class KubernetesProvider final : public Provider {
     return install(cluster, spec, {}, progress);
   }
 
+  /// Those of pods: for a gateway or a picker inside the cluster's network.
+  Result<std::vector<std::string>> endpoints(std::string_view deployment) const override {
+    BUNDLE_TRY(const DeploymentStatus now, status(deployment));
+    std::vector<std::string> urls;
+    for (const ReplicaStatus& replica : now.replicas) {
+      if (!replica.url.empty() && replica.state != kEnding) urls.push_back(replica.url);
+    }
+    return urls;
+  }
+
+  /// As `kubectl rollout restart` does, under a field manager of its own: what apply owns, and with
+  /// it the next plan, does not change.
+  Result<DeploymentStatus> restart(std::string_view deployment, const Progress& progress) override {
+    BUNDLE_TRY(const Cluster cluster, connect());
+    BUNDLE_TRY(const History history, cluster.history(deployment));
+    BUNDLE_TRY(const ClusterFeatures features, cluster.api().features());
+    const DeploymentSpec& spec = history.current().spec;
+    const Rollout rollout = choose_rollout(spec, cluster.spare_replicas(spec));
+    BUNDLE_TRY(const auto list, manifests(spec, {}, {features, rollout, ""}));
+    for (const Manifest& one : list) {
+      if (is_workload(one)) BUNDLE_CHECK(cluster.api().restart(one));
+    }
+    for (const Manifest& one : list) {
+      if (is_workload(one)) BUNDLE_CHECK(wait(cluster, spec, one, progress));
+    }
+    return describe(cluster, history);
+  }
+
   Status remove(std::string_view deployment, const Progress& progress) override {
     BUNDLE_TRY(const Cluster cluster, connect());
     BUNDLE_TRY(const History history, cluster.history(deployment));
@@ -576,11 +605,24 @@ class KubernetesProvider final : public Provider {
     return !text_at(pod, {"metadata", "deletionTimestamp"}).empty();
   }
 
-  static ReplicaStatus replica_of(const Json& pod) {
+  /// Where a pod answers clients; "" for the further machines of a group, and without an address.
+  static std::string url_of(const DeploymentSpec& spec, const Json& pod) {
+    std::string address = text_at(pod, {"status", "podIP"});
+    const std::string of_set =
+        text_at(pod, {"metadata", "labels", "statefulset.kubernetes.io/pod-name"});
+    const bool is_worker = text_at(pod, {"metadata", "labels", "bundle.dev/role"}) == "worker" ||
+                           (!of_set.empty() && !of_set.ends_with("-0"));
+    if (address.empty() || is_worker) return "";
+    if (address.find(':') != std::string::npos) address = "[" + address + "]";
+    return scheme_of(spec) + "://" + address + ":8000";
+  }
+
+  static ReplicaStatus replica_of(const DeploymentSpec& spec, const Json& pod) {
     ReplicaStatus one;
+    one.url = url_of(spec, pod);
     one.name = text_at(pod, {"metadata", "name"});
     one.where = text_at(pod, {"spec", "nodeName"});
-    one.state = is_ending(pod) ? "Terminating" : text_at(pod, {"status", "phase"});
+    one.state = is_ending(pod) ? kEnding : text_at(pod, {"status", "phase"});
     const Json* status = find(pod, "status");
     const Json* conditions = status == nullptr ? nullptr : find(*status, "conditions");
     if (conditions == nullptr || !conditions->is_array()) return one;
@@ -620,7 +662,7 @@ class KubernetesProvider final : public Provider {
     BUNDLE_TRY(const Json pods, pods_of(cluster, spec.name));
     std::size_t staying = 0, ready = 0;
     for (const Json& pod : items_of(pods)) {
-      status.replicas.push_back(replica_of(pod));
+      status.replicas.push_back(replica_of(spec, pod));
       if (is_ending(pod)) continue;
       ++staying;
       ready += status.replicas.back().ready ? 1 : 0;

@@ -467,8 +467,10 @@ Status add_scaler(const DeploymentSpec& spec, const ManifestOptions& options, Bu
   if (autoscaler == "none") return {};
   if (autoscaler == "hpa") {
     if (spec.scaling.min_replicas == 0 && !options.features.scale_to_zero()) {
-      return bad_input("this cluster's HPA cannot scale to zero", "scaling.min_replicas",
-                       "It needs Kubernetes 1.37 or KEDA; or set min_replicas to 1.");
+      return bad_input(
+          "this cluster's HPA cannot scale to zero", "scaling.min_replicas",
+          "It needs Kubernetes 1.37 or KEDA; or set min_replicas to 1, or "
+          "kubernetes.autoscaler to none and let 'bundle gateway --wake' scale it up.");
     }
     return builder.add("horizontal-pod-autoscaler.yaml", options.features.hpa_api,
                        "HorizontalPodAutoscaler", "horizontalpodautoscalers", spec.name);

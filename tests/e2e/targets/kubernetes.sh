@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # SmolLM2 on a real Kubernetes 1.20, whose control plane, kubelet and containerd run here: plan, deploy,
 # chat, logs, nothing to change, hostile values, update with streams open, a killed pod, a broken revision,
-# rollback, a drained-off pod budget, scaling up by load and down again, one model over two pods, delete.
+# rollback, a drained-off pod budget, verify, to none and back, scaling up by load and down again, one model
+# over two pods, delete.
 # Needs root, `scripts/setup --dev --targets`, and build-kubernetes' programs in CLUSTER_BIN
-# (build/kubernetes). About five minutes. Not part of the default run.
+# (build/kubernetes). About nine minutes. Not part of the default run.
 #   tests/e2e/targets/kubernetes.sh BIN_FOLDER SOURCE_FOLDER
 set -euo pipefail
 source=$2
@@ -159,6 +160,32 @@ cluster_wait 90 "two pods again" has_replicas 2
 step "scale by hand"
 "$bundle" scale prod 1 --yes --quiet >/dev/null
 has_replicas 1 || fail "there are $(replicas) replicas"
+
+step "verify: streams stay whole while every pod is replaced"
+"$bundle" verify prod --streams 2 --tokens 60 --yes --quiet >"$W/verified" || fail "not verified: $(cat "$W/verified")"
+deploy --yes >/dev/null
+deploy --yes >"$W/again"
+has "nothing to change" <"$W/again" || fail "a roll is a change to the next deploy: $(cat "$W/again")"
+
+step "down to none, and back at the first request of a gateway, which picks for Envoy too"
+sed 's/^replicas: 2/scaling: {min_replicas: 0, max_replicas: 1}/; s/^kubernetes:/kubernetes:\n  autoscaler: none/' "$W/d.yaml" >"$W/zero.yaml"
+"$bundle" deploy -f "$W/zero.yaml" --yes --quiet >/dev/null
+cluster_wait 90 "no pod" sh -c "[ -z \"\$(kubectl get pods -n llm -l app.kubernetes.io/instance=prod -o name)\" ]"
+# As in a pod: no kubeconfig, the service account's token alone.
+mkdir -p /var/run/secrets && mount -t tmpfs tmpfs /var/run/secrets && mkdir -p /var/run/secrets/kubernetes.io/serviceaccount
+printf admin-token >/var/run/secrets/kubernetes.io/serviceaccount/token
+cp "$W/pki/api/apiserver.crt" /var/run/secrets/kubernetes.io/serviceaccount/ca.crt
+env -u KUBECONFIG HOME="$W/nobody" KUBERNETES_SERVICE_HOST=127.0.0.1 KUBERNETES_SERVICE_PORT=16443 \
+  "$bundle" gateway --deployment prod --target kubernetes --file "$W/zero.yaml" --port 16080 --picker-port 16081 \
+  --wake "KUBECONFIG=$KUBECONFIG '$bundle' scale prod 1 --yes --quiet" 2>"$W/gateway.log" &
+gateway=$!
+gateway_is_up() { curl -sf http://127.0.0.1:16080/health; }
+cluster_wait 20 "the gateway" gateway_is_up
+curl -sf --max-time 120 http://127.0.0.1:16080/v1/completions -H 'Content-Type: application/json' -d \
+  '{"model":"smollm2","prompt":"The capital of France is","max_tokens":4,"temperature":0}' >"$W/woken" || fail "nobody woke: $(cat "$W/gateway.log")"
+has Paris <"$W/woken" || fail "the answer after waking: $(cat "$W/woken")"
+has_replicas 1 || fail "there are $(replicas) replicas"
+kill $gateway && wait $gateway || fail "the gateway's end"
 
 step "scale by load, up and down"
 cluster_metric
