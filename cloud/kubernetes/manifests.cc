@@ -374,8 +374,10 @@ void add_scaling_values(const DeploymentSpec& spec, const ManifestOptions& optio
   values["idle_seconds"] = scaling.idle_seconds;
   values["to_zero"] = scaling.min_replicas == 0 && options.features.keda_http;
   values["prometheus"] = text(spec.settings, "prometheus");
+  // Not those of NAME-next: leaders end with a number, a Deployment's pods with two hashes.
+  const std::string names = spec.name + (is_group(spec) ? "-[0-9]+" : "-[a-z0-9]+-[a-z0-9]{5}");
   const std::string pods =
-      "{namespace=\"" + namespace_of(spec.settings) + "\",pod=~\"" + spec.name + "-.*\"}";
+      "{namespace=\"" + namespace_of(spec.settings) + "\",pod=~\"" + names + "\"}";
   values["query"] =
       "sum(vllm:num_requests_running" + pods + ") + sum(vllm:num_requests_waiting" + pods + ")";
 }
@@ -462,6 +464,21 @@ Status add_workload(const DeploymentSpec& spec, const ManifestOptions& options, 
   return add_stateful_sets(spec, options, values, builder);
 }
 
+/// What holds requests while the first pod starts; before the scaler, whose trigger names it.
+Status add_waker(const DeploymentSpec& spec, const ManifestOptions& options, Builder& builder) {
+  if (!options.features.keda_http) {
+    return bad_input("nothing would wake the deployment: KEDA's HTTP add-on is not installed",
+                     "scaling.min_replicas", "Install the add-on, or set min_replicas to 1.");
+  }
+  if (!text(spec.settings, "gateway").empty()) {
+    return bad_input(
+        "an HTTPRoute to the pods does not wake a deployment that sleeps", "kubernetes.gateway",
+        "Leave it out and route to the add-on's interceptor, or set scaling.min_replicas to 1.");
+  }
+  return builder.add("interceptor-route.yaml", "http.keda.sh/v1beta1", "InterceptorRoute",
+                     "interceptorroutes", spec.name);
+}
+
 Status add_scaler(const DeploymentSpec& spec, const ManifestOptions& options, Builder& builder) {
   const std::string autoscaler = autoscaler_of(spec, options.features);
   if (autoscaler == "none") return {};
@@ -481,11 +498,9 @@ Status add_scaler(const DeploymentSpec& spec, const ManifestOptions& options, Bu
     return bad_input("KEDA has no metric to scale on", "kubernetes.prometheus",
                      "Name the address of Prometheus.");
   }
-  BUNDLE_CHECK(builder.add("scaled-object.yaml", "keda.sh/v1alpha1", "ScaledObject",
-                           "scaledobjects", spec.name));
-  if (spec.scaling.min_replicas > 0 || !options.features.keda_http) return {};
-  return builder.add("interceptor-route.yaml", "http.keda.sh/v1beta1", "InterceptorRoute",
-                     "interceptorroutes", spec.name);
+  if (spec.scaling.min_replicas == 0) BUNDLE_CHECK(add_waker(spec, options, builder));
+  return builder.add("scaled-object.yaml", "keda.sh/v1alpha1", "ScaledObject", "scaledobjects",
+                     spec.name);
 }
 
 Status add_routes(const DeploymentSpec& spec, const ManifestOptions& options, Builder& builder) {
@@ -498,6 +513,10 @@ Status add_routes(const DeploymentSpec& spec, const ManifestOptions& options, Bu
                              "InferencePool", "inferencepools", spec.name));
   }
   if (text(spec.settings, "gateway").empty()) return {};
+  if (!options.features.http_route) {
+    return bad_input("the cluster has no HTTPRoute", "kubernetes.gateway",
+                     "Install the Gateway API, or leave the key out.");
+  }
   return builder.add("http-route.yaml", "gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes",
                      spec.name);
 }

@@ -271,6 +271,39 @@ TEST(Manifests, ScaleToZeroNeedsSomethingThatCan) {
   EXPECT_NE(find_kind(list, "InterceptorRoute"), nullptr);
 }
 
+TEST(Manifests, WhatSleepsMustHaveSomethingThatWakesIt) {
+  DeploymentSpec spec = sample();
+  spec.scaling.min_replicas = 0;
+  spec.settings["autoscaler"] = "keda";
+  spec.settings["prometheus"] = "http://prometheus:9090";
+  JsonObject secrets;
+  const DeploymentSpec form = cluster_form(spec, secrets).value();
+  ClusterFeatures features = features_of_version("1.33").value();
+  const auto kinds = manifests(form, {}, {features, Rollout::kReplace}).value();
+  EXPECT_LT(find_kind(kinds, "InterceptorRoute"), find_kind(kinds, "ScaledObject"));
+  EXPECT_NE(find_kind(kinds, "ScaledObject")->yaml.find("ignoreNullValues: \"true\""),
+            std::string::npos);
+  features.keda_http = false;
+  EXPECT_TRUE(manifests(form, {}, {features, Rollout::kReplace}).has_error());
+  features.keda_http = true;
+  DeploymentSpec routed = form;
+  routed.settings["gateway"] = "front";
+  EXPECT_TRUE(manifests(routed, {}, {features, Rollout::kReplace}).has_error());
+  routed.scaling.min_replicas = 1;
+  features.http_route = false;
+  EXPECT_TRUE(manifests(routed, {}, {features, Rollout::kReplace}).has_error());
+}
+
+TEST(Manifests, TheLoadOfANeighbourIsNotCounted) {
+  DeploymentSpec spec = sample();
+  spec.scaling.max_replicas = 4;
+  spec.settings["prometheus"] = "http://prometheus:9090";
+  const auto list = rendered(spec, "1.33");
+  const std::string& yaml = find_kind(list, "ScaledObject")->yaml;
+  EXPECT_NE(yaml.find("prod-[a-z0-9]+-[a-z0-9]{5}"), std::string::npos) << yaml;
+  EXPECT_NE(yaml.find("ignoreNullValues: \"false\""), std::string::npos) << yaml;
+}
+
 TEST(Manifests, KeysAndSecretsAreHashedInStateAndEncodedInTheSecret) {
   const Path folder = testing::TempDir();
   ASSERT_TRUE(write_file_atomic(folder / "keys", "k1\nk2\n"));
