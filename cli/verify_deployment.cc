@@ -133,10 +133,13 @@ Status open_streams(const std::vector<std::string>& urls, const RollArguments& a
                 "Ask for longer ones with --tokens. Nothing was rolled.");
 }
 
-/// The roll is over: the endpoint answers, and as before.
-void ask_again(const RollArguments& arguments, const std::string& key, Verdict& verdict) {
+/// The roll is over: the endpoint answers, and as before. `urls` are those of now: a pod's successor
+/// has another address; in most places the first is there still.
+void ask_again(const std::vector<std::string>& urls, const RollArguments& arguments,
+               const std::string& key, Verdict& verdict) {
   const Watched& first = verdict.streams.front();
-  OpenStream again({first.url, question(arguments, 0), key, arguments.tokens});
+  const bool stays = std::find(urls.begin(), urls.end(), first.url) != urls.end();
+  OpenStream again({stays ? first.url : urls.front(), question(arguments, 0), key, arguments.tokens});
   const StreamReport& report = again.wait();
   verdict.answers_after = report.whole;
   verdict.same_after = report.whole && report.text == first.stream->wait().text;
@@ -269,7 +272,8 @@ Result<Outcome> verify_deployment(const std::string& name, const RollArguments& 
   if (!rolled) return rolled.error();
   verdict.answered = knocks.answered;
   verdict.lost = knocks.lost;
-  ask_again(arguments, key, verdict);
+  BUNDLE_TRY(const auto urls_now, addresses(*provider, name, arguments.through));
+  ask_again(urls_now, arguments, key, verdict);
   if (interrupted()) return Error{ErrorCode::kInterrupted, "stopped after the roll"};
   Outcome outcome{to_json(name, now.revision, verdict),
                   text_of(name, now.revision, arguments, verdict)};

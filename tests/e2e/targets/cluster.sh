@@ -33,7 +33,7 @@ cluster_wait() { # SECONDS WHAT COMMAND…: until the command succeeds
   local until=$((SECONDS + $1)) what=$2
   shift 2
   until "$@" >/dev/null 2>&1; do
-    [ $SECONDS -lt $until ] || { echo "not there in time: $what" >&2; tail -3 "$cluster_work"/*.log >&2; return 1; }
+    [ $SECONDS -lt $until ] || { echo "not there in time: $what" >&2; tail -n 3 "$cluster_work"/*.log >&2; return 1; }
     sleep 0.5
   done
 }

@@ -175,12 +175,12 @@ cluster_wait 90 "no pod" sh -c "[ -z \"\$(kubectl get pods -n llm -l app.kuberne
 mkdir -p /var/run/secrets && mount -t tmpfs tmpfs /var/run/secrets && mkdir -p /var/run/secrets/kubernetes.io/serviceaccount
 printf admin-token >/var/run/secrets/kubernetes.io/serviceaccount/token
 cp "$W/pki/api/apiserver.crt" /var/run/secrets/kubernetes.io/serviceaccount/ca.crt
-env -u KUBECONFIG HOME="$W/nobody" KUBERNETES_SERVICE_HOST=127.0.0.1 KUBERNETES_SERVICE_PORT=16443 \
+env -u KUBECONFIG HOME="$W/nobody" KUBERNETES_SERVICE_HOST=$cluster_address KUBERNETES_SERVICE_PORT=16443 \
   "$bundle" gateway --deployment prod --target kubernetes --file "$W/zero.yaml" --port 16080 --picker-port 16081 \
   --wake "KUBECONFIG=$KUBECONFIG '$bundle' scale prod 1 --yes --quiet" 2>"$W/gateway.log" &
 gateway=$!
 gateway_is_up() { curl -sf http://127.0.0.1:16080/health; }
-cluster_wait 20 "the gateway" gateway_is_up
+cluster_wait 20 "the gateway" gateway_is_up || fail "no gateway: $(cat "$W/gateway.log")"
 curl -sf --max-time 120 http://127.0.0.1:16080/v1/completions -H 'Content-Type: application/json' -d \
   '{"model":"smollm2","prompt":"The capital of France is","max_tokens":4,"temperature":0}' >"$W/woken" || fail "nobody woke: $(cat "$W/gateway.log")"
 has Paris <"$W/woken" || fail "the answer after waking: $(cat "$W/woken")"
