@@ -18,7 +18,8 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kPoll{500};
 constexpr int kFreshSeconds = 60;  // how long an endpoint's heartbeat counts
 
-int replica_count(const DeploymentSpec& spec) { return std::max(1, spec.scaling.min_replicas); }
+/// 0: its jobs are ended until it is scaled up again.
+int replica_count(const DeploymentSpec& spec) { return spec.scaling.min_replicas; }
 
 /// The cluster as one deployment sees it.
 class Cluster {
@@ -144,7 +145,7 @@ class SlurmProvider final : public Provider {
     BUNDLE_TRY(const Cluster cluster, connect());
     BUNDLE_TRY(const HostForm form, host_form(spec, cluster.root()));
     std::vector<RenderedFile> files;
-    for (int i = 0; i < replica_count(spec); ++i) {
+    for (int i = 0; i < std::max(1, replica_count(spec)); ++i) {
       BUNDLE_TRY(std::string script, job_script(form.spec, i, 1, cluster.root()));
       files.push_back({job_name(spec.name, i) + ".sh", std::move(script)});
     }
@@ -218,6 +219,9 @@ class SlurmProvider final : public Provider {
               const std::function<bool(std::string_view)>& sink) const override {
     BUNDLE_TRY(const Cluster cluster, connect());
     BUNDLE_TRY(const History history, cluster.fleet().history(deployment));
+    if (replica_count(history.current().spec) == 0) {
+      return not_found("no replica of '" + std::string(deployment) + "' runs");
+    }
     std::vector<std::string> argv = {"tail", "-q", "-n", std::to_string(options.lines)};
     if (options.follow) argv.emplace_back("-F");
     argv.emplace_back("--");
@@ -360,7 +364,12 @@ class SlurmProvider final : public Provider {
     }
     status.ready = ready > 0;
     status.state = jobs.empty() ? "stopped" : state_of(ready, status.replicas.size());
-    if (!status.ready) status.message = status.replicas.front().message;
+    if (replica_count(spec) == 0) {
+      status.state = "asleep";
+      status.message = "scaled to none: 'bundle scale " + spec.name + " 1' starts a job";
+    } else if (!status.ready) {
+      status.message = status.replicas.front().message;
+    }
     tell_pending(history, status);
     return status;
   }

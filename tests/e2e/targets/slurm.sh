@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SmolLM2 on a real Slurm: two machines as network namespaces with eight pretended GPUs each. Deploy,
-# chat, nothing to change, a refused job, update, a killed server, rollback, scale, one model over both
-# machines, delete.
+# chat, nothing to change, a refused job, update, a killed server, rollback, scale, to none and back, one
+# model over both machines, delete.
 # Needs root and `scripts/setup --targets`. Not part of the default run.
 #   tests/e2e/targets/slurm.sh BIN_FOLDER SOURCE_FOLDER
 set -euo pipefail
@@ -153,6 +153,19 @@ step "scale to two machines and back"
 [ "$(squeue -h -t R -o %N | sort -u | wc -l)" = 2 ] || fail "two replicas do not run on two machines"
 "$bundle" scale prod 1 --yes --quiet >/dev/null
 [ "$(squeue -h -o %i | wc -l)" = 1 ] || fail "scaling down left a job"
+
+step "down to none, and back at the first request of a gateway"
+"$bundle" scale prod 0 --yes --quiet >/dev/null
+[ -z "$(squeue -h -o %i)" ] || fail "a job is left"
+"$bundle" status prod --quiet | has asleep || fail "it does not sleep: $("$bundle" status prod)"
+"$bundle" gateway --deployment prod --port 16080 --wake "'$bundle' scale prod 1 --yes --quiet" 2>"$W/gateway.log" &
+gateway=$!
+for _ in $(seq 50); do curl -sf http://127.0.0.1:16080/health >/dev/null && break; sleep 0.1; done
+curl -sf --max-time 60 http://127.0.0.1:16080/v1/completions -H 'Content-Type: application/json' -d \
+  '{"model":"smollm2","prompt":"The capital of France is","max_tokens":4,"temperature":0}' >"$W/woken" ||
+  fail "nobody woke: $(cat "$W/gateway.log")"
+has Paris <"$W/woken" || fail "the answer after waking: $(cat "$W/woken")"
+kill $gateway && wait $gateway || fail "the gateway's end"
 
 step "asked by the scheduler to end, the job drains and queues itself again"
 job=$(squeue -h -o %i -n bundle-prod-0)
