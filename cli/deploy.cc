@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <boost/json/object.hpp>
 
+#include "base/file.h"
 #include "cli/apply.h"
 #include "cli/commands.h"
 #include "cli/deployment_file.h"
@@ -94,12 +95,34 @@ Result<Outcome> render(const cloud::Provider& provider, const cloud::DeploymentS
   return Outcome{JsonObject{{"files", std::move(list)}}, std::move(text)};
 }
 
+/// What a plan would promise and an apply could not read.
+Status check_files(const cloud::DeploymentSpec& spec) {
+  constexpr std::uint64_t kMost = 1u << 20;
+  std::vector<std::pair<std::string, std::string>> files = {
+      {"api_key_file", spec.api_key_file},
+      {"tls.certificate", spec.tls.certificate},
+      {"tls.key", spec.tls.key},
+      {"tls.client_ca", spec.tls.client_ca}};
+  for (const auto& [name, file] : spec.secrets) files.emplace_back("secrets." + name, file);
+  for (const auto& [key, file] : files) {
+    if (file.empty()) continue;
+    if (const auto text = read_file(file, kMost); !text) {
+      Error error = text.error();
+      error.what = "'" + key + "': " + error.what;
+      return error;
+    }
+  }
+  return {};
+}
+
 Result<Outcome> deploy(const DeployArguments& arguments, const Session& session) {
   BUNDLE_TRY(const JsonObject document, request(arguments));
   BUNDLE_TRY(const cloud::DeploymentSpec spec, deployment_spec(document, arguments.settings));
   const cloud::Place place{spec.target, spec.settings};
   BUNDLE_TRY(const auto provider, open_provider(place));
   BUNDLE_CHECK(cloud::check(spec));
+  // Quadlets name files of the host that they are copied to.
+  if (spec.target != "podman") BUNDLE_CHECK(check_files(spec));
   if (!arguments.render.empty()) return render(*provider, spec, arguments.render);
   return apply(*provider, place, spec, arguments.apply, session);
 }

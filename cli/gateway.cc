@@ -12,6 +12,7 @@
 
 #include "base/command.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/deployment_place.h"
 #include "cli/deployment_watch.h"
@@ -37,39 +38,69 @@ struct GatewayArguments {
 };
 
 /// Lines of a file, or of every file of a folder (as Slurm's replicas write them).
-std::string read_list(const Path& path) {
+Result<std::string> read_list(const Path& path) {
   std::error_code error;
-  if (!std::filesystem::is_directory(path, error)) {
-    const auto text = read_file(path, kMostListBytes);
-    return text ? *text : "";
-  }
+  if (!std::filesystem::is_directory(path, error)) return read_file(path, kMostListBytes);
   std::vector<Path> files;
   for (const auto& entry : std::filesystem::directory_iterator(path, error)) {
     if (entry.path().filename().string().starts_with("endpoint-")) files.push_back(entry.path());
   }
+  if (error) return failed("cannot list the folder: " + error.message(), path.string());
   std::sort(files.begin(), files.end());
   std::string all;
   for (const Path& file : files) {
     const auto text = read_file(file, kMostListBytes);
-    if (text) all += *text;
+    if (text) all += *text;  // else a replica has just taken its own away
   }
   return all;
 }
 
-/// What cannot be read as a replica is passed over: the list is written by others while we read.
-std::vector<gateway::Backend> discover(const std::string& path,
-                                       const std::vector<gateway::Backend>& fixed) {
-  std::vector<gateway::Backend> found = fixed;
-  const std::string text = read_list(path);
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t end = std::min(text.find('\n', at), text.size());
-    const std::string line = text.substr(at, end - at);
-    at = end + 1;
-    if (line.empty() || line[0] == '#') continue;
-    if (auto backend = gateway::parse_backend(line)) found.push_back(*std::move(backend));
+/// The replicas that a list names, whoever writes it while we read. One that cannot be read, or
+/// holds no replica but other things, changes nothing; each complaint is printed once.
+class EndpointList {
+ public:
+  EndpointList(std::string path, std::vector<gateway::Backend> fixed)
+      : path_(std::move(path)), seen_(std::move(fixed)), fixed_(seen_) {}
+
+  std::vector<gateway::Backend> look() {
+    const auto text = read_list(path_);
+    std::string complaint = text ? "" : text.error().message();
+    std::vector<gateway::Backend> found = fixed_;
+    if (text) complaint = parse(*text, found);
+    if (!complaint.empty() && complaint != complaint_) {
+      std::fprintf(stderr, "%s: %s\n", path_.c_str(), complaint.c_str());
+    }
+    complaint_ = complaint;
+    if (complaint.empty() || found.size() > fixed_.size()) seen_ = std::move(found);
+    return seen_;
   }
-  return found;
-}
+
+ private:
+  /// Adds the replicas; says which line is none.
+  static std::string parse(const std::string& text, std::vector<gateway::Backend>& found) {
+    std::string complaint;
+    int number = 0;
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t end = std::min(text.find('\n', at), text.size());
+      const std::string line = text.substr(at, end - at);
+      at = end + 1;
+      ++number;
+      if (line.empty() || line[0] == '#') continue;
+      auto backend = gateway::parse_backend(line);
+      if (!backend && complaint.empty()) {
+        complaint = "line " + std::to_string(number) + ": " +
+                    replace_invalid_utf8(backend.error().what.substr(0, 200));
+      }
+      if (backend) found.push_back(*std::move(backend));
+    }
+    return complaint;
+  }
+
+  std::string path_;
+  std::vector<gateway::Backend> seen_;
+  std::vector<gateway::Backend> fixed_;
+  std::string complaint_;
+};
 
 /// Replicas and weights are what the deployment's target says, now and later.
 Status watch_deployment(GatewayArguments& arguments) {
@@ -96,9 +127,9 @@ Status prepare(GatewayArguments& arguments) {
                  "Name a --deployment, some with --backend, or a list of them with --endpoints."};
   }
   if (!arguments.endpoints.empty()) {
-    options.discover = [path = arguments.endpoints, fixed = options.backends] {
-      return discover(path, fixed);
-    };
+    BUNDLE_CHECK(read_list(arguments.endpoints));
+    auto list = std::make_shared<EndpointList>(arguments.endpoints, options.backends);
+    options.discover = [list] { return list->look(); };
   }
   if (!arguments.wake.empty()) {
     // Beside the gateway's own thread, which must go on answering.

@@ -56,6 +56,20 @@ Result<cloud::LoadProfile> load_profile(const SimulateArguments& arguments) {
   return profile;
 }
 
+/// A request that no replica's cache can hold would wait for ever.
+Status check_lengths(const cloud::Trace& trace, const cloud::LoadProfile& profile) {
+  const auto length = [](const cloud::TraceRequest& one) {
+    return std::int64_t{one.prompt_tokens} + one.output_tokens;
+  };
+  const auto longest =
+      std::max_element(trace.begin(), trace.end(),
+                       [&](const auto& a, const auto& b) { return length(a) < length(b); });
+  if (length(*longest) <= profile.kv_tokens) return {};
+  return bad_input("a request of " + std::to_string(length(*longest)) +
+                       " tokens does not fit a cache of " + std::to_string(profile.kv_tokens),
+                   "kv_tokens", "Shorter requests, or a profile with room for them.");
+}
+
 std::string fixed(double value, int digits) {
   char text[64];
   std::snprintf(text, sizeof text, "%.*f", digits, value);
@@ -97,6 +111,7 @@ Status write_pictures(const SimulateArguments& arguments, const cloud::Recommend
 Result<Outcome> simulate(SimulateArguments arguments, const Session& session) {
   BUNDLE_TRY(const cloud::LoadProfile profile, load_profile(arguments));
   BUNDLE_TRY(const cloud::Trace trace, load_trace(arguments));
+  BUNDLE_CHECK(check_lengths(trace, profile));
   BUNDLE_TRY(const cloud::Recommendation found,
              cloud::recommend(trace, profile, arguments.search, session.progress()));
   BUNDLE_CHECK(write_pictures(arguments, found));
@@ -108,11 +123,13 @@ Result<Outcome> simulate(SimulateArguments arguments, const Session& session) {
 }
 
 void add_load_options(CLI::App& command, SimulateArguments& arguments) {
-  command
-      .add_option("--trace", arguments.trace,
-                  "CSV of TIMESTAMP,ContextTokens,GeneratedTokens, as Azure publishes")
-      ->check(CLI::ExistingFile);
+  CLI::Option* trace =
+      command
+          .add_option("--trace", arguments.trace,
+                      "CSV of TIMESTAMP,ContextTokens,GeneratedTokens, as Azure publishes")
+          ->check(CLI::ExistingFile);
   command.add_option("--generate", arguments.shape, "Load of a shape instead of a trace")
+      ->excludes(trace)
       ->check(CLI::IsMember({"steady", "ramp", "sine", "flash", "bursts", "onoff"}));
   command.add_option("--rate", arguments.load.rate, "Requests a second of generated load")
       ->capture_default_str();
@@ -137,9 +154,12 @@ void add_search_options(CLI::App& command, SimulateArguments& arguments) {
   command.add_option("--profile", arguments.profile, "What one replica does, measured (JSON)")
       ->required()
       ->check(CLI::ExistingFile);
-  command.add_option("--startup", arguments.startup, "Seconds until a new replica answers");
-  command.add_option("--ttft-ms", search.objective.ttft_ms, "Objective: time to the first token");
-  command.add_option("--tpot-ms", search.objective.tpot_ms, "Objective: time per further token");
+  command.add_option("--startup", arguments.startup, "Seconds until a new replica answers")
+      ->check(CLI::Range(0.0, 86400.0));
+  command.add_option("--ttft-ms", search.objective.ttft_ms, "Objective: time to the first token")
+      ->check(CLI::PositiveNumber);
+  command.add_option("--tpot-ms", search.objective.tpot_ms, "Objective: time per further token")
+      ->check(CLI::PositiveNumber);
   command.add_option("--goal", search.goal, "Share of requests that shall meet the objective")
       ->capture_default_str()
       ->check(CLI::Range(0.0001, 1.0));

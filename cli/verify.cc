@@ -126,6 +126,8 @@ bool means_deployment(const VerifyArguments& arguments) {
   if (!store) return false;
   const auto bundle = store->resolve(arguments.reference);
   if (bundle || bundle.error().code != ErrorCode::kNotFound) return false;
+  const PlaceArguments& place = arguments.roll.place;
+  if (!place.file.empty() || !place.target.empty()) return true;
   const auto provider = find_provider(arguments.reference, arguments.roll.place);
   return provider && (*provider)->specification(arguments.reference, 0);
 }

@@ -57,6 +57,12 @@ bool is_passing(int status, const Refusal& refusal) {
          refusal.code == "RequestLimitExceeded";
 }
 
+/// A page that a proxy, or whoever has the address, answers with 200.
+Error no_answer_of(const std::string& full_name, const Url& url) {
+  return {ErrorCode::kUnreachable, "what answers is not AWS", full_name + " at " + url.host,
+          "Does a proxy stand before it, or is AWS_ENDPOINT_URL wrong?"};
+}
+
 bool is_one_of(std::string_view code, std::initializer_list<std::string_view> codes) {
   for (const std::string_view one : codes) {
     if (code == one) return true;
@@ -146,7 +152,9 @@ Result<XmlNode> AwsApi::call(const AwsService& service, const std::string& actio
   for (int attempt = 1;; ++attempt, pause *= 2) {
     const auto response = send_form(access_, service, url, form);
     if (response && response->status == 200) {
-      BUNDLE_TRY(XmlNode xml, parse_xml(response->body, full_name));
+      const auto parsed = parse_xml(response->body, full_name);
+      if (!parsed || parsed->name != action + "Response") return no_answer_of(full_name, url);
+      const XmlNode& xml = *parsed;
       const XmlNode* result = xml.child(action + "Result");
       return result == nullptr ? XmlNode{} : *result;
     }

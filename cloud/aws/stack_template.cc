@@ -43,7 +43,8 @@ struct Source {
 };
 
 Result<Source> source_of(const JsonObject& settings) {
-  static const std::regex form("s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/([A-Za-z0-9/_.-]+[^/])");
+  static const std::regex form(
+      "s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/([A-Za-z0-9/_.-]*[A-Za-z0-9_.-])");
   const std::string source = text(settings, "source");
   std::smatch match;
   if (!std::regex_match(source, match, form)) {

@@ -1,6 +1,10 @@
 #include "cloud/kubernetes/api.h"
 
+#include <algorithm>
+#include <charconv>
+#include <chrono>
 #include <ctime>
+#include <thread>
 
 #include <boost/json/object.hpp>
 
@@ -27,12 +31,32 @@ std::string message_of(const HttpResponse& response) {
   return response.body.substr(0, 300);
 }
 
+constexpr int kAttempts = 5;
+
+/// What the server asks for, at most ten seconds; else half a second, doubled each time.
+std::chrono::milliseconds pause_before(int attempt, const HttpResponse& response) {
+  const std::string_view asked = response.header("retry-after");
+  int seconds = 0;
+  const auto [end, error] = std::from_chars(asked.data(), asked.data() + asked.size(), seconds);
+  if (error == std::errc() && seconds > 0) return std::chrono::seconds(std::min(seconds, 10));
+  return std::chrono::milliseconds(250 << attempt);
+}
+
 Error refusal(const HttpRequest& request, const HttpResponse& response) {
   Error error{
       ErrorCode::kFailed,
       "the cluster answered " + std::to_string(response.status) + ": " + message_of(response),
       request.url, ""};
   if (response.status == 404) error.code = ErrorCode::kNotFound;
+  if (response.status == 429 || response.status >= 500) {
+    error.code = ErrorCode::kUnreachable;
+    error.remedy = "The API server is overloaded or not well; the same command again goes on.";
+  }
+  if (response.status >= 300 && response.status < 400) {
+    error.code = ErrorCode::kUnreachable;
+    error.remedy =
+        "It leads elsewhere, which no API server does. Is the kubeconfig's server right?";
+  }
   if (response.status == 401 || response.status == 403) {
     error.code = ErrorCode::kUnreachable;
     error.remedy = "May this user do that? 'kubectl auth can-i' tells.";
@@ -89,10 +113,23 @@ HttpRequest KubernetesApi::request(std::string method, const std::string& path) 
   return request;
 }
 
+/// Every request of ours may be sent twice: reads, server-side apply, removal.
 Result<Json> KubernetesApi::send(const HttpRequest& request) const {
-  BUNDLE_TRY(const HttpResponse response, http_request(request));
-  if (response.status < 200 || response.status >= 300) return refusal(request, response);
-  return parse_json(response.body, request.url);
+  for (int attempt = 1;; ++attempt) {
+    const auto response = http_request(request);
+    const bool busy = response && (response->status == 429 || response->status >= 500);
+    if (busy && attempt < kAttempts) {
+      std::this_thread::sleep_for(pause_before(attempt, *response));
+      continue;
+    }
+    if (!response) return response.error();
+    if (response->status < 200 || response->status >= 300) return refusal(request, *response);
+    auto document = parse_json(response->body, request.url);
+    if (document) return document;
+    return Error{ErrorCode::kUnreachable, "the answer is not JSON: no Kubernetes API is there",
+                 request.url,
+                 "Is the kubeconfig's server right, and does a proxy stand before it?"};
+  }
 }
 
 Result<Json> KubernetesApi::get(const std::string& path) const {

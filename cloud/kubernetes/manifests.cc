@@ -470,6 +470,10 @@ Status add_waker(const DeploymentSpec& spec, const ManifestOptions& options, Bui
     return bad_input("nothing would wake the deployment: KEDA's HTTP add-on is not installed",
                      "scaling.min_replicas", "Install the add-on, or set min_replicas to 1.");
   }
+  if (string_array(spec.settings, "hostnames").empty()) {
+    return bad_input("the add-on knows by no name which requests are the deployment's",
+                     "kubernetes.hostnames", "Name the host names that clients ask for.");
+  }
   if (!text(spec.settings, "gateway").empty()) {
     return bad_input(
         "an HTTPRoute to the pods does not wake a deployment that sleeps", "kubernetes.gateway",

@@ -38,6 +38,7 @@ Json DeploymentState::to_json() const {
   for (const Revision& revision : revisions) list.push_back(cloud::to_json(revision));
   JsonObject document{{"format", kFormat}, {"revisions", std::move(list)}};
   if (process) document["process"] = process_json(*process);
+  if (pending) document["pending"] = true;
   return document;
 }
 
@@ -56,6 +57,7 @@ Result<DeploymentState> DeploymentState::from_json(const Json& value, std::strin
     BUNDLE_TRY(Revision revision, revision_from_json(item, where));
     state.revisions.push_back(std::move(revision));
   }
+  BUNDLE_TRY(state.pending, get_bool_or(value, "pending", false, where));
   if (const Json* process = find(value, "process")) {
     BUNDLE_TRY(state.process, read_process(*process, where));
   }
@@ -91,6 +93,8 @@ std::vector<std::string> deployment_names() {
   std::sort(names.begin(), names.end());
   return names;
 }
+
+Result<Fd> lock_ports() { return lock_deployment("=ports"); }  // no deployment's name
 
 Result<Fd> lock_deployment(std::string_view deployment) {
   // The lock lies beside the folder, so that it outlives the deployment's removal.

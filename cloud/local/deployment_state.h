@@ -23,6 +23,7 @@ struct ServerProcess {
 struct DeploymentState {
   std::vector<Revision> revisions;  // oldest first; the last one is the present
   std::optional<ServerProcess> process;
+  bool pending = false;  // a change was begun, and its end is not written yet
 
   const Revision& current() const { return revisions.back(); }
   Json to_json() const;
@@ -47,6 +48,9 @@ Result<DeploymentState> load_state(std::string_view deployment);
 Status save_state(std::string_view deployment, const DeploymentState& state);
 /// Names of all deployments, sorted.
 std::vector<std::string> deployment_names();
+
+/// Held from the choice of a free port until the state that has it is saved.
+Result<Fd> lock_ports();
 
 /// Held while a deployment is changed; other processes wait. Released when it goes.
 Result<Fd> lock_deployment(std::string_view deployment);

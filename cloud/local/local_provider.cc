@@ -111,10 +111,16 @@ Result<TextPairs> environment_of(const DeploymentSpec& spec) {
   return all;
 }
 
+/// What can fail before a server that runs is stopped.
+Status prepare_server(const DeploymentFolder& folder, const Revision& revision) {
+  const Path launch = folder.launch(revision.number);
+  BUNDLE_CHECK(environment_of(revision.spec));
+  return write_file_atomic(launch, pretty_json(revision.spec.launch));
+}
+
 Status start_server(const DeploymentFolder& folder, const Revision& revision, std::uint16_t port,
                     DeploymentState& state) {
   const Path launch = folder.launch(revision.number);
-  BUNDLE_CHECK(write_file_atomic(launch, pretty_json(revision.spec.launch)));
   rotate_log(folder.log(), folder.old_log());
   BUNDLE_TRY(const TextPairs environment, environment_of(revision.spec));
   BUNDLE_TRY(const pid_t pid, spawn({.argv = command_line(revision.spec, launch, port),
@@ -164,7 +170,7 @@ Status wait_ready(const DeploymentFolder& folder, const DeploymentState& state,
       continue;
     }
     return failed("the server ended before it was ready", folder.log().string(),
-                  "It printed:\n" + last_lines(folder.log(), 12));
+                  "It printed:\n" + lines_since(folder.log(), from, 12));
   }
 }
 
@@ -193,6 +199,11 @@ void forget_old_revisions(const DeploymentFolder& folder, DeploymentState& state
     std::filesystem::remove(folder.launch(state.revisions.front().number), ignored);
     state.revisions.erase(state.revisions.begin());
   }
+}
+
+/// Whether next_port() has to look for a free one.
+bool chooses_port(const DeploymentSpec& spec, const DeploymentState* before) {
+  return spec.port == 0 && (before == nullptr || !before->process);
 }
 
 /// The port that the next server of a deployment listens on: asked for, else kept, else free.
@@ -315,6 +326,7 @@ class LocalProvider final : public Provider {
     BUNDLE_TRY(DeploymentState state, load_state(deployment));
     const DeploymentFolder folder(deployment);
     BUNDLE_TRY(const std::uint16_t port, next_port(state.current().spec, &state));
+    BUNDLE_CHECK(prepare_server(folder, state.current()));
     BUNDLE_CHECK(stop_server(state, shown_only(progress)));
     const std::uint64_t logged = log_size(folder);
     BUNDLE_CHECK(start_server(folder, state.current(), port, state));
@@ -354,28 +366,58 @@ class LocalProvider final : public Provider {
     auto before = load_state(spec.name);
     if (!before && before.error().code != ErrorCode::kNotFound) return before.error();
     const bool same = before && before->current().spec.to_json() == spec.to_json();
-    if (same && is_up(*before)) {
-      BUNDLE_CHECK(wait_ready(folder, *before, progress));
-      return describe(spec.name, *before);
-    }
+    if (same && is_up(*before)) return take_running(folder, *std::move(before), progress);
     if (before && is_up(*before) && same_server(before->current().spec, spec)) {
       return keep_server(folder, *std::move(before), spec);
     }
     DeploymentState state = before ? *before : DeploymentState{};
-    BUNDLE_TRY(const std::uint16_t port, next_port(spec, before ? &*before : nullptr));
-    if (before) BUNDLE_CHECK(stop_server(*before, progress));
     if (!same) {
       const std::int64_t number = before ? before->current().number + 1 : 1;
       state.revisions.push_back({number, std::time(nullptr), spec});
     }
-    const Status started = start(folder, port, state, progress);
-    if (!started) {
-      recover(folder, before ? &*before : nullptr, same, progress);
-      return started.error();
-    }
+    Status started = replace(folder, before ? &*before : nullptr, state, progress);
+    if (!started && same) return started.error();  // what ran was gone before
+    if (!started) return recover(folder, before ? &*before : nullptr, started.error(), progress);
     forget_old_revisions(folder, state);
+    state.pending = false;
     BUNDLE_CHECK(save_state(spec.name, state));
     return describe(spec.name, state);
+  }
+
+  /// The server of before goes, and that of the newest revision comes. What is written first is
+  /// most of what needs the disk, so that a full one leaves the old server alone; and a mark, so
+  /// that an end in the middle shows. A first Ctrl-C is heard once the new server is on its way.
+  static Status replace(const DeploymentFolder& folder, DeploymentState* before,
+                        DeploymentState& state, const Progress& progress) {
+    BUNDLE_CHECK(prepare_server(folder, state.current()));
+    std::optional<Fd> ports;
+    if (chooses_port(state.current().spec, before)) {
+      BUNDLE_TRY(ports, lock_ports());
+    }
+    BUNDLE_TRY(const std::uint16_t port, next_port(state.current().spec, before));
+    if (before != nullptr) {
+      before->pending = true;
+      BUNDLE_CHECK(save_state(before->current().spec.name, *before));
+      BUNDLE_CHECK(stop_server(*before, shown_only(progress)));
+    }
+    state.pending = true;
+    const std::uint64_t logged = log_size(folder);
+    BUNDLE_CHECK(launch(folder, port, state));
+    ports.reset();
+    Status ready = wait_ready(folder, state, progress, logged);
+    if (!ready) (void)stop_server(state, {});
+    return ready;
+  }
+
+  /// The same again, whose server runs.
+  static Result<DeploymentStatus> take_running(const DeploymentFolder& folder,
+                                               DeploymentState state, const Progress& progress) {
+    BUNDLE_CHECK(wait_ready(folder, state, progress));
+    if (state.pending) {
+      state.pending = false;
+      BUNDLE_CHECK(save_state(state.current().spec.name, state));
+    }
+    return describe(state.current().spec.name, state);
   }
 
   /// A revision that says something else of the same server.
@@ -387,29 +429,44 @@ class LocalProvider final : public Provider {
     return describe(spec.name, state);
   }
 
-  /// Starts the newest revision and waits for it. Saves the state as soon as the process exists, so
+  /// Starts the newest revision's server, and saves the state as soon as the process exists, so
   /// that no server is ever unknown.
-  static Status start(const DeploymentFolder& folder, std::uint16_t port, DeploymentState& state,
-                      const Progress& progress) {
-    const std::uint64_t logged = log_size(folder);
+  static Status launch(const DeploymentFolder& folder, std::uint16_t port, DeploymentState& state) {
     BUNDLE_CHECK(start_server(folder, state.current(), port, state));
-    BUNDLE_CHECK(save_state(state.current().spec.name, state));
-    Status ready = wait_ready(folder, state, progress, logged);
-    if (!ready) (void)stop_server(state, {});
-    return ready;
+    const Status saved = save_state(state.current().spec.name, state);
+    if (!saved) (void)stop_server(state, {});
+    return saved;
   }
 
-  /// After a failed start: the state before, running again if it did.
-  static void recover(const DeploymentFolder& folder, DeploymentState* before, bool same,
-                      const Progress& progress) {
-    std::error_code ignored;
+  /// After a failed start: the state before, running again if it did. Gives the error, with what
+  /// runs now.
+  static Error recover(const DeploymentFolder& folder, DeploymentState* before, Error error,
+                       const Progress& progress) {
+    const std::string add = error.remedy.empty() ? "" : "\n";
     if (before == nullptr) {
+      std::error_code ignored;
       std::filesystem::remove_all(folder.path, ignored);
-      return;
+      if (error.where.starts_with(folder.path.string())) error.where.clear();
+      error.remedy += add + "Nothing is left of it.";
+      return error;
     }
-    DeploymentState again = *before;
-    if (!same && before->process) (void)start(folder, before->process->port, again, progress);
-    (void)save_state(again.current().spec.name, again);
+    const std::string revision = "revision " + std::to_string(before->current().number);
+    if (is_up(*before)) {
+      before->pending = false;
+      (void)save_state(before->current().spec.name, *before);
+      error.remedy += add + "Nothing was touched: " + revision + " runs.";
+      return error;
+    }
+    if (!before->process) return error;
+    before->pending = false;
+    const std::uint64_t logged = log_size(folder);
+    Status again = launch(folder, before->process->port, *before);
+    if (again) again = wait_ready(folder, *before, shown_only(progress), logged);
+    error.remedy += again ? add + "R" + revision.substr(1) + " runs again."
+                          : add + "R" + revision.substr(1) +
+                                " could not be started again: " + again.error().message() +
+                                "\n'bundle deploy' starts it.";
+    return error;
   }
 
   static DeploymentStatus describe(std::string_view deployment, const DeploymentState& state) {
@@ -427,7 +484,8 @@ class LocalProvider final : public Provider {
     }
     if (!is_up(state)) {
       status.state = "stopped";
-      status.message = "the server is not running; 'bundle deploy' starts it again";
+      status.message = state.pending ? cut_off(status.name)
+                                     : "the server is not running; 'bundle deploy' starts it again";
       return status;
     }
     status.url = url_of(spec, state.process->port);
@@ -435,9 +493,14 @@ class LocalProvider final : public Provider {
     status.uptime_seconds = std::time(nullptr) - state.process->started;
     const Readiness now = ask_ready(probe_url(spec, state.process->port));
     status.ready = now.ready;
-    status.message = now.message;
+    status.message = state.pending ? cut_off(status.name) : now.message;
     status.state = now.ready ? "running" : "starting";
     return status;
+  }
+
+  static std::string cut_off(const std::string& name) {
+    return "a change was not applied to its end; run 'bundle deploy' again, or 'bundle rollback " +
+           name + "'";
   }
 };
 

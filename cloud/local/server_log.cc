@@ -27,12 +27,8 @@ std::string read_range(const Path& file, std::uint64_t from, std::uint64_t to) {
   return text;
 }
 
-}  // namespace
-
-std::string last_lines(const Path& file, std::int64_t lines) {
-  const std::uint64_t size = size_of(file);
-  const std::uint64_t from = size > kMaxLogBytes ? size - kMaxLogBytes : 0;
-  const std::string text = read_range(file, from, size);
+/// A text's last lines.
+std::string end_of(const std::string& text, std::int64_t lines) {
   std::size_t at = text.size();
   // A newline at the very end closes the last line; it does not begin another.
   if (at > 0 && text[at - 1] == '\n') --at;
@@ -43,6 +39,17 @@ std::string last_lines(const Path& file, std::int64_t lines) {
   }
   if (lines <= 0) return "";
   return at == 0 ? text : text.substr(at + 1);
+}
+
+}  // namespace
+
+std::string last_lines(const Path& file, std::int64_t lines) { return lines_since(file, 0, lines); }
+
+std::string lines_since(const Path& file, std::uint64_t from, std::int64_t lines) {
+  const std::uint64_t size = size_of(file);
+  if (from > size) from = 0;  // rotated since
+  return end_of(
+      read_range(file, std::max(from, size > kMaxLogBytes ? size - kMaxLogBytes : 0), size), lines);
 }
 
 Status read_log(const Path& file, const LogOptions& options,

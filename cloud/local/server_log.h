@@ -13,6 +13,9 @@ namespace bundle::cloud {
 /// The last `lines` lines of a file; "" when there is no file.
 std::string last_lines(const Path& file, std::int64_t lines);
 
+/// The same of what lies behind byte `from`.
+std::string lines_since(const Path& file, std::uint64_t from, std::int64_t lines);
+
 /// Provider::logs over one file.
 Status read_log(const Path& file, const LogOptions& options,
                 const std::function<bool(std::string_view)>& sink);

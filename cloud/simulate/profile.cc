@@ -4,6 +4,8 @@
 
 #include <boost/json/object.hpp>
 
+#include "base/text.h"
+
 namespace bundle::cloud {
 namespace {
 
@@ -18,10 +20,34 @@ Result<double> startup_of(const Json& value, std::string_view where) {
   return total;
 }
 
+/// A misspelt key would be a wrong answer. What begins with '_' is for people.
+Status check_keys(const Json& value, std::string_view where) {
+  static const std::vector<std::string> known = {"prefill_tokens_per_second",
+                                                 "step_ms",
+                                                 "step_ms_per_sequence",
+                                                 "kv_tokens",
+                                                 "max_sequences",
+                                                 "prefill_share",
+                                                 "startup",
+                                                 "startup_seconds"};
+  if (!value.is_object()) return bad_input("a profile is an object", std::string(where));
+  for (const auto& [key, unused] : value.get_object()) {
+    const std::string name(key);
+    if (name.starts_with("_") || std::find(known.begin(), known.end(), name) != known.end())
+      continue;
+    const std::string near = nearest(name, known);
+    return bad_input(
+        "a profile has no key '" + name + "'", std::string(where),
+        near.empty() ? "docs/simulate.md lists them." : "Did you mean '" + near + "'?");
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<LoadProfile> profile_from_json(const Json& value, std::string_view where) {
   LoadProfile profile;
+  BUNDLE_CHECK(check_keys(value, where));
   BUNDLE_TRY(profile.prefill_tokens_per_second,
              get_double_or(value, "prefill_tokens_per_second", 0, where));
   BUNDLE_TRY(profile.step_ms, get_double_or(value, "step_ms", 0, where));

@@ -11,6 +11,7 @@
 namespace bundle::cloud {
 namespace {
 
+constexpr double kMostSeconds = 31.0 * 86400;
 constexpr std::size_t kMostRequests = 20'000'000;
 
 template <typename T>
@@ -84,7 +85,8 @@ Status check_load(const LoadShape& load) {
                  "", "Shapes: steady, ramp, sine, flash, bursts, onoff."};
   }
   const bool sane = load.rate > 0 && load.seconds > 0 && load.rate * load.seconds < kMostRequests &&
-                    load.variation > 0 && load.prompt_mean >= 1 && load.output_mean >= 1;
+                    load.seconds <= kMostSeconds && load.variation > 0 && load.prompt_mean >= 1 &&
+                    load.output_mean >= 1;
   if (!sane)
     return Error{ErrorCode::kUsage, "the load's rate, duration or lengths are out of range"};
   return {};
@@ -119,6 +121,10 @@ Result<Trace> read_trace(std::string_view csv, std::string_view where) {
   }
   if (trace.empty()) return bad_input("the trace holds no request", std::string(where));
   begin_at_zero(trace);
+  if (trace.back().arrival > kMostSeconds) {
+    return bad_input("the requests lie more than 31 days apart", std::string(where),
+                     "A wrong year in one line? Give the part that matters.");
+  }
   return trace;
 }
 

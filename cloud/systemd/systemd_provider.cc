@@ -355,10 +355,17 @@ class SystemdProvider final : public Provider {
   static void note(const DeploymentSpec& spec, DeploymentPlan& plan) {
     plan.notes.push_back("a replica may take " + std::to_string(ready_seconds(spec)) +
                          " s to load " + human_bytes(spec.weight_bytes) + " of weights");
-    plan.notes.emplace_back(spec.scaling.min_replicas > 1
-                                ? "one replica at a time is replaced; the others answer meanwhile"
-                                : "with one replica the endpoint waits while it is replaced: its "
-                                  "GPUs cannot hold two");
+    if (spec.scaling.min_replicas == 0) {
+      plan.notes.emplace_back(
+          "a socket listens, and the first request starts the server; it sleeps after " +
+          std::to_string(spec.scaling.idle_seconds) + " s without one");
+    } else if (spec.scaling.min_replicas > 1) {
+      plan.notes.emplace_back("one replica at a time is replaced; the others answer meanwhile");
+    } else if (plan.revision > 1) {
+      plan.notes.emplace_back(
+          "with one replica the endpoint waits while it is replaced" +
+          std::string(spec.resources.gpu > 0 ? ": its GPUs cannot hold two" : ""));
+    }
     const bool open = spec.host != "127.0.0.1" && spec.host != "localhost" && spec.host != "::1";
     if (open && spec.api_key_file.empty()) {
       plan.notes.push_back("it listens on " + spec.host + " and asks for no key");

@@ -116,6 +116,17 @@ Result<std::string> socket_unit(const DeploymentSpec& spec, const UnitReplica& r
                             {"service", unit_name(spec.name, replica.index)}});
 }
 
+/// Podman's generator puts words and variables into ExecStart= as they are, where systemd would
+/// replace what follows a dollar.
+JsonArray for_command_line(JsonArray words) {
+  for (Json& word : words) {
+    std::string doubled;
+    for (const char c : std::string_view(word.as_string())) doubled.append(c == '$' ? 2 : 1, c);
+    word = doubled;
+  }
+  return words;
+}
+
 Result<std::string> quadlet(const DeploymentSpec& spec, const UnitReplica& replica) {
   BUNDLE_CHECK(refuse_log_file(spec, "a container"));
   const std::uint16_t admin = admin_port(spec, replica);
@@ -140,13 +151,13 @@ Result<std::string> quadlet(const DeploymentSpec& spec, const UnitReplica& repli
        {"index", replica.index},
        {"image", image},
        {"container", "bundle-" + spec.name + "-" + std::to_string(replica.index)},
-       {"arguments", std::move(arguments)},
+       {"arguments", for_command_line(std::move(arguments))},
        {"keys_file", spec.api_key_file},
        {"certificate_file", spec.tls.certificate},
        {"key_file", spec.tls.key},
        {"client_ca_file", spec.tls.client_ca},
        {"admin_publish", admin == 0 ? "" : "127.0.0.1:" + number + ":" + number},
-       {"environment", environment_words(spec)},
+       {"environment", for_command_line(environment_words(spec))},
        {"secrets", std::move(secrets)},
        {"publish", listen_address(spec, replica.port) + ":" + std::to_string(replica.port)},
        {"start_seconds", ready_seconds(spec)},

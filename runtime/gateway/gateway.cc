@@ -140,7 +140,7 @@ class Gateway::Impl {
   asio::awaitable<std::optional<server::HttpRequest>> read_request(tcp::socket& socket);
   asio::awaitable<void> handle(tcp::socket& client, const server::HttpRequest& request);
   asio::awaitable<bool> hold(tcp::socket& client, const server::HttpRequest& request, bool stream,
-                             bool& head_sent);
+                             bool& head_sent, Clock::time_point began);
   asio::awaitable<Attempt> forward(tcp::socket& client, const server::HttpRequest& request,
                                    Backend& backend, bool head_sent, bool last);
   asio::awaitable<bool> send(tcp::socket& socket, std::string_view text) {
@@ -245,11 +245,12 @@ asio::awaitable<void> Gateway::Impl::handle(tcp::socket& client,
   const std::uint64_t key = prefix_key(request.body);
   std::vector<Backend*> tried;
   bool head_sent = false;
+  const auto began = Clock::now();
   for (int attempt = 1; attempt <= kAttempts; ++attempt) {
     Backend* backend = pool().pick(key, tried);
     if (backend == nullptr) {
       tried.clear();
-      if (!co_await hold(client, request, stream, head_sent)) co_return;
+      if (!co_await hold(client, request, stream, head_sent, began)) co_return;
       backend = pool().pick(key, tried);
     }
     if (backend == nullptr) continue;
@@ -267,9 +268,10 @@ asio::awaitable<void> Gateway::Impl::handle(tcp::socket& client,
       server::unavailable("no_replica", "No replica could take the request.", retry_after()));
 }
 
-/// Waits until a replica is ready. False: the client was answered, or is gone.
+/// Waits until a replica is ready, however often a request that came at `began` has to. False: the
+/// client was answered, or is gone.
 asio::awaitable<bool> Gateway::Impl::hold(tcp::socket& client, const server::HttpRequest& request,
-                                          bool stream, bool& head_sent) {
+                                          bool stream, bool& head_sent, Clock::time_point began) {
   if (pool().any_ready()) co_return true;
   if (!room_.enter()) {
     co_await refuse(client, request, head_sent,
@@ -277,8 +279,7 @@ asio::awaitable<bool> Gateway::Impl::hold(tcp::socket& client, const server::Htt
                                         retry_after()));
     co_return false;
   }
-  const auto began = Clock::now();
-  auto next_comment = began + options_.comment_interval;
+  auto next_comment = Clock::now() + options_.comment_interval;
   bool alive = true;
   while (alive && !pool().any_ready() && Clock::now() - began < options_.hold) {
     co_await sleep(kTick);
@@ -322,7 +323,9 @@ asio::awaitable<Attempt> Gateway::Impl::forward(tcp::socket& client,
     head = head_length(answer);
   }
   if (is_gone(client)) co_return Attempt::kDone;
-  if (head == std::string::npos) co_return Attempt::kNothing;
+  if (head == std::string::npos || !is_sound_head(std::string_view(answer).substr(0, head))) {
+    co_return Attempt::kNothing;
+  }
   const int status = status_of(answer);
   if (says_it_ends(status, answer) && !last) co_return Attempt::kNothing;
   if ((status == 503 || status == 429) && !last) {

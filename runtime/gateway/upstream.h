@@ -17,6 +17,10 @@ std::string upstream_request(const server::HttpRequest& request, const Backend& 
 /// The status code of an answer's first bytes, or 0 when they do not hold a whole status line.
 int status_of(std::string_view head);
 
+/// Whether an answer's head may be passed on: a status line, fields that are fields, no control
+/// characters, and one way alone to say how long the body is.
+bool is_sound_head(std::string_view head);
+
 /// Bytes up to and with the blank line, or npos.
 std::size_t head_length(std::string_view bytes);
 

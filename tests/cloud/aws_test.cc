@@ -197,9 +197,9 @@ TEST_F(AwsTest, RefusesAnswersThatAreNone) {
   };
   const std::string whole = answer("DescribeStacks", stack_xml("CREATE_COMPLETE"));
   EXPECT_EQ(code_for({.body = whole.substr(0, whole.size() / 2)}).error().code,
-            ErrorCode::kBadInput);
-  EXPECT_EQ(code_for({.body = "{\"Stacks\": []}"}).error().code, ErrorCode::kBadInput);
-  EXPECT_EQ(code_for({.body = ""}).error().code, ErrorCode::kBadInput);
+            ErrorCode::kUnreachable);
+  EXPECT_EQ(code_for({.body = "{\"Stacks\": []}"}).error().code, ErrorCode::kUnreachable);
+  EXPECT_EQ(code_for({.body = ""}).error().code, ErrorCode::kUnreachable);
   EXPECT_FALSE(code_for({.body = "<a>", .endless = 1u << 30}));
   EXPECT_EQ(code_for({.body = answer("DescribeStacks", "<Stacks><member/></Stacks>")}).error().code,
             ErrorCode::kBadInput);

@@ -266,6 +266,7 @@ TEST(Manifests, ScaleToZeroNeedsSomethingThatCan) {
   ASSERT_TRUE(form);
   EXPECT_TRUE(manifests(*form, {}, {*features_of_version("1.33"), Rollout::kReplace}).has_error());
   spec.settings["autoscaler"] = "keda";
+  spec.settings["hostnames"] = JsonArray{"m.example"};
   const auto list = rendered(spec, "1.33");
   EXPECT_NE(find_kind(list, "ScaledObject"), nullptr);
   EXPECT_NE(find_kind(list, "InterceptorRoute"), nullptr);
@@ -276,6 +277,7 @@ TEST(Manifests, WhatSleepsMustHaveSomethingThatWakesIt) {
   spec.scaling.min_replicas = 0;
   spec.settings["autoscaler"] = "keda";
   spec.settings["prometheus"] = "http://prometheus:9090";
+  spec.settings["hostnames"] = JsonArray{"m.example"};
   JsonObject secrets;
   const DeploymentSpec form = cluster_form(spec, secrets).value();
   ClusterFeatures features = features_of_version("1.33").value();

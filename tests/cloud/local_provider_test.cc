@@ -1,11 +1,14 @@
 #include "cloud/local/local_provider.h"
 
+#include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <gtest/gtest.h>
+#include <thread>
 
 #include "base/http_client.h"
 #include "base/process.h"
+#include "cloud/local/deployment_state.h"
 #include "tests/cloud/local_deployments.h"
 
 namespace bundle::cloud {
@@ -73,6 +76,62 @@ TEST_F(LocalProviderTest, AFailedChangeLeavesTheOldOneRunning) {
   ASSERT_TRUE(status);
   EXPECT_TRUE(status->ready);
   EXPECT_EQ(status->revision, 1);
+}
+
+/// Whatever is said of it, from the first word on.
+Progress stopped() {
+  return [](std::string_view, std::uint64_t, std::uint64_t) { return false; };
+}
+
+TEST_F(LocalProviderTest, AnUpdateThatIsStoppedLeavesTheOldOneRunning) {
+  ASSERT_TRUE(provider_->apply(spec("one"), {}));
+  DeploymentSpec slow = spec("one");
+  slow.launch["runtime"] = JsonObject{{"silent", true}};
+  const auto cut = provider_->apply(slow, stopped());
+  ASSERT_TRUE(cut.has_error());
+  EXPECT_EQ(cut.error().code, ErrorCode::kInterrupted);
+  EXPECT_NE(cut.error().remedy.find("Revision 1 runs again."), std::string::npos)
+      << cut.error().remedy;
+  const auto status = provider_->status("one");
+  ASSERT_TRUE(status);
+  EXPECT_TRUE(status->ready);
+  EXPECT_EQ(status->revision, 1);
+  EXPECT_EQ(status->message, "");
+}
+
+TEST_F(LocalProviderTest, WhatCannotBeWrittenLeavesTheServerAlone) {
+  ASSERT_TRUE(provider_->apply(spec("one"), {}));
+  const std::int64_t pid = provider_->status("one")->pid;
+  // In the way of the next revision's launch document.
+  std::filesystem::create_directories(home_ / "deployments" / "one" / "launch-2.json" / "x");
+  DeploymentSpec changed = spec("one");
+  changed.environment = {{"A", "1"}};
+  const auto failed = provider_->apply(changed, {});
+  ASSERT_TRUE(failed.has_error());
+  EXPECT_NE(failed.error().remedy.find("Nothing was touched: revision 1 runs."), std::string::npos)
+      << failed.error().remedy;
+  EXPECT_EQ(provider_->status("one")->pid, pid);
+}
+
+TEST_F(LocalProviderTest, AChangeThatWasCutOffIsMarked) {
+  ASSERT_TRUE(provider_->apply(spec("one"), {}));
+  auto state = load_state("one").value();
+  state.pending = true;  // as an apply leaves it that was killed
+  ASSERT_TRUE(save_state("one", state));
+  EXPECT_NE(provider_->status("one")->message.find("not applied to its end"), std::string::npos);
+  ASSERT_TRUE(provider_->apply(spec("one"), {}));
+  EXPECT_EQ(provider_->status("one")->message, "");
+}
+
+TEST_F(LocalProviderTest, DeploymentsAtOnceTakePortsOfTheirOwn) {
+  std::vector<std::thread> threads;
+  std::atomic<int> good = 0;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back(
+        [this, i, &good] { good += provider_->apply(spec("n" + std::to_string(i)), {}) ? 1 : 0; });
+  }
+  for (std::thread& one : threads) one.join();
+  EXPECT_EQ(good, 4);
 }
 
 TEST_F(LocalProviderTest, AFailedFirstStartLeavesNothing) {

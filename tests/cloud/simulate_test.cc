@@ -291,6 +291,21 @@ TEST(Recommend, CanBeStopped) {
   EXPECT_EQ(found.error().code, ErrorCode::kInterrupted);
 }
 
+TEST(Trace, RefusesWhatLiesYearsApart) {
+  EXPECT_TRUE(
+      read_trace("1023-11-16 23:59:59.5,1,1\n2023-11-17 00:00:01.2,1,1\n", "t").has_error());
+}
+
+TEST(Profile, RefusesAMisspeltKey) {
+  const auto read = [](const std::string& more) {
+    const std::string text =
+        R"({"prefill_tokens_per_second":1,"step_ms":1,"kv_tokens":9,)" + more + "}";
+    return profile_from_json(parse_json(text, "p").value(), "p");
+  };
+  EXPECT_EQ(read(R"("start_up":{"load":1})").error().remedy, "Did you mean 'startup'?");
+  EXPECT_TRUE(read(R"("_measured":"on a Tuesday")"));
+}
+
 TEST(Profile, SumsStartupPhasesAndRefusesNonsense) {
   const auto read = [](const char* text) {
     return profile_from_json(parse_json(text, "p").value(), "p");

@@ -1,7 +1,7 @@
 // Listens like bundle-server and answers every request with 200, on its admin port where it has one
 // (as with TLS, which it does not speak). Its launch document may hold
-// {"runtime":{"fail":true}}: then it complains and ends; with {"running":N} its answers are metrics
-// that tell of N requests under way.
+// {"runtime":{"fail":true}}: then it complains and ends; {"silent":true}: it never gets ready; with
+// {"running":N} its answers are metrics that tell of N requests under way.
 #include <arpa/inet.h>
 #include <csignal>
 #include <cstdio>
@@ -65,6 +65,9 @@ int main(int argc, char** argv) {
     return 3;
   }
   ::signal(SIGTERM, [](int) { ::_exit(0); });
+  if (runtime != nullptr && bundle::find(*runtime, "silent") != nullptr) {
+    for (;;) ::pause();
+  }
   int listener = listen_on(std::stoi(option(argc, argv, "--port")));
   const std::string admin = option(argc, argv, "--admin-port");
   if (!admin.empty()) listener = listen_on(std::stoi(admin));

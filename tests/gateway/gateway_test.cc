@@ -165,6 +165,36 @@ TEST(Gateway, AFullReplicaIsPassedOver) {
   }
 }
 
+TEST(Gateway, AnAnswerThatIsNoneIsNotPassedOn) {
+  for (const char* bad :
+       {"\xff\x01garbage\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"}) {
+    FakeReplica odd;
+    FakeReplica good;
+    odd.answer = bad;
+    const auto gateway = start({.backends = {odd.backend(), good.backend()}});
+    wait_ready(*gateway);
+    std::this_thread::sleep_for(milliseconds(200));
+    for (int i = 0; i < 4; ++i) {
+      const auto response = http_request(chat(*gateway));
+      ASSERT_TRUE(response) << response.error().message();
+      EXPECT_EQ(response->body, "ok");
+    }
+  }
+}
+
+TEST(Gateway, HoldsARequestOnceForAllItsAttempts) {
+  FakeReplica mute;
+  mute.mute = true;
+  const auto gateway = start({.backends = {mute.backend()}, .hold = seconds(2)});
+  wait_ready(*gateway);
+  const auto began = std::chrono::steady_clock::now();
+  const auto response = http_request(chat(*gateway));
+  ASSERT_TRUE(response) << response.error().message();
+  EXPECT_EQ(response->status, 503);
+  EXPECT_LT(std::chrono::steady_clock::now() - began, seconds(4));
+}
+
 TEST(Gateway, ACutAnswerIsNotTriedAgain) {
   FakeReplica cut;
   FakeReplica other;

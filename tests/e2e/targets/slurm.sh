@@ -14,6 +14,7 @@ net=10.78.$((RANDOM % 200 + 20)) bridge=bds$((RANDOM % 10000))
 started=()
 finish() {
   local pid i
+  scancel --full --signal=KILL -u root 2>/dev/null
   for pid in "${started[@]}"; do kill "$pid" 2>/dev/null; done
   sleep 1
   for pid in "${started[@]}"; do kill -9 "$pid" 2>/dev/null; done
@@ -158,8 +159,12 @@ step "down to none, and back at the first request of a gateway"
 "$bundle" scale prod 0 --yes --quiet >/dev/null
 [ -z "$(squeue -h -o %i)" ] || fail "a job is left"
 "$bundle" status prod --quiet | has asleep || fail "it does not sleep: $("$bundle" status prod)"
-"$bundle" gateway --deployment prod --port 16080 --wake "'$bundle' scale prod 1 --yes --quiet" 2>"$W/gateway.log" &
+# The machines' names are known to the cluster alone.
+printf '127.0.0.1 localhost\n%s n1\n%s n2\n' "$net.2" "$net.3" >"$W/hosts"
+unshare --mount sh -c 'mount --bind "$1" /etc/hosts; shift; exec "$@"' sh "$W/hosts" \
+  "$bundle" gateway --deployment prod --port 16080 --wake "'$bundle' scale prod 1 --yes --quiet" 2>"$W/gateway.log" &
 gateway=$!
+started+=($gateway)
 for _ in $(seq 50); do curl -sf http://127.0.0.1:16080/health >/dev/null && break; sleep 0.1; done
 curl -sf --max-time 60 http://127.0.0.1:16080/v1/completions -H 'Content-Type: application/json' -d \
   '{"model":"smollm2","prompt":"The capital of France is","max_tokens":4,"temperature":0}' >"$W/woken" ||
