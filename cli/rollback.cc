@@ -83,7 +83,7 @@ void add_rollback(CLI::App& app, Session& session) {
       "Examples:\n  bundle rollback prod\n  bundle rollback prod --to 3 --plan");
   command->add_option("DEPLOYMENT", arguments->name, "The deployment")->required();
   command->add_option("--to", arguments->revision, "Revision number (default: the one before)")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, 1'000'000'000));
   command->add_flag("--plan", arguments->plan, "Say what would be done, and do nothing");
   add_place_options(*command, arguments->place);
   on_run(command, session, [arguments, &session] { return roll_back(*arguments, session); });

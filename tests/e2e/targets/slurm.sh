@@ -14,7 +14,7 @@ net=10.78.$((RANDOM % 200 + 20)) bridge=bds$((RANDOM % 10000))
 started=()
 finish() {
   local pid i
-  scancel --full --signal=KILL -u root 2>/dev/null
+  scancel --full --signal=KILL -u root 2>/dev/null || true
   for pid in "${started[@]}"; do kill "$pid" 2>/dev/null; done
   sleep 1
   for pid in "${started[@]}"; do kill -9 "$pid" 2>/dev/null; done
