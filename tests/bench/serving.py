@@ -20,7 +20,7 @@ import sys
 import threading
 import time
 
-from serving_client import Server, exchange, post, quantile, stream_times
+from serving_client import Server, all_stream_times, exchange, post, quantile, stream_times
 
 GREEDY = {"model": "m", "temperature": 0, "ignore_eos": True}
 
@@ -93,14 +93,8 @@ def prefix(program, model):
 
 
 def http_rate(server, count, output):
-    results = [None] * count
-    def worker(i):
-        results[i], _ = stream_times(server, {**GREEDY, "prompt": tokens(16, 500 + i), "max_tokens": output})
-    threads = [threading.Thread(target=worker, args=(i,)) for i in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    bodies = [{**GREEDY, "prompt": tokens(16, 500 + i), "max_tokens": output} for i in range(count)]
+    results = all_stream_times(server, bodies)
     first, last = min(t[0] for t in results), max(t[-1] for t in results)
     return (sum(map(len, results)) - count) / (last - first)
 
