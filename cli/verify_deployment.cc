@@ -133,13 +133,14 @@ Status open_streams(const std::vector<std::string>& urls, const RollArguments& a
                 "Ask for longer ones with --tokens. Nothing was rolled.");
 }
 
-/// The roll is over: the endpoint answers, and as before. `urls` are those of now: a pod's successor
-/// has another address; in most places the first is there still.
+/// The roll is over: the endpoint answers, and as before. `urls` are those of now: a pod's
+/// successor has another address; in most places the first is there still.
 void ask_again(const std::vector<std::string>& urls, const RollArguments& arguments,
                const std::string& key, Verdict& verdict) {
   const Watched& first = verdict.streams.front();
   const bool stays = std::find(urls.begin(), urls.end(), first.url) != urls.end();
-  OpenStream again({stays ? first.url : urls.front(), question(arguments, 0), key, arguments.tokens});
+  OpenStream again(
+      {stays ? first.url : urls.front(), question(arguments, 0), key, arguments.tokens});
   const StreamReport& report = again.wait();
   verdict.answers_after = report.whole;
   verdict.same_after = report.whole && report.text == first.stream->wait().text;
