@@ -147,7 +147,17 @@ class SshHost final : public Host {
     std::string said = result->err;
     while (!said.empty() && (said.back() == '\n' || said.back() == '\r')) said.pop_back();
     return Error{ErrorCode::kUnreachable, "the host cannot be reached: " + said, name_,
-                 "Does 'ssh " + address_.user_host + " true' work without a question?"};
+                 "Does '" + by_hand() + "' work without a question?"};
+  }
+
+  /// The same call as a person would make it.
+  std::string by_hand() const {
+    std::string command = "ssh";
+    for (std::size_t i = 0; i + 1 < base_.size(); ++i) {
+      if (base_[i] != "-p" && base_[i] != "-i" && base_[i] != "-F") continue;
+      command += " " + base_[i] + " " + templates::shell_word(base_[i + 1]);
+    }
+    return command + " " + address_.user_host + " true";
   }
 
   std::string name_;

@@ -140,9 +140,15 @@ std::vector<Job> parse_jobs(std::string_view lines, std::string_view deployment)
 }
 
 Result<std::vector<Job>> queued_jobs(const Host& host, std::string_view deployment) {
-  BUNDLE_TRY(const std::string lines,
-             run_checked(host, {"squeue", "--noheader", "--format=%i|%j|%T|%N|%r|%k"}));
-  return parse_jobs(lines, deployment);
+  const auto lines = run_checked(host, {"squeue", "--noheader", "--format=%i|%j|%T|%N|%r|%k"});
+  if (lines) return parse_jobs(*lines, deployment);
+  Error error = lines.error();
+  if (error.code == ErrorCode::kFailed) {
+    error.code = ErrorCode::kUnreachable;
+    error.remedy += std::string(error.remedy.empty() ? "" : "\n") +
+                    "Does 'scontrol ping' say there that the controller is up?";
+  }
+  return error;
 }
 
 }  // namespace bundle::cloud
