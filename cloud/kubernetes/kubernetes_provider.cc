@@ -520,20 +520,35 @@ class KubernetesProvider final : public Provider {
     }
   }
 
+  /// The newest five warnings about a deployment's objects, oldest first. Probes that fail while a
+  /// server loads are many and say little: they are there only beside nothing else.
+  static std::vector<std::string> warnings_of(const Json& events, const std::string& deployment) {
+    std::vector<std::pair<std::string, std::string>> telling, probes;  // when, and the line
+    for (const Json& event : items_of(events)) {
+      const std::string about = text_at(event, {"involvedObject", "name"});
+      if (!about.starts_with(deployment) || text_at(event, {"type"}) == "Normal") continue;
+      const std::string reason = text_at(event, {"reason"});
+      auto& list = reason == "Unhealthy" ? probes : telling;
+      list.emplace_back(text_at(event, {"lastTimestamp"}),
+                        about + ": " + reason + ": " + text_at(event, {"message"}));
+    }
+    auto& chosen = telling.empty() ? probes : telling;
+    std::stable_sort(chosen.begin(), chosen.end(),
+                     [](const auto& a, const auto& b) { return a.first < b.first; });
+    std::vector<std::string> lines;
+    for (std::size_t at = chosen.size() > 5 ? chosen.size() - 5 : 0; at < chosen.size(); ++at) {
+      lines.push_back(chosen[at].second);
+    }
+    return lines;
+  }
+
   /// What the cluster says of a deployment that does not come up: events and last log lines.
   static Error told(const Cluster& cluster, const DeploymentSpec& spec, const std::string& what) {
     Error error = failed(what, "namespace " + cluster.space());
     const auto events = cluster.api().get(collection_path("v1", cluster.space(), "events"));
     if (events) {
-      std::vector<std::string> lines;
-      for (const Json& event : items_of(*events)) {
-        const std::string about = text_at(event, {"involvedObject", "name"});
-        if (!about.starts_with(spec.name) || text_at(event, {"type"}) == "Normal") continue;
-        lines.push_back(about + ": " + text_at(event, {"reason"}) + ": " +
-                        text_at(event, {"message"}));
-      }
-      for (std::size_t i = lines.size() > 5 ? lines.size() - 5 : 0; i < lines.size(); ++i) {
-        error.remedy += (error.remedy.empty() ? "The cluster said:\n" : "\n") + lines[i];
+      for (const std::string& line : warnings_of(*events, spec.name)) {
+        error.remedy += (error.remedy.empty() ? "The cluster said:\n" : "\n") + line;
       }
     }
     const auto pods = pods_of(cluster, spec.name);
