@@ -184,7 +184,8 @@ cluster_wait 20 "the gateway" gateway_is_up || fail "no gateway: $(cat "$W/gatew
 curl -sf --max-time 120 http://127.0.0.1:16080/v1/completions -H 'Content-Type: application/json' -d \
   '{"model":"smollm2","prompt":"The capital of France is","max_tokens":4,"temperature":0}' >"$W/woken" || fail "nobody woke: $(cat "$W/gateway.log")"
 has Paris <"$W/woken" || fail "the answer after waking: $(cat "$W/woken")"
-has_replicas 1 || fail "there are $(replicas) replicas"
+# The gateway asked the pod itself, before the cluster did.
+cluster_wait 60 "one replica" has_replicas 1
 kill $gateway && wait $gateway || fail "the gateway's end"
 
 step "scale by load, up and down"
