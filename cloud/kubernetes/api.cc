@@ -71,20 +71,6 @@ Error refusal(const HttpRequest& request, const HttpResponse& response) {
 
 }  // namespace
 
-std::string query_value(std::string_view text) {
-  constexpr char kHex[] = "0123456789ABCDEF";
-  std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (std::isalnum(byte) != 0 || c == '-' || c == '_' || c == '.' || c == '~') {
-      out += c;
-    } else {
-      out += {'%', kHex[byte >> 4], kHex[byte & 15]};
-    }
-  }
-  return out;
-}
-
 std::string collection_path(std::string_view api_version, std::string_view space,
                             std::string_view plural) {
   const bool core = api_version.find('/') == std::string_view::npos;

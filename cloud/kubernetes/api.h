@@ -53,7 +53,4 @@ std::string collection_path(std::string_view api_version, std::string_view space
                             std::string_view plural);
 std::string object_path(const Manifest& manifest);
 
-/// Percent-encodes a query's value.
-std::string query_value(std::string_view text);
-
 }  // namespace bundle::cloud

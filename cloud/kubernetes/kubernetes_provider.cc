@@ -10,7 +10,10 @@
 #include <boost/json/object.hpp>
 
 #include "base/text.h"
+#include "base/url.h"
 #include "cloud/kubernetes/api.h"
+#include "cloud/kubernetes/object.h"
+#include "cloud/kubernetes/pod.h"
 #include "cloud/merged_log.h"
 #include "cloud/server_options.h"
 #include "cloud/status.h"
@@ -20,42 +23,11 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kPoll{500};
-constexpr char kEnding[] = "Terminating";  // what kubectl calls it
 constexpr char kOwner[] = "app.kubernetes.io/managed-by=bundle";
-
-std::string text_at(const Json& value, std::initializer_list<std::string_view> path) {
-  const Json* at = &value;
-  for (const std::string_view key : path) {
-    at = find(*at, key);
-    if (at == nullptr) return "";
-  }
-  return at->is_string() ? std::string(at->get_string()) : "";
-}
-
-std::int64_t number_at(const Json& value, std::initializer_list<std::string_view> path) {
-  const Json* at = &value;
-  for (const std::string_view key : path) {
-    at = find(*at, key);
-    if (at == nullptr) return 0;
-  }
-  if (at->is_int64()) return at->get_int64();
-  std::int64_t number = 0;
-  if (at->is_string()) {
-    const auto& text = at->get_string();
-    std::from_chars(text.data(), text.data() + text.size(), number);
-  }
-  return number;
-}
-
-const JsonArray& items_of(const Json& list) {
-  static const JsonArray none;
-  const Json* items = find(list, "items");
-  return items != nullptr && items->is_array() ? items->get_array() : none;
-}
 
 std::string instance_selector(std::string_view deployment) {
   return "?labelSelector=" +
-         query_value("app.kubernetes.io/instance=" + std::string(deployment) + "," + kOwner);
+         percent_encode("app.kubernetes.io/instance=" + std::string(deployment) + "," + kOwner);
 }
 
 ClusterAccess access_of(const JsonObject& settings) {
@@ -272,7 +244,7 @@ class KubernetesProvider final : public Provider {
     BUNDLE_TRY(const Cluster cluster, connect());
     BUNDLE_TRY(const Json maps,
                cluster.api().get(collection_path("v1", cluster.space(), "configmaps") +
-                                 "?labelSelector=" + query_value(kOwner)));
+                                 "?labelSelector=" + percent_encode(kOwner)));
     std::vector<DeploymentStatus> all;
     for (const Json& map : items_of(maps)) {
       const std::string name = text_at(map, {"metadata", "labels", "app.kubernetes.io/instance"});
@@ -379,16 +351,6 @@ class KubernetesProvider final : public Provider {
                              instance_selector(deployment));
   }
 
-  /// Those with a log.
-  static std::vector<std::string> started_pods(const Json& pods) {
-    std::vector<std::string> names;
-    for (const Json& pod : items_of(pods)) {
-      if (text_at(pod, {"status", "phase"}) == "Pending") continue;
-      names.push_back(text_at(pod, {"metadata", "name"}));
-    }
-    return names;
-  }
-
   static Status read_log(const Cluster& cluster, const std::string& pod, const LogOptions& options,
                          const LogSink& sink) {
     return cluster.api().stream(collection_path("v1", cluster.space(), "pods") + "/" + pod +
@@ -483,21 +445,6 @@ class KubernetesProvider final : public Provider {
     return error;
   }
 
-  /// Why the first pod that is not ready is not: what its container waits for, or "".
-  static std::string trouble_of(const Json& pods) {
-    for (const Json& pod : items_of(pods)) {
-      const Json* status = find(pod, "status");
-      const Json* containers = status == nullptr ? nullptr : find(*status, "containerStatuses");
-      if (is_ending(pod) || containers == nullptr || !containers->is_array()) continue;
-      for (const Json& container : containers->get_array()) {
-        const std::string reason = text_at(container, {"state", "waiting", "reason"});
-        if (reason.empty() || reason == "ContainerCreating") continue;
-        return "; " + text_at(pod, {"metadata", "name"}) + ": " + reason;
-      }
-    }
-    return "";
-  }
-
   static Status wait(const Cluster& cluster, const DeploymentSpec& spec, const Manifest& workload,
                      const Progress& progress) {
     const auto deadline =
@@ -518,28 +465,6 @@ class KubernetesProvider final : public Provider {
       }
       std::this_thread::sleep_for(kPoll);
     }
-  }
-
-  /// The newest five warnings about a deployment's objects, oldest first. Probes that fail while a
-  /// server loads are many and say little: they are there only beside nothing else.
-  static std::vector<std::string> warnings_of(const Json& events, const std::string& deployment) {
-    std::vector<std::pair<std::string, std::string>> telling, probes;  // when, and the line
-    for (const Json& event : items_of(events)) {
-      const std::string about = text_at(event, {"involvedObject", "name"});
-      if (!about.starts_with(deployment) || text_at(event, {"type"}) == "Normal") continue;
-      const std::string reason = text_at(event, {"reason"});
-      auto& list = reason == "Unhealthy" ? probes : telling;
-      list.emplace_back(text_at(event, {"lastTimestamp"}),
-                        about + ": " + reason + ": " + text_at(event, {"message"}));
-    }
-    auto& chosen = telling.empty() ? probes : telling;
-    std::stable_sort(chosen.begin(), chosen.end(),
-                     [](const auto& a, const auto& b) { return a.first < b.first; });
-    std::vector<std::string> lines;
-    for (std::size_t at = chosen.size() > 5 ? chosen.size() - 5 : 0; at < chosen.size(); ++at) {
-      lines.push_back(chosen[at].second);
-    }
-    return lines;
   }
 
   /// What the cluster says of a deployment that does not come up: events and last log lines.
@@ -613,41 +538,6 @@ class KubernetesProvider final : public Provider {
       }
       std::this_thread::sleep_for(kPoll);
     }
-  }
-
-  /// Deleted, and not gone yet: its phase says Running until its last stream is finished.
-  static bool is_ending(const Json& pod) {
-    return !text_at(pod, {"metadata", "deletionTimestamp"}).empty();
-  }
-
-  /// Where a pod answers clients; "" for the further machines of a group, and without an address.
-  static std::string url_of(const DeploymentSpec& spec, const Json& pod) {
-    std::string address = text_at(pod, {"status", "podIP"});
-    const std::string of_set =
-        text_at(pod, {"metadata", "labels", "statefulset.kubernetes.io/pod-name"});
-    const bool is_worker = text_at(pod, {"metadata", "labels", "bundle.dev/role"}) == "worker" ||
-                           (!of_set.empty() && !of_set.ends_with("-0"));
-    if (address.empty() || is_worker) return "";
-    if (address.find(':') != std::string::npos) address = "[" + address + "]";
-    return scheme_of(spec) + "://" + address + ":8000";
-  }
-
-  static ReplicaStatus replica_of(const DeploymentSpec& spec, const Json& pod) {
-    ReplicaStatus one;
-    one.url = url_of(spec, pod);
-    one.name = text_at(pod, {"metadata", "name"});
-    one.where = text_at(pod, {"spec", "nodeName"});
-    one.state = is_ending(pod) ? kEnding : text_at(pod, {"status", "phase"});
-    const Json* status = find(pod, "status");
-    const Json* conditions = status == nullptr ? nullptr : find(*status, "conditions");
-    if (conditions == nullptr || !conditions->is_array()) return one;
-    for (const Json& condition : conditions->get_array()) {
-      const std::string type = text_at(condition, {"type"});
-      const bool is_true = text_at(condition, {"status"}) == "True";
-      if (type == "Ready") one.ready = is_true;
-      if (!is_true && one.message.empty()) one.message = text_at(condition, {"message"});
-    }
-    return one;
   }
 
   /// Why an autoscaler does not scale, in its own words; "" when it does or there is none.

@@ -1,10 +1,9 @@
 #include "runtime/gateway/upstream.h"
 
-#include <algorithm>
 #include <array>
 #include <charconv>
 
-#include <boost/algorithm/string/case_conv.hpp>
+#include <boost/beast/http.hpp>
 
 namespace bundle::gateway {
 namespace {
@@ -58,21 +57,14 @@ int status_of(std::string_view head) {
 }
 
 bool is_sound_head(std::string_view head) {
-  if (status_of(head) < 100) return false;
-  int lengths = 0;
-  for (std::size_t at = head.find("\r\n") + 2; at < head.size();) {
-    const std::string_view line = head.substr(at, head.find("\r\n", at) - at);
-    at += line.size() + 2;
-    if (line.empty()) break;
-    const std::size_t colon = line.find(':');
-    const bool clean = std::none_of(line.begin(), line.end(), [](char c) {
-      return (c >= 0 && c < ' ' && c != '\t') || c == 0x7F;
-    });
-    if (colon == 0 || colon == std::string_view::npos || !clean) return false;
-    const std::string name = boost::algorithm::to_lower_copy(std::string(line.substr(0, colon)));
-    if (name == "content-length" || name == "transfer-encoding") ++lengths;
-  }
-  return lengths <= 1;
+  namespace http = boost::beast::http;
+  http::response_parser<http::empty_body> parser;
+  parser.eager(false);
+  parser.body_limit(boost::none);
+  parser.header_limit(static_cast<std::uint32_t>(head.size() + 1));
+  boost::system::error_code error;
+  parser.put(boost::asio::buffer(head), error);
+  return !error && parser.is_header_done();
 }
 
 std::size_t head_length(std::string_view bytes) {
