@@ -1,7 +1,6 @@
 #include "cloud/kubernetes/kubernetes_provider.h"
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <random>
 #include <thread>

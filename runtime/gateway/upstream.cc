@@ -1,5 +1,6 @@
 #include "runtime/gateway/upstream.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "cloud/kubernetes/manifests.h"
+#include "cloud/kubernetes/pod.h"
 #include "packager/yaml.h"
 #include "tests/templates/hostile_values.h"
 
@@ -415,6 +416,44 @@ TEST(Rollout, NeverNeedsMoreGpusThanThereAre) {
   EXPECT_EQ(choose_rollout(spec, 0), Rollout::kReplace);
   spec.update.strategy = "surge";
   EXPECT_EQ(choose_rollout(spec, 0), Rollout::kSurge);
+}
+
+TEST(Pod, TellsWhereItAnswersAndWhatItWaitsFor) {
+  const Json pods = parse_json(R"({"items": [
+        {"metadata": {"name": "a"}, "status": {"phase": "Running", "podIP": "fd00::1"}},
+        {"metadata": {"name": "b", "labels": {"bundle.dev/role": "worker"}},
+         "status": {"phase": "Running", "podIP": "10.0.0.2"}},
+        {"metadata": {"name": "c", "deletionTimestamp": "2026-01-01T00:00:00Z"},
+         "status": {"phase": "Running", "podIP": "10.0.0.3",
+                    "containerStatuses": [{"state": {"waiting": {"reason": "Ignored"}}}]}},
+        {"metadata": {"name": "d"},
+         "status": {"phase": "Pending",
+                    "containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff"}}}]}}
+      ]})",
+                               "pods")
+                        .value();
+  const JsonArray& items = pods.at("items").get_array();
+  EXPECT_EQ(replica_of(sample(), items[0]).url, "http://[fd00::1]:8000");
+  EXPECT_EQ(replica_of(sample(), items[1]).url, "");
+  EXPECT_EQ(replica_of(sample(), items[2]).state, kEnding);
+  EXPECT_EQ(started_pods(pods), (std::vector<std::string>{"a", "b", "c"}));
+  EXPECT_EQ(trouble_of(pods), "; d: ImagePullBackOff");
+}
+
+TEST(Pod, WarningsThatTellComeBeforeThoseOfProbes) {
+  const auto event = [](int second, const char* reason) {
+    return JsonObject{{"type", "Warning"},
+                      {"reason", reason},
+                      {"message", "m"},
+                      {"lastTimestamp", "2026-01-01T00:00:0" + std::to_string(second) + "Z"},
+                      {"involvedObject", JsonObject{{"name", "prod-1"}}}};
+  };
+  JsonArray list = {event(2, "Failed"), event(1, "BackOff")};
+  for (int i = 3; i < 9; ++i) list.push_back(event(i, "Unhealthy"));
+  EXPECT_EQ(warnings_of(JsonObject{{"items", list}}, "prod"),
+            (std::vector<std::string>{"prod-1: BackOff: m", "prod-1: Failed: m"}));
+  list.erase(list.begin(), list.begin() + 2);
+  EXPECT_EQ(warnings_of(JsonObject{{"items", list}}, "prod").size(), 5u);
 }
 
 }  // namespace

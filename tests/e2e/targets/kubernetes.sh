@@ -85,14 +85,7 @@ step "the logs of both pods"
 for pod in $(pods -o 'jsonpath={.items[*].metadata.name}'); do
   has "^$pod | " <"$W/log" || fail "the log lacks $pod: $(head -3 "$W/log")"
 done
-"$bundle" logs prod -f --quiet >"$W/followed" 2>/dev/null &
-follower=$!
-followed() { [ "$(cut -d'|' -f1 "$W/followed" | sort -u | wc -l)" = 2 ]; }
-cluster_wait 20 "both logs" followed
-kill -INT $follower
-for _ in $(seq 50); do kill -0 $follower 2>/dev/null || break; sleep 0.1; done
-! kill -0 $follower 2>/dev/null || fail "following a silent log does not end"
-wait $follower || true
+follows_all prod "$W/followed" 2 || fail "the logs of both pods"
 
 step "values arrive as they are"
 pid=$(pgrep -f "bundle-server.*--name smollm2" | head -1)
@@ -145,7 +138,8 @@ ask | has Paris || fail "it does not answer after the rollback"
 
 step "a disruption budget holds the last pods"
 # Pods that the Service sends requests to: one that ends, or never was ready, may always be evicted.
-read -r first second < <(kubectl get endpoints prod -n llm -o 'jsonpath={.subsets[0].addresses[*].targetRef.name}') || true
+read -r first second <<<"$(kubectl get endpoints prod -n llm -o 'jsonpath={.subsets[0].addresses[*].targetRef.name}')"
+[ -n "$second" ] || fail "two pods do not serve"
 evict() { # POD: the API server's status code
   curl -sk -o /dev/null -w '%{http_code}' -X POST -H "Authorization: Bearer admin-token" -H 'Content-Type: application/json' \
     "https://127.0.0.1:16443/api/v1/namespaces/llm/pods/$1/eviction" \

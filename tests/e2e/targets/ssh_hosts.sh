@@ -59,17 +59,7 @@ for i in 1 2; do ask "http://${HOST_IP[$i]}:8000" | has Paris || fail "host $i d
 step "the logs of both hosts"
 "$bundle" logs prod --quiet >"$BUNDLE_HOME/log"
 for i in 1 2; do has "^root@${HOST_IP[$i]} | " <"$BUNDLE_HOME/log" || fail "the log lacks host $i"; done
-"$bundle" logs prod -f --quiet >"$BUNDLE_HOME/followed" 2>/dev/null &
-follower=$!
-for _ in $(seq 100); do
-  [ "$(cut -d'|' -f1 "$BUNDLE_HOME/followed" | sort -u | wc -l)" = 2 ] && break
-  sleep 0.1
-done
-[ "$(cut -d'|' -f1 "$BUNDLE_HOME/followed" | sort -u | wc -l)" = 2 ] || fail "one host alone is followed"
-kill -INT $follower
-for _ in $(seq 50); do kill -0 $follower 2>/dev/null || break; sleep 0.1; done
-! kill -0 $follower 2>/dev/null || fail "following a silent log does not end"
-wait $follower || true
+follows_all prod "$BUNDLE_HOME/followed" 2 || fail "the logs of both hosts"
 
 step "values arrive as they are"
 pid=$(hosts_ssh 1 systemctl show -p MainPID --value bundle-prod-0.service)
