@@ -13,6 +13,7 @@ constexpr double kDay = 86400;
 constexpr char kVariable[] = "[A-Za-z_][A-Za-z0-9_]*";
 constexpr char kLabel[] = "[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?";
 constexpr char kWord[] = "[A-Za-z0-9_.,:&|=+-]+";
+constexpr char kImage[] = "[A-Za-z0-9\\[][A-Za-z0-9._:/@\\[\\]-]*";
 constexpr char kDnsLabel[] = "[a-z0-9]([a-z0-9-]*[a-z0-9])?";
 constexpr char kDnsName[] = "[a-z0-9]([a-z0-9.-]*[a-z0-9])?";
 constexpr char kHost[] = "([A-Za-z0-9_][A-Za-z0-9._-]*@)?[A-Za-z0-9_\\[][A-Za-z0-9_.:\\[\\]-]*";
@@ -87,14 +88,14 @@ constexpr ManifestKey kKeys[] = {
   {"slurm.exclusive", KeyType::kBool, "Whole machines.", "false"},
 
   {"kubernetes", KeyType::kSection, "The target kubernetes.", ""},
-  {"kubernetes.image", KeyType::kText, "Where the bundle's image lies: registry/name@sha256:…", "", 0, 4096},
+  {"kubernetes.image", KeyType::kText, "Where the bundle's image lies: registry/name@sha256:…", "", 0, 4096, {}, kImage},
   {"kubernetes.namespace", KeyType::kText, "Namespace; it must exist.", "default", 0, 63, {}, kDnsLabel},
   {"kubernetes.version", KeyType::kText, "Version to render for, where there is no server.", "1.37", 0, 32, {}, "v?1[.][0-9]+.*"},
   {"kubernetes.kubeconfig", KeyType::kText, "How to reach the cluster.", "$KUBECONFIG or ~/.kube/config", 0, 4096},
   {"kubernetes.context", KeyType::kText, "Context of the kubeconfig.", "its current one", 0, 253},
   {"kubernetes.image_pull_secret", KeyType::kText, "Secret for the registry.", "", 0, 253, {}, kDnsName},
   {"kubernetes.weights", KeyType::kChoice, "image: all in the image; volume: weights as an image volume; claim: on a persistent volume.", "image", 0, 0, "image volume claim"},
-  {"kubernetes.weights_image", KeyType::kText, "The image volume's reference (the modelpack variant).", "", 0, 4096},
+  {"kubernetes.weights_image", KeyType::kText, "The image volume's reference (the modelpack variant).", "", 0, 4096, {}, kImage},
   {"kubernetes.claim", KeyType::kText, "Name of the PersistentVolumeClaim with the weights.", "", 0, 253, {}, kDnsName},
   {"kubernetes.node_selector", KeyType::kTextMap, "Labels that a node must have.", "", 0, 0, {}, kLabel},
   {"kubernetes.priority_class", KeyType::kText, "Priority class.", "", 0, 253, {}, kDnsName},

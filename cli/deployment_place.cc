@@ -38,6 +38,16 @@ Result<cloud::Place> place_of_file(const std::string& file) {
   return place;
 }
 
+Result<cloud::Place> place_of_hosts(const PlaceArguments& arguments) {
+  if (!arguments.target.empty() && arguments.target != "ssh") {
+    return Error{ErrorCode::kUsage,
+                 "--on names hosts of the target ssh, not of '" + arguments.target + "'"};
+  }
+  JsonArray hosts;
+  for (const std::string& host : arguments.hosts) hosts.emplace_back(host);
+  return cloud::Place{"ssh", {{"hosts", std::move(hosts)}}};
+}
+
 }  // namespace
 
 void add_place_options(CLI::App& command, PlaceArguments& arguments) {
@@ -45,9 +55,17 @@ void add_place_options(CLI::App& command, PlaceArguments& arguments) {
                      "Where it runs, when it was not deployed from here");
   command.add_option("--file", arguments.file, "The deployment.yaml that says where it runs")
       ->check(CLI::ExistingFile);
+  command
+      .add_option(
+          "--on", arguments.hosts,
+          "[USER@]HOST[:PORT] of the target ssh, in the order of its deployment; repeatable")
+      ->type_name("HOST")
+      ->allow_extra_args(false)
+      ->excludes("--file");
 }
 
 Result<cloud::Place> find_place(const std::string& deployment, const PlaceArguments& arguments) {
+  if (!arguments.hosts.empty()) return place_of_hosts(arguments);
   if (!arguments.file.empty()) return place_of_file(arguments.file);
   const bool known = cloud::is_valid_deployment_name(deployment) &&
                      std::filesystem::exists(place_file(deployment));

@@ -16,10 +16,11 @@ namespace bundle::cli {
 
 /// Options of the commands that look after deployments.
 struct PlaceArguments {
-  std::string target;  // "" when not given
-  std::string file;    // deployment.yaml
+  std::string target;              // "" when not given
+  std::string file;                // deployment.yaml
+  std::vector<std::string> hosts;  // of the target ssh
 };
-/// --target and --file.
+/// --target, --file and --on.
 void add_place_options(CLI::App& command, PlaceArguments& arguments);
 
 /// The place that the arguments name, else the one remembered for `deployment`, else this machine.

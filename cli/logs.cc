@@ -1,4 +1,5 @@
 // bundle logs: what a deployment's server printed.
+#include <chrono>
 #include <cstdio>
 #include <memory>
 
@@ -11,13 +12,44 @@
 namespace bundle::cli {
 namespace {
 
+/// Asks now and then whether a deployment is still there.
+class Presence {
+ public:
+  Presence(const cloud::Provider& provider, std::string name)
+      : provider_(provider), name_(std::move(name)) {}
+
+  /// What was true when it was asked last, at most kInterval ago.
+  bool is_gone() { return Clock::now() < next_ ? gone_ : ask(); }
+
+  /// A target that does not answer has not lost it.
+  bool ask() {
+    const auto spec = provider_.specification(name_, 0);
+    gone_ = !spec && spec.error().code == ErrorCode::kNotFound;
+    next_ = Clock::now() + kInterval;
+    return gone_;
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  static constexpr std::chrono::seconds kInterval{3};
+  const cloud::Provider& provider_;
+  std::string name_;
+  Clock::time_point next_ = Clock::now() + kInterval;
+  bool gone_ = false;
+};
+
 Result<Outcome> follow(const cloud::Provider& provider, const std::string& name,
                        const cloud::LogOptions& options) {
-  BUNDLE_CHECK(provider.logs(name, options, [](std::string_view piece) {
+  Presence presence(provider, name);
+  BUNDLE_CHECK(provider.logs(name, options, [&presence](std::string_view piece) {
     std::fwrite(piece.data(), 1, piece.size(), stdout);
-    return std::fflush(stdout) == 0 && !interrupted();
+    return std::fflush(stdout) == 0 && !interrupted() && !presence.is_gone();
   }));
-  return Error{ErrorCode::kInterrupted, "stopped following the log"};
+  if (interrupted() || !presence.ask()) {
+    return Error{ErrorCode::kInterrupted, "stopped following the log"};
+  }
+  std::fprintf(stderr, "'%s' was deleted; its log ends here\n", name.c_str());
+  return Outcome{.document = JsonObject{}, .verbatim = true};
 }
 
 Result<Outcome> logs(const std::string& name, const PlaceArguments& place,

@@ -1,4 +1,5 @@
 // bundle status: how deployments are.
+#include <algorithm>
 #include <memory>
 
 #include <CLI/CLI.hpp>
@@ -9,6 +10,12 @@
 
 namespace bundle::cli {
 namespace {
+
+bool knows_target(const std::string& target) {
+  const std::vector<cloud::Place> places = known_places();
+  return std::any_of(places.begin(), places.end(),
+                     [&](const cloud::Place& place) { return place.target == target; });
+}
 
 /// A target that does not answer is shown and does not hide the others.
 std::vector<cloud::DeploymentStatus> statuses_at(const cloud::Place& place) {
@@ -24,9 +31,11 @@ std::vector<cloud::DeploymentStatus> statuses_at(const cloud::Place& place) {
   return {unknown};
 }
 
-Result<Outcome> status_of_all() {
+/// Of all known places, or of those of one target.
+Result<Outcome> status_of_known(const std::string& target) {
   std::vector<cloud::DeploymentStatus> all;
   for (const cloud::Place& place : known_places()) {
+    if (!target.empty() && place.target != target) continue;
     for (cloud::DeploymentStatus& one : statuses_at(place)) all.push_back(std::move(one));
   }
   cloud::weigh(all);
@@ -39,7 +48,10 @@ Result<Outcome> status_of_all() {
 }
 
 Result<Outcome> status(const std::string& name, const PlaceArguments& place) {
-  if (name.empty() && place.target.empty() && place.file.empty()) return status_of_all();
+  const bool is_told_where = !place.file.empty() || !place.hosts.empty();
+  if (name.empty() && !is_told_where && (place.target.empty() || knows_target(place.target))) {
+    return status_of_known(place.target);
+  }
   BUNDLE_TRY(const auto provider, find_provider(name, place));
   if (name.empty()) {
     BUNDLE_TRY(auto all, provider->list());

@@ -168,6 +168,11 @@ Status check_canary(const CanaryRole& role) {
   return bad_input("'canary.phase' is not known", "", "A newer bundle wrote it; use that one.");
 }
 
+// execve(2) takes no longer string; what holds the whole environment (a stack's quarter, an object
+// of Kubernetes) takes no more than this either.
+constexpr std::size_t kLongestVariable = (128u << 10) - 1;
+constexpr std::size_t kMostVariableBytes = 1u << 20;
+
 bool is_variable_name(std::string_view name) {
   const auto word = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0; };
   return !name.empty() && std::isdigit(static_cast<unsigned char>(name[0])) == 0 &&
@@ -175,6 +180,7 @@ bool is_variable_name(std::string_view name) {
 }
 
 Status check_variables(const TextPairs& variables, const char* section) {
+  std::size_t bytes = 0;
   for (const auto& [name, value] : variables) {
     const std::string field = std::string(section) + "." + replace_invalid_utf8(name);
     if (!is_variable_name(name)) {
@@ -184,8 +190,13 @@ Status check_variables(const TextPairs& variables, const char* section) {
     if (value.find('\0') != std::string::npos || !is_valid_utf8(value)) {
       return bad_input("'" + field + "' holds a zero byte or is not UTF-8");
     }
+    if (name.size() + 1 + value.size() > kLongestVariable) {
+      return bad_input("'" + field + "' is longer than the 128 KiB that a process can be given");
+    }
+    bytes += name.size() + value.size() + 2;
   }
-  return {};
+  if (bytes <= kMostVariableBytes) return {};
+  return bad_input("'" + std::string(section) + "' is longer than 1 MiB in all");
 }
 
 std::string shortened(const Json& value) {

@@ -127,10 +127,17 @@ Result<Json> quantity_value(const ManifestKey& key, const YamlNode& node) {
   return wrong_type(key, describe(node));
 }
 
-/// A text of a list or map of texts: the key's pattern holds for items and for map keys.
-ManifestKey as_text(ManifestKey key, bool with_pattern) {
+/// A text of a list, or a key of a map of texts: the key's pattern holds for both.
+ManifestKey as_text(ManifestKey key) {
   key.type = KeyType::kText;
-  if (!with_pattern) key.pattern = {};
+  return key;
+}
+
+/// A value of a map of texts; `path` is its own.
+ManifestKey as_value(ManifestKey key, std::string_view path) {
+  key.type = KeyType::kText;
+  key.pattern = {};
+  key.path = path;
   return key;
 }
 
@@ -148,7 +155,7 @@ Result<Json> texts_value(const ManifestKey& key, const YamlNode& node, std::stri
   }
   JsonArray texts;
   for (const YamlNode& item : node.items) {
-    auto text = scalar_value(as_text(key, true), item);
+    auto text = scalar_value(as_text(key), item);
     if (!text) return at(std::move(text).error(), where, item);
     texts.push_back(*std::move(text));
   }
@@ -162,10 +169,11 @@ Result<Json> text_map_value(const ManifestKey& key, const YamlNode& node, std::s
   }
   JsonObject texts;
   for (const auto& [name, value] : node.members) {
-    if (auto checked = scalar_value(as_text(key, true), name); !checked) {
+    if (auto checked = scalar_value(as_text(key), name); !checked) {
       return at(std::move(checked).error(), where, name);
     }
-    auto text = scalar_value(as_text(key, false), value);
+    const std::string path = std::string(key.path) + "." + name.text;
+    auto text = scalar_value(as_value(key, path), value);
     if (!text) return at(std::move(text).error(), where, value);
     texts[name.text] = *std::move(text);
   }

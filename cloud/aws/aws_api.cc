@@ -101,9 +101,10 @@ Error explain(const std::string& action, int status, const Refusal& refusal) {
                           refusal.code.ends_with("NotFound");
   const std::string said = refusal.code.empty() ? "status " + std::to_string(status)
                                                 : refusal.code + ": " + refusal.text;
-  return {is_missing ? ErrorCode::kNotFound
-                     : (status >= 500 ? ErrorCode::kUnreachable : ErrorCode::kFailed),
-          "AWS answers " + action + " with " + said};
+  const bool refused = status >= 500 || status == 401 || status == 403;
+  return {
+      is_missing ? ErrorCode::kNotFound : (refused ? ErrorCode::kUnreachable : ErrorCode::kFailed),
+      "AWS answers " + action + " with " + said};
 }
 
 Result<HttpResponse> send_form(const AwsAccess& access, const AwsService& service, const Url& url,

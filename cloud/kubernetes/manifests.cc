@@ -53,7 +53,7 @@ bool is_dns_label(std::string_view name) {
 }
 
 /// The forms of label keys and values; a slash parts a key's DNS prefix from its name.
-Status check_label(const std::string& key, const std::string& value) {
+Status check_label(const std::string& section, const std::string& key, const std::string& value) {
   static const std::regex key_form(
       "([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?"
       "[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?");
@@ -61,7 +61,7 @@ Status check_label(const std::string& key, const std::string& value) {
   const bool fits = key.size() <= 317 && value.size() <= 63 && std::regex_match(key, key_form) &&
                     std::regex_match(value, value_form);
   if (fits) return {};
-  return bad_input("Kubernetes takes no label '" + key + "' with this value", "labels." + key,
+  return bad_input("Kubernetes takes no label '" + key + "' with this value", section + "." + key,
                    "Use at most 63 letters, digits, '.', '_' and '-'.");
 }
 
@@ -71,7 +71,13 @@ Status check_cluster_form(const DeploymentSpec& spec) {
         "'" + spec.name + "' is no name for a deployment on Kubernetes", "name",
         "Use lower-case letters, digits and '-', at most 50, beginning with a letter.");
   }
-  for (const auto& [key, value] : spec.labels) BUNDLE_CHECK(check_label(key, value));
+  for (const auto& [key, value] : spec.labels) BUNDLE_CHECK(check_label("labels", key, value));
+  for (const char* section : {"node_selector", "monitor_labels"}) {
+    for (const auto& [key, value] : object(spec.settings, section)) {
+      BUNDLE_CHECK(check_label("kubernetes." + std::string(section), std::string(key),
+                               value.is_string() ? std::string(value.get_string()) : ""));
+    }
+  }
   if (text(spec.settings, "image").empty()) {
     return bad_input("no image is named for Kubernetes", "kubernetes.image",
                      "Push the bundle ('bundle push') and name it: kubernetes: {image: "

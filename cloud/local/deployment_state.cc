@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 
 #include "base/text.h"
 
@@ -12,6 +13,18 @@ namespace {
 constexpr std::int64_t kFormat = 1;
 
 Path deployments_root() { return bundle_home() / "deployments"; }
+
+Path lock_file(std::string_view deployment) {
+  return deployments_root() / ("." + std::string(deployment) + ".lock");
+}
+
+/// The open file is the one that has this path now.
+bool is_file_at(const Fd& fd, const Path& path) {
+  struct stat open {};
+  struct stat named {};
+  return ::fstat(fd.get(), &open) == 0 && ::stat(path.c_str(), &named) == 0 &&
+         open.st_dev == named.st_dev && open.st_ino == named.st_ino;
+}
 
 Json process_json(const ServerProcess& process) {
   return JsonObject{{"pid", process.identity.pid},
@@ -98,13 +111,21 @@ Result<Fd> lock_ports() { return lock_deployment("=ports"); }  // no deployment'
 
 Result<Fd> lock_deployment(std::string_view deployment) {
   // The lock lies beside the folder, so that it outlives the deployment's removal.
-  const Path path = deployments_root() / ("." + std::string(deployment) + ".lock");
+  const Path path = lock_file(deployment);
   BUNDLE_CHECK(make_directories(deployments_root()));
-  Fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
-  if (!fd || ::flock(fd.get(), LOCK_EX) != 0) {
-    return system_error("cannot lock the deployment", path.string());
+  for (;;) {
+    Fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+    if (!fd || ::flock(fd.get(), LOCK_EX) != 0) {
+      return system_error("cannot lock the deployment", path.string());
+    }
+    // Whoever held it before may have taken the file away: then another has the lock's name.
+    if (is_file_at(fd, path)) return fd;
   }
-  return fd;
+}
+
+void remove_lock(std::string_view deployment, const Fd&) {
+  std::error_code ignored;
+  std::filesystem::remove(lock_file(deployment), ignored);
 }
 
 }  // namespace bundle::cloud

@@ -54,5 +54,8 @@ Result<Fd> lock_ports();
 
 /// Held while a deployment is changed; other processes wait. Released when it goes.
 Result<Fd> lock_deployment(std::string_view deployment);
+/// Takes the held lock's file away, so that nothing stays of a deployment that is gone; those who
+/// wait for it make a new one.
+void remove_lock(std::string_view deployment, const Fd& held);
 
 }  // namespace bundle::cloud

@@ -257,7 +257,9 @@ class LocalProvider final : public Provider {
   Result<DeploymentStatus> apply(const DeploymentSpec& spec, const Progress& progress) override {
     BUNDLE_CHECK(check_local(spec));
     BUNDLE_TRY(const Fd lock, lock_deployment(spec.name));
-    return apply_locked(spec, progress);
+    auto done = apply_locked(spec, progress);
+    if (!done && !load_state(spec.name)) remove_lock(spec.name, lock);
+    return done;
   }
 
   Result<DeploymentStatus> status(std::string_view deployment) const override {
@@ -294,20 +296,20 @@ class LocalProvider final : public Provider {
 
   Result<DeploymentStatus> rollback(std::string_view deployment, std::int64_t revision,
                                     const Progress& progress) override {
-    BUNDLE_TRY(const Fd lock, lock_deployment(deployment));
+    BUNDLE_TRY(const Fd lock, lock_known(deployment));
     BUNDLE_TRY(const DeploymentState state, load_state(deployment));
     BUNDLE_TRY(const DeploymentSpec spec, earlier_spec(state, revision));
     return apply_locked(spec, progress);
   }
 
   Status remove(std::string_view deployment, const Progress& progress) override {
-    BUNDLE_TRY(const DeploymentState known, load_state(deployment));
-    BUNDLE_TRY(const Fd lock, lock_deployment(deployment));
+    BUNDLE_TRY(const Fd lock, lock_known(deployment));
     BUNDLE_TRY(const DeploymentState state, load_state(deployment));
     BUNDLE_CHECK(stop_server(state, progress));
     std::error_code error;
     std::filesystem::remove_all(DeploymentFolder(deployment).path, error);
     if (error) return failed("cannot remove the deployment's files: " + error.message());
+    remove_lock(deployment, lock);
     return {};
   }
 
@@ -322,7 +324,7 @@ class LocalProvider final : public Provider {
   /// A first Ctrl-C is heard once the new server is on its way: the endpoint is never left without
   /// one. The second still ends the program at once.
   Result<DeploymentStatus> restart(std::string_view deployment, const Progress& progress) override {
-    BUNDLE_TRY(const Fd lock, lock_deployment(deployment));
+    BUNDLE_TRY(const Fd lock, lock_known(deployment));
     BUNDLE_TRY(DeploymentState state, load_state(deployment));
     const DeploymentFolder folder(deployment);
     BUNDLE_TRY(const std::uint16_t port, next_port(state.current().spec, &state));
@@ -336,6 +338,12 @@ class LocalProvider final : public Provider {
   }
 
  private:
+  /// No lock is made for what does not exist.
+  static Result<Fd> lock_known(std::string_view deployment) {
+    BUNDLE_CHECK(load_state(deployment));
+    return lock_deployment(deployment);
+  }
+
   static Status check_local(const DeploymentSpec& spec) {
     BUNDLE_CHECK(check(spec));
     if (spec.tls.on() && spec.admin_port == 0) {

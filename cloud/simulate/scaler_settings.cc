@@ -28,6 +28,15 @@ std::string scaling_section(const PolicySettings& set, bool concurrency, bool de
   return text;
 }
 
+/// What KEDA needs besides, which no simulation knows.
+std::string keda_needs(const PolicySettings& set) {
+  std::string text = "  # prometheus: its address, where KEDA reads requests in flight\n";
+  if (set.min_replicas == 0) {
+    text += "  # hostnames: [those that clients ask for, by which KEDA's HTTP add-on wakes it]\n";
+  }
+  return text;
+}
+
 std::string knative(const PolicySettings& set) {
   const auto line = [](const std::string& name, const std::string& value) {
     return "autoscaling.knative.dev/" + name + ": \"" + value + "\"\n";
@@ -49,7 +58,8 @@ std::string scaler_settings(const SimulationResult& result) {
     const std::string idle =
         result.policy == "keda" ? "  idle_seconds: " + whole(set.idle_seconds) + "\n" : "";
     return "# deployment.yaml of target kubernetes\n" + scaling_section(set, true, true) + idle +
-           "kubernetes:\n  autoscaler: " + result.policy + "\n";
+           "kubernetes:\n  autoscaler: " + result.policy + "\n" +
+           (result.policy == "keda" ? keda_needs(set) : "");
   }
   if (result.policy == "target-tracking") {
     return "# deployment.yaml of target aws\n" + scaling_section(set, true, false);

@@ -65,7 +65,7 @@ Result<Fleet> Fleet::over_ssh(const JsonObject& settings) {
   const Json* hosts = settings.if_contains("hosts");
   if (hosts == nullptr || !hosts->is_array() || hosts->get_array().empty()) {
     return Error{ErrorCode::kUsage, "the target 'ssh' has no hosts", "",
-                 "List them in deployment.yaml: ssh: {hosts: [user@host]}."};
+                 "Name them: --on USER@HOST, or in deployment.yaml: ssh: {hosts: [USER@HOST]}."};
   }
   for (const Json& address : hosts->get_array()) {
     if (!address.is_string()) return bad_input("'ssh.hosts' holds no text");

@@ -11,12 +11,13 @@
 #include "cloud/status.h"
 #include "cloud/systemd/fleet.h"
 #include "cloud/systemd/host_units.h"
+#include "cloud/systemd/placement.h"
+#include "cloud/systemd/unit_plan.h"
 #include "cloud/systemd/units.h"
 
 namespace bundle::cloud {
 namespace {
 
-constexpr std::uint16_t kFirstPort = 8000;
 constexpr int kStopMargin = 30;
 
 std::string url_of(const DeploymentSpec& spec, const Host& host, std::uint16_t port) {
@@ -120,8 +121,8 @@ class SystemdProvider final : public Provider {
     BUNDLE_TRY(const Fleet fleet, connect());
     BUNDLE_TRY(const auto before, fleet.find_history(spec.name));
     BUNDLE_TRY(HostForm form, host_form(spec, fleet.root()));
-    BUNDLE_CHECK(choose_port(fleet, before, form.spec));
-    return describe_plan(fleet, before, form);
+    BUNDLE_CHECK(place(fleet, before ? &before->current().spec : nullptr, form.spec));
+    return unit_plan(fleet, before, form);
   }
 
   Result<DeploymentStatus> apply(const DeploymentSpec& spec, const Progress& progress) override {
@@ -161,12 +162,7 @@ class SystemdProvider final : public Provider {
     BUNDLE_TRY(const Fleet fleet, connect());
     BUNDLE_TRY(const History history, fleet.history(deployment));
     const std::vector<UnitReplica> replicas = place_replicas(history.current().spec, fleet.size());
-    std::vector<std::size_t> hosts;
-    for (std::size_t i = 0; i < fleet.size(); ++i) {
-      const bool has_any = std::any_of(replicas.begin(), replicas.end(),
-                                       [i](const UnitReplica& one) { return one.host == i; });
-      if (has_any) hosts.push_back(i);
-    }
+    const std::vector<std::size_t> hosts = hosts_of(history.current().spec, fleet.size());
     const auto read = [&](std::size_t host, const LogSink& into) {
       return fleet.host(host).stream(log_command(deployment, replicas, host, options), into);
     };
@@ -250,30 +246,9 @@ class SystemdProvider final : public Provider {
     return argv;
   }
 
-  /// Keeps the port that a deployment has, else takes one that no other deployment has.
-  static Status choose_port(const Fleet& fleet, const std::optional<History>& before,
-                            DeploymentSpec& spec) {
-    if (spec.port != 0) return {};
-    if (before) {
-      spec.port = before->current().spec.port;
-      return {};
-    }
-    BUNDLE_TRY(const auto names, fleet.deployments());
-    std::uint16_t port = kFirstPort;
-    for (const std::string& name : names) {
-      BUNDLE_TRY(const auto other, fleet.find_history(name));
-      if (!other) continue;
-      const DeploymentSpec& taken = other->current().spec;
-      const auto last = place_replicas(taken, fleet.size()).back().port;
-      port = std::max<std::uint16_t>(port, static_cast<std::uint16_t>(last + 1));
-    }
-    spec.port = port;
-    return {};
-  }
-
   Result<DeploymentStatus> install(const Fleet& fleet, HostForm form, const Progress& progress) {
     BUNDLE_TRY(const auto before, fleet.find_history(form.spec.name));
-    BUNDLE_CHECK(choose_port(fleet, before, form.spec));
+    BUNDLE_CHECK(place(fleet, before ? &before->current().spec : nullptr, form.spec));
     History next = before.value_or(History{});
     const std::int64_t number = next.number();
     if (!next.is_current(form.spec)) next.add(form.spec);
@@ -322,69 +297,6 @@ class SystemdProvider final : public Provider {
       error.remedy += "\nRevision " + std::to_string(before->number()) + " runs again.";
     }
     return error;
-  }
-
-  static Result<DeploymentPlan> describe_plan(const Fleet& fleet,
-                                              const std::optional<History>& before,
-                                              const HostForm& form) {
-    const DeploymentSpec& spec = form.spec;
-    const bool same = before && before->is_current(spec) && !before->pending;
-    DeploymentPlan plan;
-    plan.deployment = spec.name;
-    plan.revision = (before ? before->number() : 0) + (before && before->is_current(spec) ? 0 : 1);
-    BUNDLE_TRY(const std::uint64_t missing, fleet.missing_bytes(form));
-    BUNDLE_TRY(const bool up, all_ready(fleet, spec));
-    plan.changes = !same || missing > 0 || !up;
-    if (!plan.changes) {
-      plan.steps = {"nothing: revision " + std::to_string(plan.revision) +
-                    " runs with these settings"};
-      return plan;
-    }
-    if (before) plan.differences = differences(before->current().spec.to_json(), spec.to_json());
-    if (before && before->pending) plan.steps.emplace_back("finish an apply that was cut off");
-    if (missing > 0) plan.steps.push_back("send " + human_bytes(missing) + " that the hosts lack");
-    for (const UnitReplica& replica : place_replicas(spec, fleet.size())) {
-      plan.steps.push_back(
-          (before ? "drain and restart " : "start ") + unit_name(spec.name, replica.index) +
-          " on " + fleet.host(replica.host).name() + ", port " + std::to_string(replica.port));
-    }
-    note(spec, plan);
-    return plan;
-  }
-
-  static void note(const DeploymentSpec& spec, DeploymentPlan& plan) {
-    plan.notes.push_back("a replica may take " + std::to_string(ready_seconds(spec)) +
-                         " s to load " + human_bytes(spec.weight_bytes) + " of weights");
-    if (spec.scaling.min_replicas == 0) {
-      plan.notes.emplace_back(
-          "a socket listens, and the first request starts the server; it sleeps after " +
-          std::to_string(spec.scaling.idle_seconds) + " s without one");
-    } else if (spec.scaling.min_replicas > 1) {
-      plan.notes.emplace_back("one replica at a time is replaced; the others answer meanwhile");
-    } else if (plan.revision > 1) {
-      plan.notes.emplace_back(
-          "with one replica the endpoint waits while it is replaced" +
-          std::string(spec.resources.gpu > 0 ? ": its GPUs cannot hold two" : ""));
-    }
-    const bool open = spec.host != "127.0.0.1" && spec.host != "localhost" && spec.host != "::1";
-    if (open && spec.api_key_file.empty()) {
-      plan.notes.push_back("it listens on " + spec.host + " and asks for no key");
-    }
-    if (!open && spec.target == "ssh") {
-      plan.notes.emplace_back("it listens on the hosts' loopback alone; set 'host' to open it");
-    }
-  }
-
-  static Result<bool> all_ready(const Fleet& fleet, const DeploymentSpec& spec) {
-    for (const UnitReplica& replica : place_replicas(spec, fleet.size())) {
-      const bool sleeps = spec.scaling.min_replicas == 0;
-      const std::string unit =
-          sleeps ? socket_name(spec.name, replica.index) : unit_name(spec.name, replica.index);
-      BUNDLE_TRY(const UnitState state,
-                 HostUnits(fleet.host(replica.host), fleet.units()).state(unit));
-      if (!state.is_ready()) return false;
-    }
-    return true;
   }
 
   static Result<DeploymentStatus> describe(const Fleet& fleet, const History& history) {

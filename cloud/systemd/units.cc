@@ -7,6 +7,7 @@
 
 #include "cloud/server_options.h"
 #include "cloud/systemd/host_form.h"
+#include "cloud/systemd/host_gpus.h"
 #include "templates/render.h"
 
 namespace bundle::cloud {
@@ -14,9 +15,21 @@ namespace {
 
 constexpr int kStopMargin = 30;  // beyond the drain, before systemd kills
 
+void add_words(const TextPairs& variables, JsonArray& words) {
+  for (const auto& [name, value] : variables) words.emplace_back(name + "=" + value);
+}
+
 JsonArray environment_words(const DeploymentSpec& spec) {
   JsonArray words;
-  for (const auto& [name, value] : spec.environment) words.emplace_back(name + "=" + value);
+  add_words(spec.environment, words);
+  return words;
+}
+
+/// The deployment's own variables come last: systemd takes the last of two.
+JsonArray unit_environment(const DeploymentSpec& spec, const UnitReplica& replica) {
+  JsonArray words;
+  add_words(gpu_environment(spec, replica.gpu), words);
+  add_words(spec.environment, words);
   return words;
 }
 
@@ -24,6 +37,16 @@ JsonArray words(std::initializer_list<std::string> list) {
   JsonArray array;
   for (const std::string& word : list) array.emplace_back(word);
   return array;
+}
+
+/// CDI's names of a replica's GPUs; all of them where it is the only one.
+JsonArray gpu_devices(const DeploymentSpec& spec, const UnitReplica& replica) {
+  if (spec.resources.gpu > 0 && spec.scaling.min_replicas <= 1) return words({"all"});
+  JsonArray devices;
+  for (int i = 0; i < spec.resources.gpu; ++i) {
+    devices.emplace_back(std::to_string(replica.gpu + i));
+  }
+  return devices;
 }
 
 /// Counted as the API's: a host's second replica has the next.
@@ -66,17 +89,6 @@ std::string listen_address(const DeploymentSpec& spec, std::uint16_t port) {
 
 }  // namespace
 
-std::vector<UnitReplica> place_replicas(const DeploymentSpec& spec, std::size_t hosts) {
-  std::vector<UnitReplica> replicas;
-  const int count = std::max(1, spec.scaling.min_replicas);
-  for (int i = 0; i < count; ++i) {
-    const std::size_t slot = static_cast<std::size_t>(i) / hosts;
-    replicas.push_back(
-        {i, static_cast<std::size_t>(i) % hosts, static_cast<std::uint16_t>(spec.port + slot)});
-  }
-  return replicas;
-}
-
 std::string unit_name(std::string_view deployment, int index) {
   return "bundle-" + std::string(deployment) + "-" + std::to_string(index) + ".service";
 }
@@ -93,7 +105,7 @@ Result<std::string> service_unit(const DeploymentSpec& spec, const UnitReplica& 
       {{"name", spec.name},
        {"index", replica.index},
        {"command", server_command(spec, replica, root)},
-       {"environment", environment_words(spec)},
+       {"environment", unit_environment(spec, replica)},
        {"secrets_file", secrets_file(spec, root)},
        {"keys_file", spec.api_key_file},
        {"certificate_file", spec.tls.certificate},
@@ -163,7 +175,7 @@ Result<std::string> quadlet(const DeploymentSpec& spec, const UnitReplica& repli
        {"start_seconds", ready_seconds(spec)},
        {"stop_seconds", spec.drain_seconds},
        {"stop_margin_seconds", spec.drain_seconds + kStopMargin},
-       {"gpu", spec.resources.gpu},
+       {"gpus", gpu_devices(spec, replica)},
        {"shm_size", spec.resources.gpu > 1 ? "16g" : ""}});
 }
 

@@ -72,6 +72,17 @@ TEST_F(DeploymentFileTest, RefusesWrongTypesAndRanges) {
 }
 
 // BUNDLE_UPDATE_DOCS=1 prints the page anew.
+TEST_F(DeploymentFileTest, NamesTheVariableAndTheImageThatAreWrong) {
+  const auto error = read("env: {A: 1}\n").error();
+  EXPECT_NE(error.what.find("'env.A'"), std::string::npos) << error.message();
+  for (const char* image : {"'r/m:1 --privileged'", "'-r/m'", "'r/m\\n:1'", "'$(x)/m'"}) {
+    EXPECT_TRUE(read("kubernetes: {image: " + std::string(image) + "}\n").has_error()) << image;
+  }
+  for (const char* image : {"r.example:5000/a/b_c:1.0", "'[::1]:5000/m@sha256:00'"}) {
+    EXPECT_TRUE(read("kubernetes: {image: " + std::string(image) + "}\n")) << image;
+  }
+}
+
 TEST(DeploymentKeys, TheDocumentationIsWhatTheTableSays) {
   const Path page = Path(BUNDLE_SOURCE_DIR) / "docs" / "deployment-yaml.md";
   if (std::getenv("BUNDLE_UPDATE_DOCS") != nullptr) {

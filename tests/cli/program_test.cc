@@ -108,6 +108,17 @@ TEST_F(Program, AMissingDeploymentIsNotFound) {
   }
 }
 
+TEST_F(Program, HostsAreThoseOfTheTargetSsh) {
+  const Ran wrong = run("status prod --target kubernetes --on root@a");
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_NE(wrong.err.find("hosts of the target ssh"), std::string::npos) << wrong.err;
+  const Ran none = run("status --target ssh");
+  EXPECT_EQ(none.code, 2);
+  EXPECT_NE(none.err.find("--on USER@HOST"), std::string::npos) << none.err;
+  const Ran named = run("status prod --on 127.0.0.1:1");
+  EXPECT_EQ(named.code, 5) << named.err;
+}
+
 TEST_F(Program, ACanarysPartIsAWholePercentage) {
   for (const char* part :
        {"101%", "-1%", "ten", "10.5%", "10%%", "%", "1e1", "'10 %'", "'10%;id'"}) {

@@ -108,6 +108,13 @@ TEST(ScalerSettings, KedaSleepsAndWakes) {
   expect_lines(yaml_of(objects, "InterceptorRoute"), {"      targetValue: 62"});
 }
 
+TEST(ScalerSettings, KedasSayWhatTheyNeedBesides) {
+  EXPECT_NE(cloud::scaler_settings(run_of("keda", 0)).find("# hostnames:"), std::string::npos);
+  EXPECT_EQ(cloud::scaler_settings(run_of("keda", 1)).find("# hostnames:"), std::string::npos);
+  EXPECT_NE(cloud::scaler_settings(run_of("keda", 1)).find("# prometheus:"), std::string::npos);
+  EXPECT_EQ(cloud::scaler_settings(run_of("hpa", 1)).find("# prometheus:"), std::string::npos);
+}
+
 TEST(ScalerSettings, TargetTrackingIsTheStacks) {
   const std::string stack = file_of(
       pasted(
@@ -116,7 +123,6 @@ TEST(ScalerSettings, TargetTrackingIsTheStacks) {
           "  vpc: vpc-1\n  subnets: [subnet-1, subnet-2]\n"),
       "stack.yaml");
   expect_lines(stack, {"        TargetValue: 62"});
-  std::puts(stack.c_str());
 }
 
 TEST(ScalerSettings, SkyServesPolicyIsTheServices) {

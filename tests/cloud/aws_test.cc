@@ -172,6 +172,10 @@ TEST_F(AwsTest, TellsRefusalsApart) {
   EXPECT_THAT(error_of(403, "ExpiredToken", "m").remedy, HasSubstr("Get new ones"));
   EXPECT_EQ(error_of(400, "ValidationError", "Stack with id x does not exist").code,
             ErrorCode::kNotFound);
+  on("GetTemplate", [](const FakeRequest&) {
+    return FakeAnswer{.status = 403, .body = R"({"message":"Forbidden"})"};
+  });
+  EXPECT_EQ(api().call(kCloudFormation, "GetTemplate", {}).error().code, ErrorCode::kUnreachable);
   const Error other = error_of(400, "LimitExceeded", "Only 2 stacks");
   EXPECT_EQ(other.code, ErrorCode::kFailed);
   EXPECT_THAT(other.what, HasSubstr("LimitExceeded: Only 2 stacks"));

@@ -58,6 +58,16 @@ TEST(DeploymentSpec, RefusesWhatNoTargetCanRun) {
   EXPECT_TRUE(refused([](DeploymentSpec& spec) { spec.name = "a;b"; }));
   EXPECT_TRUE(refused([](DeploymentSpec& spec) { spec.environment = {{"A=B", "c"}}; }));
   EXPECT_TRUE(refused([](DeploymentSpec& spec) { spec.environment = {{"", "c"}}; }));
+  const auto long_value = [](std::size_t bytes) {
+    return [bytes](DeploymentSpec& spec) { spec.environment = {{"A", std::string(bytes, 'x')}}; };
+  };
+  EXPECT_FALSE(refused(long_value((128u << 10) - 3)));  // A, = and a zero byte come with it
+  EXPECT_TRUE(refused(long_value((128u << 10) - 2)));
+  EXPECT_TRUE(refused([](DeploymentSpec& spec) {
+    for (int i = 0; i < 9; ++i) {
+      spec.environment.emplace_back("A" + std::to_string(i), std::string(120u << 10, 'x'));
+    }
+  }));
   EXPECT_TRUE(refused([](DeploymentSpec& spec) { spec.environment = {{"A", "\xFF"}}; }));
   EXPECT_TRUE(refused([](DeploymentSpec& spec) {
     spec.environment = {{"A", std::string("a\0b", 3)}};

@@ -258,6 +258,19 @@ TEST(Manifests, AWorkerIsAskedForNoKeys) {
   EXPECT_NE(set.find("BUNDLE_GROUP_TOKEN", worker), std::string::npos) << set;
 }
 
+TEST(Manifests, LabelsOfNodesAndMonitorsHaveTheirForm) {
+  for (const char* section : {"node_selector", "monitor_labels"}) {
+    for (const char* value : {"a b", "x\ny", "-a", "a/b"}) {
+      DeploymentSpec spec = sample();
+      spec.settings[section] = JsonObject{{"zone", value}};
+      JsonObject secrets;
+      const auto form = cluster_form(spec, secrets);
+      ASSERT_TRUE(form.has_error()) << section << value;
+      EXPECT_EQ(form.error().where, "kubernetes." + std::string(section) + ".zone");
+    }
+  }
+}
+
 TEST(Manifests, ScaleToZeroNeedsSomethingThatCan) {
   DeploymentSpec spec = sample();
   spec.scaling.min_replicas = 0;

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
+#include <future>
 #include <gtest/gtest.h>
 #include <thread>
 
@@ -202,6 +203,36 @@ TEST_F(LocalProviderTest, RemoveEndsTheServer) {
   ASSERT_TRUE(provider_->remove("one", {}));
   EXPECT_FALSE(identify_process(static_cast<pid_t>(status->pid)));
   EXPECT_EQ(provider_->remove("one", {}).error().code, ErrorCode::kNotFound);
+}
+
+TEST_F(LocalProviderTest, NoLockStaysOfWhatIsGone) {
+  const auto locks = [&] {
+    std::size_t count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(home_ / "deployments")) {
+      count += entry.path().extension() == ".lock" && entry.path().filename() != ".=ports.lock";
+    }
+    return count;
+  };
+  ASSERT_TRUE(provider_->apply(stub_spec("prod", "m:1"), {}));
+  ASSERT_TRUE(provider_->remove("prod", {}));
+  EXPECT_EQ(locks(), 0u);
+  DeploymentSpec broken = spec("prod");
+  broken.launch["runtime"] = JsonObject{{"fail", true}};
+  EXPECT_TRUE(provider_->apply(broken, {}).has_error());
+  EXPECT_TRUE(provider_->rollback("nothing", 0, {}).has_error());
+  EXPECT_TRUE(provider_->restart("nothing", {}).has_error());
+  EXPECT_EQ(locks(), 0u);
+}
+
+TEST_F(LocalProviderTest, ALockThatWasTakenAwayIsMadeAnew) {
+  auto held = lock_deployment("prod");
+  ASSERT_TRUE(held);
+  auto waiting = std::async(std::launch::async, [] { return lock_deployment("prod"); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  remove_lock("prod", *held);
+  *held = Fd();
+  ASSERT_TRUE(waiting.get());
+  EXPECT_TRUE(std::filesystem::exists(home_ / "deployments" / ".prod.lock"));
 }
 
 TEST_F(LocalProviderTest, NamesThatAreNoFolderAreRefused) {

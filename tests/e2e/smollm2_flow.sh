@@ -50,7 +50,13 @@ curl -sf "$url/metrics" | has 'vllm:prefix_cache_hits_total' || fail "/metrics l
 [ "$("$bundle" status e2e --output json | field revision)" = 3 ] || fail "rollback made no revision"
 
 "$bundle" rm smollm2 --quiet 2>/dev/null && fail "a bundle that a deployment runs was removed"
+"$bundle" logs e2e -f --quiet >"$BUNDLE_HOME/followed" 2>"$BUNDLE_HOME/followed.err" &
+follower=$!
 "$bundle" delete e2e --quiet
+for _ in $(seq 100); do kill -0 $follower 2>/dev/null || break; sleep 0.1; done
+kill $follower 2>/dev/null && fail "following the log of a deleted deployment goes on"
+wait $follower || fail "following a log to its end is a failure"
+has "was deleted" <"$BUNDLE_HOME/followed.err" || fail "nothing says why the log ended"
 # A process that has ended may wait for init as a zombie, which has no program any more.
 [ -n "$(readlink "/proc/$pid/exe")" ] && fail "the first server still runs"
 "$bundle" status e2e --quiet 2>/dev/null && fail "the deployment is still known"

@@ -114,6 +114,29 @@ for round in 1 2; do
   has Paris <"$BUNDLE_HOME/answer" || fail "it did not wake up ($round)"
 done
 
+step "each deployment has GPUs of its own"
+hosts_ssh 1 touch /dev/nvidia0 /dev/nvidia1 /dev/nvidia2
+with_gpus() {  # NAME GPUS
+  cat >"$BUNDLE_HOME/$1.yaml" <<YAML
+name: $1
+target: ssh
+bundle: smollm2
+host: 0.0.0.0
+resources: {gpu: $2}
+ssh: {hosts: ["root@${HOST_IP[1]}"], config_file: $HOSTS_WORK/ssh_config}
+runtime: {context_length: 512, threads: 1, backend: cpu}
+YAML
+  "$bundle" deploy -f "$BUNDLE_HOME/$1.yaml" --quiet "${@:3}"
+}
+visible() { hosts_ssh 1 "tr '\\0' '\\n' </proc/\$(systemctl show -p MainPID --value bundle-$1-0.service)/environ" | sed -n 's/^CUDA_VISIBLE_DEVICES=//p'; }
+with_gpus first 2 --plan | has "takes GPUs 0 to 1 of the 3" || fail "the plan counts no GPUs"
+with_gpus first 2 --yes >/dev/null
+with_gpus second 1 --yes >/dev/null
+[ "$(visible first) $(visible second)" = "0,1 2" ] || fail "GPUs are shared: $(visible first) $(visible second)"
+if with_gpus third 1 --plan 2>"$BUNDLE_HOME/err"; then fail "a host gave more GPUs than it has"; fi
+grep -q "has 3 GPUs, and this deployment needs 1 beside those of 'first', 'second'" "$BUNDLE_HOME/err" || fail "nothing says who has them: $(cat "$BUNDLE_HOME/err")"
+for name in first second; do "$bundle" delete $name --quiet >/dev/null; done
+
 step "a lost host is named"
 hosts_kill 2
 code=0
