@@ -99,30 +99,40 @@ def http_rate(server, count, output):
     return (sum(map(len, results)) - count) / (last - first)
 
 
-def process_rate(program, model, count, output):
+def process_rate(program, model, count, output, threads):
     bundle = os.path.join(os.path.dirname(program), "bundle")
     answer = subprocess.run([bundle, "bench", model, "--streams", str(count), "--output-tokens", str(output - 1),
-                             "--prompt-tokens", "16", "--repetitions", "1", "--output", "json"],
-                            capture_output=True, text=True, check=True)
+                             "--prompt-tokens", "16", "--repetitions", "1", "--threads", str(threads),
+                             "--output", "json"], capture_output=True, text=True, check=True)
     return json.loads(answer.stdout)["streams_tok_s"]
 
 
-def streams(program, model):
+def stream_ratios(program, model, threads):
     """Alternately, so that the machine's moods hit both; and a new server each round, as each run in one
     process is a new one, since where memory lies makes one process a few per cent faster than another."""
     count, output, ratios = 8, 193, []
     for turn in range(8):
-        with Server(program, model) as server:
+        with Server(program, model, "--set", f"threads={threads}") as server:
             http_rate(server, count, 16)
             for pair in range(3):
-                if (turn + pair) % 2:
-                    inside, outside = process_rate(program, model, count, output), http_rate(server, count, output)
-                else:
-                    outside, inside = http_rate(server, count, output), process_rate(program, model, count, output)
-                ratios.append(outside / inside)
-                print(f"  {count} streams: in one process {inside:.1f} tokens/s, over HTTP {outside:.1f}, "
-                      f"ratio {ratios[-1]:.3f}", flush=True)
-    print(f"streams: median ratio {statistics.median(ratios):.3f} of {len(ratios)} pairs (at least 0.98)")
+                rates = {}
+                for side in ("inside", "outside")[::-1 if (turn + pair) % 2 else 1]:
+                    rates[side] = (process_rate(program, model, count, output, threads) if side == "inside"
+                                   else http_rate(server, count, output))
+                ratios.append(rates["outside"] / rates["inside"])
+                print(f"  {count} streams: in one process {rates['inside']:.1f} tokens/s, over HTTP "
+                      f"{rates['outside']:.1f}, ratio {ratios[-1]:.3f}", flush=True)
+    return ratios
+
+
+def streams(program, model):
+    """With a core for the HTTP side and the client, and with the engine's threads on every core, where they
+    can only take time from it."""
+    cores = len(os.sched_getaffinity(0))
+    for threads in [max(1, cores - 1), cores]:
+        ratios = stream_ratios(program, model, threads)
+        print(f"streams: {threads} threads of {cores} cores: median ratio {statistics.median(ratios):.3f} of "
+              f"{len(ratios)} pairs (at least 0.98)", flush=True)
 
 
 def pace(program, model):

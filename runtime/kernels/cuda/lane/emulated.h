@@ -132,6 +132,13 @@ template <typename T, typename U>
 void zero_async(Shared<T> to, std::int64_t i, Global<const U>, Where where = Where::current()) {
   to.template store<Words4>(i, Words4{}, where);
 }
+/// 16 bytes, or zeros where they are not `there`; then `from` is not read.
+template <typename T, typename U>
+void copy_async_where(Shared<T> to, std::int64_t i, Global<const U> from, std::int64_t j,
+                      bool there, Where where = Where::current()) {
+  if (there) return copy_async(to, i, from, j, where);
+  to.template store<Words4>(i, Words4{}, where);
+}
 inline void commit_copies() { emulator::machine().commit_copies(); }
 /// Until at most `kPending` of this thread's committed groups are under way.
 template <int kPending>

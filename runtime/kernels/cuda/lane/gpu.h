@@ -146,6 +146,15 @@ BUNDLE_DEVICE void zero_async(Shared<T> to, std::int64_t i, Global<const U> any)
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, 0;" ::"r"(target), "l"(any.at(0))
                : "memory");
 }
+/// 16 bytes, or zeros where they are not `there`; then `from` is not read.
+template <typename T, typename U>
+BUNDLE_DEVICE void copy_async_where(Shared<T> to, std::int64_t i, Global<const U> from,
+                                    std::int64_t j, bool there) {
+  const auto target = static_cast<unsigned>(__cvta_generic_to_shared(to.at(i)));
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(target), "l"(from.at(j)),
+               "r"(there ? 16 : 0)
+               : "memory");
+}
 BUNDLE_DEVICE void commit_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int kPending>
 BUNDLE_DEVICE void wait_copies() {

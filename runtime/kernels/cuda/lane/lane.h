@@ -6,7 +6,7 @@
 //   sync_block, sync_warp                    all threads must arrive
 //   shuffle_xor, shuffle_from                exchanges of all 32 lanes
 //   Global<T>, Shared<T>                     checked memory; load<Pack<…>> for 8 and 16 bytes
-//   copy_async, zero_async, commit_copies, wait_copies
+//   copy_async, copy_async_where, zero_async, commit_copies, wait_copies
 //                                            global to shared, 16 bytes a time
 //   f8_brain                                 four 8-bit floats, as pairs of bfloat16
 //   f8_pair, bf16_pair                       two 8-bit floats, widened; two floats, rounded

@@ -5,10 +5,13 @@
 // for the kernel before, which makes x; RMSNorm costs no kernel of its own: its weights multiply x,
 // and its factor the sums.
 //
-// A lane reads 16 neighbouring bytes of a row. Which columns a product of 16 takes does not matter
-// as long as weights and activations agree: piece s of every lane's bytes makes one product.
-// Activations are cut into two bfloat16 parts (cut.h). A token's sums are added in an order that
-// depends on the matrix alone: it gives the same alone and in a crowd.
+// Matrices of eight rows by 16 bytes come from shared memory as tensor cores take them (ldmatrix).
+// Which columns a product of 16 takes does not matter as long as weights and activations agree: of
+// 8 bits a lane has four neighbours, of 16 bits two pairs, eight columns apart. Activations are cut
+// into two bfloat16 parts (cut.h): by the lanes that multiply them, or, where there is one token
+// alone, by all lanes of the warp beforehand, since the lanes of seven absent tokens would only
+// watch. A token's sums, those of its squares too, are added in an order that depends on the matrix
+// alone: it gives the same alone and in a crowd.
 #include "runtime/kernels/cuda/ops/cut.h"
 #include "runtime/kernels/cuda/ops/reduce.h"
 #include "runtime/kernels/cuda/ops/silu.h"
@@ -21,10 +24,10 @@ namespace {
 constexpr int kWarps = 8;
 constexpr int kTileRows = 16;   // of weights, a product
 constexpr int kTileTokens = 8;  // a product
-constexpr int kPad = 4;         // floats behind a staged row of x, against bank conflicts
+constexpr int kPad = 8;         // floats behind a staged row of x, against bank conflicts
 constexpr int kRowBytes = 128;  // of a row of weights, a stage
 
-/// What a product takes of four columns of two rows, eight apart, and how the sums are scaled.
+/// What a product takes of 16 columns of 16 rows. `low` where weights are two parts.
 struct Pieces {
   std::uint32_t high[4];
   std::uint32_t low[4];
@@ -35,30 +38,25 @@ struct BrainForm {
   using Reading = Reader<WeightKind::kBF16>;
   static constexpr bool kScaled = false;
   static constexpr bool kBothParts = false;
-  BUNDLE_DEVICE static void take(const DeviceMatrix&, const Reading::Fragment& upper,
-                                 const Reading::Fragment& lower, int piece, Pieces& out) {
+  BUNDLE_DEVICE static void take(const std::uint32_t (&words)[4], int, Pieces& out) {
     BUNDLE_UNROLL
-    for (int i = 0; i < 2; ++i) {
-      out.high[2 * i] = upper.words.v[2 * piece + i];
-      out.high[2 * i + 1] = lower.words.v[2 * piece + i];
-    }
+    for (int i = 0; i < 4; ++i) out.high[i] = words[i];
   }
 };
 
-/// 8-bit weights, which bfloat16 holds exactly; their scales multiply the sums of a step.
+/// 8-bit weights, which bfloat16 holds exactly; their scales multiply the sums of a stage.
 template <WeightKind kKind>
 struct ScaledForm {
   using Reading = Reader<kKind>;
   static constexpr bool kScaled = true;
   static constexpr bool kBothParts = false;
-  BUNDLE_DEVICE static void take(const DeviceMatrix&, const typename Reading::Fragment& upper,
-                                 const typename Reading::Fragment& lower, int piece, Pieces& out) {
-    const Words2 a = Reading::brain(upper.words.v[piece]);
-    const Words2 b = Reading::brain(lower.words.v[piece]);
+  BUNDLE_DEVICE static void take(const std::uint32_t (&words)[4], int product, Pieces& out) {
+    const Words2 upper = Reading::brain(words[2 * product]);
+    const Words2 lower = Reading::brain(words[2 * product + 1]);
     BUNDLE_UNROLL
     for (int i = 0; i < 2; ++i) {
-      out.high[2 * i] = a.v[i];
-      out.high[2 * i + 1] = b.v[i];
+      out.high[2 * i] = upper.v[i];
+      out.high[2 * i + 1] = lower.v[i];
     }
   }
 };
@@ -68,18 +66,13 @@ struct HalfForm {
   using Reading = Reader<WeightKind::kF16>;
   static constexpr bool kScaled = false;
   static constexpr bool kBothParts = true;
-  BUNDLE_DEVICE static void take(const DeviceMatrix& w, const Reading::Fragment& upper,
-                                 const Reading::Fragment& lower, int piece, Pieces& out) {
-    const Floats4 a = Reading::widen(w, upper, piece);
-    const Floats4 b = Reading::widen(w, lower, piece);
+  BUNDLE_DEVICE static void take(const std::uint32_t (&words)[4], int, Pieces& out) {
     BUNDLE_UNROLL
-    for (int i = 0; i < 2; ++i) {
-      const Cut of_a = cut(a.v[2 * i], a.v[2 * i + 1]);
-      const Cut of_b = cut(b.v[2 * i], b.v[2 * i + 1]);
-      out.high[2 * i] = of_a.high;
-      out.high[2 * i + 1] = of_b.high;
-      out.low[2 * i] = of_a.low;
-      out.low[2 * i + 1] = of_b.low;
+    for (int i = 0; i < 4; ++i) {
+      const Cut parts = cut(half_float(static_cast<std::uint16_t>(words[i])),
+                            half_float(static_cast<std::uint16_t>(words[i] >> 16)));
+      out.high[i] = parts.high;
+      out.low[i] = parts.low;
     }
   }
 };
@@ -91,11 +84,13 @@ constexpr int staged_tokens(const MatmulArgs& a, int most) {
   return a.tokens < most ? static_cast<int>(a.tokens) : most;
 }
 
-template <typename Form, int kM, int kN>
+/// kM tiles of rows by kN tiles of tokens; kSingle: by one token.
+template <typename Form, int kM, int kN, bool kSingle>
 struct Few {
   using R = typename Form::Reading;
   static constexpr int kStage = kRowBytes / 16 * R::kColumns;  // columns
-  static constexpr int kSteps = kRowBytes / 64;                // of 4 · R::kColumns, in a stage
+  static constexpr int kSteps = kRowBytes / 32;                // of four matrices a row tile
+  static constexpr int kProducts = R::kColumns / 8;            // of 16 columns, in a step
   /// Under way: as shared memory has room for, with all tokens and the norm.
   static constexpr int kStages = kM == 1                    ? (Form::kScaled ? 4 : 5)
                                  : Form::kScaled && kN == 2 ? 2
@@ -107,15 +102,20 @@ struct Few {
   static constexpr int kWeightBytes = kWarps * kStages * kWarpBytes;
   static constexpr int kWeightCopies = kWarpBytes / 16 / kWarp;
   static constexpr int kSums = kM * kN * 4;  // of a lane
-  static constexpr int kCopies = (kTileTokens * kN * kChunks + kWarp - 1) / kWarp;
+  static constexpr int kMostTokens = kSingle ? 1 : kTileTokens * kN;
+  static constexpr int kCopies = (kMostTokens * kChunks + kWarp - 1) / kWarp;
+  static constexpr std::int64_t kEach = 16 / R::kColumns;  // bytes of a weight
 
   const MatmulArgs& a;
   Share share;
-  int tokens;  // staged
-  int stages;  // of the matrix
+  int tokens;      // staged
+  int cols;        // of a row of weights, with what fills it up
+  int slot_bytes;  // of a stage of x
+  int slots;       // where this warp's begin
   float scales[kM][2];
   float sums[kM][kN][4] = {};
-  float squares[kN] = {};
+  /// Of a lane's columns of each product of a stage; a single token's lane has one product's.
+  float squares[kN][kSteps * kProducts] = {};
 
   /// Row of the matrix that row r of the block is.
   BUNDLE_DEVICE int row(int r) const {
@@ -125,155 +125,177 @@ struct Few {
     return r % kTileRows / 8 * width + (gate < width ? gate : width - 1);
   }
   static constexpr std::size_t slot_floats(const MatmulArgs& a) {
-    return static_cast<std::size_t>(staged_tokens(a, kTileTokens * kN) +
-                                    (a.norm != nullptr ? 1 : 0)) *
+    return static_cast<std::size_t>(staged_tokens(a, kMostTokens) + (a.norm != nullptr ? 1 : 0)) *
            kStride;
   }
-  BUNDLE_DEVICE Shared<float> slot(int depth) const {
-    return Shared<float>(kWeightBytes +
-                         sizeof(float) * slot_floats(a) *
-                             static_cast<std::size_t>(warp_index() * kStages + depth));
+  BUNDLE_DEVICE std::size_t slot_at(int depth) const {
+    return static_cast<std::size_t>(slots + depth * slot_bytes);
+  }
+  BUNDLE_DEVICE Shared<float> slot(int depth) const { return Shared<float>(slot_at(depth)); }
+  /// The slot once its token is cut.
+  BUNDLE_DEVICE Shared<std::uint32_t> cut_slot(int depth) const {
+    return Shared<std::uint32_t>(slot_at(depth));
   }
   BUNDLE_DEVICE Shared<std::uint32_t> weights(int depth) const {
     return Shared<std::uint32_t>(
         static_cast<std::size_t>((warp_index() * kStages + depth) * kWarpBytes));
   }
-  /// Word where a piece of 16 bytes of a row lies: odd rows change halves, so that two rows that
-  /// are read at once use different banks.
+  /// Word where a piece of 16 bytes of a row lies: the same piece of eight rows, which is read at
+  /// once, uses all banks.
   BUNDLE_DEVICE static int piece_at(int r, int piece) {
-    return r * (kRowBytes / 4) + (piece ^ (r % 2 * 4)) * 4;
+    return r * (kRowBytes / 4) + (piece ^ r % 8) * 4;
   }
-  BUNDLE_DEVICE int stage_of(int i) const { return i * kWarps + warp_index(); }
 
-  BUNDLE_DEVICE void load_weights(int i, int depth,
-                                  const std::int64_t (&from)[kWeightCopies]) const {
-    if (stage_of(i) >= stages) return;
-    using Stored = std::uint8_t;
-    const Global<const Stored> data(static_cast<const Stored*>(a.w.data));
-    constexpr int kEach = 16 / R::kColumns;  // bytes of a weight
+  /// Starts the copies of this warp's next stage of weights, whose first column is `first`, and
+  /// goes on to the one behind; zeros past a row's end.
+  BUNDLE_DEVICE void load_weights(int first, int depth, std::int64_t (&from)[kWeightCopies]) const {
+    const Global<const std::uint8_t> data(static_cast<const std::uint8_t*>(a.w.data));
     const Shared<std::uint32_t> to = weights(depth);
     const int piece = lane_index() % (kRowBytes / 16);
-    const int col = stage_of(i) * kStage + piece * R::kColumns;
+    const bool there = first + piece * R::kColumns < cols;
     BUNDLE_UNROLL
     for (int c = 0; c < kWeightCopies; ++c) {
       const int r = c * (kWarp * 16 / kRowBytes) + lane_index() / (kRowBytes / 16);
-      if (col < a.w.stride) {
-        copy_async(to, piece_at(r, piece), data, from[c] + col * kEach);
-      } else {
-        to.template store<Words4>(piece_at(r, piece), Words4{});
-      }
+      copy_async_where(to, piece_at(r, piece), data, from[c], there);
+      from[c] += kWarps * kStage * kEach;
     }
   }
 
-  /// Where this lane's rows of weights start, in bytes.
+  /// Where this lane's weights start, in bytes.
   BUNDLE_DEVICE void find_weights(std::int64_t (&from)[kWeightCopies]) const {
-    constexpr int kEach = 16 / R::kColumns;
+    const int col = warp_index() * kStage + lane_index() % (kRowBytes / 16) * R::kColumns;
     BUNDLE_UNROLL
     for (int c = 0; c < kWeightCopies; ++c) {
       const int r = c * (kWarp * 16 / kRowBytes) + lane_index() / (kRowBytes / 16);
-      from[c] = share.row(row(r)) * a.w.stride * kEach;
+      from[c] = (share.row(row(r)) * a.w.stride + col) * kEach;
     }
   }
 
-  /// 16 bytes of a row of x or of the norm; zeros past its end.
-  BUNDLE_DEVICE void copy(const float* from, int col, Shared<float> to, int at) const {
-    if (col < a.w.cols) {
-      copy_async(to, at, Global<const float>(from), col);
-    } else {
-      to.template store<Floats4>(at, Floats4{});
-    }
-  }
-  BUNDLE_DEVICE void load_tokens(int i, int depth, const std::int64_t (&from)[kCopies]) const {
+  /// Starts the copies of a stage of x and of the norm; zeros past their end.
+  BUNDLE_DEVICE void load_tokens(int first, int depth, const std::int64_t (&from)[kCopies]) const {
     const Shared<float> to = slot(depth);
-    const int first = stage_of(i) * kStage;
-    if (stage_of(i) < stages) {
-      BUNDLE_UNROLL
-      for (int c = 0; c < kCopies; ++c) {
-        const int chunk = c * kWarp + lane_index();
-        const int token = chunk / kChunks;
-        const int col = chunk % kChunks * 4;
-        if (token < share.count) copy(a.x + from[c], first + col, to, token * kStride + col);
-      }
-      if (a.norm != nullptr && lane_index() < kChunks) {
-        const int col = lane_index() * 4;
-        copy(a.norm, first + col, to, tokens * kStride + col);
-      }
+    BUNDLE_UNROLL
+    for (int c = 0; c < kCopies; ++c) {
+      const int chunk = c * kWarp + lane_index();
+      const int token = chunk / kChunks;
+      const int col = chunk % kChunks * 4;
+      if (token >= share.count) continue;
+      copy_async_where(to, token * kStride + col, Global<const float>(a.x), from[c] + first + col,
+                       first + col < a.w.cols);
+    }
+    if (a.norm != nullptr && lane_index() < kChunks) {
+      const int col = lane_index() * 4;
+      copy_async_where(to, tokens * kStride + col, Global<const float>(a.norm), first + col,
+                       first + col < a.w.cols);
     }
     commit_copies();
   }
 
-  /// Of a stage's columns, which lie in one block of 128.
-  BUNDLE_DEVICE void load_scales(int i) {
+  /// Where the scales of this lane's rows start.
+  BUNDLE_DEVICE void find_scales(std::int64_t (&from)[kM][2]) const {
     if constexpr (Form::kScaled) {
-      if (stage_of(i) >= stages) return;
       BUNDLE_UNROLL
       for (int m = 0; m < kM; ++m) {
         BUNDLE_UNROLL
         for (int half = 0; half < 2; ++half) {
           const int r = m * kTileRows + half * 8 + lane_index() / 4;
-          scales[m][half] = block_scale(a.w, share.row(row(r)), stage_of(i) * kStage);
+          from[m][half] = scales_at(a.w, share.row(row(r)));
         }
       }
     }
   }
+  /// Of a stage's columns, which lie in one block of 128.
+  BUNDLE_DEVICE void load_scales(int first, const std::int64_t (&from)[kM][2]) {
+    if constexpr (Form::kScaled) {
+      if (first >= a.w.cols) return;
+      const Global<const float> all(a.w.block_scales);
+      BUNDLE_UNROLL
+      for (int m = 0; m < kM; ++m) {
+        scales[m][0] = all[from[m][0] + first / 128];
+        scales[m][1] = all[from[m][1] + first / 128];
+      }
+    }
+  }
 
-  /// Four columns of token tile n, multiplied by the norm's weights and cut.
-  BUNDLE_DEVICE void take_tokens(Shared<float> x, int n, int col, std::uint32_t (&high)[2],
-                                 std::uint32_t (&low)[2]) {
-    const int token = n * kTileTokens + lane_index() / 4;
-    Floats4 v{};
-    if (token < share.count) {
-      v = x.template load<Floats4>(token * kStride + col);
-      if (a.norm != nullptr) {
-        const auto norm = x.template load<Floats4>(tokens * kStride + col);
-        BUNDLE_UNROLL
-        for (int i = 0; i < 4; ++i) {
-          squares[n] = fused(v.v[i], v.v[i], squares[n]);
-          v.v[i] *= norm.v[i];
-        }
+  /// Four floats of a staged row: those that lane t of four has in a product.
+  BUNDLE_DEVICE static Floats4 lane_columns(Shared<float> x, int row, int product, int t) {
+    const int first = row * kStride + product * 16;
+    if constexpr (kProducts == 2) return x.template load<Floats4>(first + 4 * t);
+    const auto low = x.template load<Floats2>(first + 2 * t);
+    const auto high = x.template load<Floats2>(first + 8 + 2 * t);
+    return {low.v[0], low.v[1], high.v[0], high.v[1]};
+  }
+  /// The same of a token, multiplied by the norm's and cut: high parts first. Their squares are
+  /// added to `square`.
+  BUNDLE_DEVICE Words4 cut_columns(int depth, int token, int product, int t, float& square) const {
+    const Shared<float> x = slot(depth);
+    Floats4 v = lane_columns(x, token, product, t);
+    if (a.norm != nullptr) {
+      const Floats4 norm = lane_columns(x, tokens, product, t);
+      BUNDLE_UNROLL
+      for (int i = 0; i < 4; ++i) {
+        square = fused(v.v[i], v.v[i], square);
+        v.v[i] *= norm.v[i];
       }
     }
     const Cut first = cut(v.v[0], v.v[1]);
     const Cut second = cut(v.v[2], v.v[3]);
-    high[0] = first.high;
-    high[1] = second.high;
-    low[0] = first.low;
-    low[1] = second.low;
+    return {first.high, second.high, first.low, second.low};
   }
 
-  BUNDLE_DEVICE typename R::Fragment fragment(Shared<std::uint32_t> w, int m, int half,
-                                              int step) const {
-    const int r = m * kTileRows + half * 8 + lane_index() / 4;
-    typename R::Fragment out{};
-    out.words = w.template load<Words4>(piece_at(r, step * 4 + lane_index() % 4));
-    return out;
+  /// Cuts a stage of the single token where it lies: lane l what lane l % 4 takes of product l / 4.
+  BUNDLE_DEVICE void cut_token(int depth) {
+    if constexpr (kSingle) {
+      const bool has_any = lane_index() < kChunks;
+      Words4 words{};
+      if (has_any) {
+        words = cut_columns(depth, 0, lane_index() / 4, lane_index() % 4, squares[0][0]);
+      }
+      sync_warp();
+      if (has_any) cut_slot(depth).template store<Words4>(4 * lane_index(), words);
+      sync_warp();
+    }
   }
 
-  /// sums += the stage's columns of weights times x; with scales, they are of `part`.
-  BUNDLE_DEVICE void multiply(Shared<std::uint32_t> w, Shared<float> x, float (&to)[kM][kN][4]) {
+  /// What a lane takes of tile n's tokens for a product.
+  BUNDLE_DEVICE Words4 take_tokens(int depth, int n, int product) {
+    const int t = lane_index() % 4;
+    // All lanes take the single one: what they make of it for absent tokens is nobody's.
+    if constexpr (kSingle) return cut_slot(depth).template load<Words4>((product * 4 + t) * 4);
+    const int token = n * kTileTokens + lane_index() / 4;
+    if (token >= share.count) return {};
+    return cut_columns(depth, token, product, t, squares[n][product]);
+  }
+
+  /// Rows 0 to 7 and 8 to 15 of row tile m by 16 bytes, then by the next 16.
+  BUNDLE_DEVICE void take_weights(std::uint32_t (&to)[4], int depth, int m, int step) const {
+    const int r = lane_index() % 16;
+    load_matrices(to, weights(depth), piece_at(m * kTileRows + r, 2 * step + lane_index() / 16));
+  }
+
+  /// to += the stage's columns of weights times x.
+  BUNDLE_DEVICE void multiply(int depth, float (&to)[kM][kN][4]) {
     BUNDLE_UNROLL
     for (int step = 0; step < kSteps; ++step) {
-      typename R::Fragment rows[kM][2];
+      std::uint32_t rows[kM][4];
       BUNDLE_UNROLL
-      for (int m = 0; m < kM; ++m) {
-        rows[m][0] = fragment(w, m, 0, step);
-        rows[m][1] = fragment(w, m, 1, step);
-      }
+      for (int m = 0; m < kM; ++m) take_weights(rows[m], depth, m, step);
       BUNDLE_UNROLL
-      for (int piece = 0; piece < R::kColumns / 4; ++piece) {
-        std::uint32_t high[kN][2], low[kN][2];
-        const int col = (step * 4 + lane_index() % 4) * R::kColumns + 4 * piece;
+      for (int i = 0; i < kProducts; ++i) {
+        Words4 x[kN];
         BUNDLE_UNROLL
-        for (int n = 0; n < kN; ++n) take_tokens(x, n, col, high[n], low[n]);
+        for (int n = 0; n < kN; ++n) x[n] = take_tokens(depth, n, step * kProducts + i);
         BUNDLE_UNROLL
         for (int m = 0; m < kM; ++m) {
           Pieces pieces;
-          Form::take(a.w, rows[m][0], rows[m][1], piece, pieces);
+          Form::take(rows[m], i, pieces);
           BUNDLE_UNROLL
           for (int n = 0; n < kN; ++n) {
-            mma_bf16(to[m][n], pieces.high, high[n]);
-            mma_bf16(to[m][n], pieces.high, low[n]);
-            if constexpr (Form::kBothParts) mma_bf16(to[m][n], pieces.low, high[n]);
+            const std::uint32_t high[2] = {x[n].v[0], x[n].v[1]};
+            const std::uint32_t low[2] = {x[n].v[2], x[n].v[3]};
+            mma_bf16(to[m][n], pieces.high, high);
+            mma_bf16(to[m][n], pieces.high, low);
+            if constexpr (Form::kBothParts) mma_bf16(to[m][n], pieces.low, high);
           }
         }
       }
@@ -281,9 +303,9 @@ struct Few {
   }
 
   BUNDLE_DEVICE void multiply_stage(int depth, const float (&scale)[kM][2]) {
-    if constexpr (!Form::kScaled) return multiply(weights(depth), slot(depth), sums);
+    if constexpr (!Form::kScaled) return multiply(depth, sums);
     float part[kM][kN][4] = {};
-    multiply(weights(depth), slot(depth), part);
+    multiply(depth, part);
     BUNDLE_UNROLL
     for (int m = 0; m < kM; ++m) {
       BUNDLE_UNROLL
@@ -297,11 +319,15 @@ struct Few {
   }
 
   BUNDLE_DEVICE void run() {
+    constexpr int kApart = kWarps * kStage;  // columns between a warp's stages
+    const int first = warp_index() * kStage;
     std::int64_t weights_from[kWeightCopies];
     find_weights(weights_from);
     BUNDLE_UNROLL
-    for (int d = 0; d < kStages; ++d) load_weights(d, d, weights_from);
-    load_scales(0);
+    for (int d = 0; d < kStages; ++d) load_weights(first + d * kApart, d, weights_from);
+    std::int64_t scales_from[kM][2] = {};
+    find_scales(scales_from);
+    load_scales(first, scales_from);
     wait_for_previous();
     std::int64_t tokens_from[kCopies];
     BUNDLE_UNROLL
@@ -310,24 +336,45 @@ struct Few {
       tokens_from[c] = token < share.count ? share.x_at(a, token) : 0;
     }
     BUNDLE_UNROLL
-    for (int d = 0; d < kStages; ++d) load_tokens(d, d, tokens_from);
-    const int mine = (stages - warp_index() + kWarps - 1) / kWarps;
+    for (int d = 0; d < kStages; ++d) load_tokens(first + d * kApart, d, tokens_from);
     int depth = 0;
-    for (int i = 0; i < mine; ++i) {
+    for (int col = first; col < cols; col += kApart) {
       float scale[kM][2];
       BUNDLE_UNROLL
       for (int m = 0; m < kM; ++m) {
         scale[m][0] = scales[m][0];
         scale[m][1] = scales[m][1];
       }
-      load_scales(i + 1);
+      load_scales(col + kApart, scales_from);
       wait_copies<kStages - 1>();
       sync_warp();
+      cut_token(depth);
       multiply_stage(depth, scale);
       sync_warp();
-      load_weights(i + kStages, depth, weights_from);
-      load_tokens(i + kStages, depth, tokens_from);
+      load_weights(col + kStages * kApart, depth, weights_from);
+      load_tokens(col + kStages * kApart, depth, tokens_from);
       depth = depth + 1 < kStages ? depth + 1 : 0;
+    }
+  }
+
+  /// Sum of a token's squares over the warp, in the order of products, then lanes.
+  BUNDLE_DEVICE float square_sum(int n) const {
+    constexpr int kAll = kSteps * kProducts;
+    if constexpr (kSingle) {
+      float sum = squares[0][0];
+      BUNDLE_UNROLL
+      for (int apart = 1; apart < kAll; apart *= 2) sum += shuffle_xor(sum, 4 * apart);
+      return sum_lanes<4>(sum);
+    } else {
+      float part[kAll];
+      BUNDLE_UNROLL
+      for (int i = 0; i < kAll; ++i) part[i] = squares[n][i];
+      BUNDLE_UNROLL
+      for (int apart = 1; apart < kAll; apart *= 2) {
+        BUNDLE_UNROLL
+        for (int i = 0; i < kAll; i += 2 * apart) part[i] += part[i + apart];
+      }
+      return sum_lanes<4>(part[0]);
     }
   }
 
@@ -349,7 +396,7 @@ struct Few {
     }
     BUNDLE_UNROLL
     for (int n = 0; n < kN; ++n) {
-      const float sum = sum_lanes<4>(squares[n]);
+      const float sum = square_sum(n);
       if (lane_index() % 4 == 0) {
         of_squares.put((warp_index() * kN + n) * kTileTokens + lane_index() / 4, sum);
       }
@@ -410,17 +457,21 @@ BUNDLE_DEVICE void write_few(const MatmulArgs& a, const Share& share, Shared<flo
 template <int kM, int kN>
 constexpr int kBlocks = kM == 1 && kN == 1 ? 2 : 1;
 
-template <typename Form, int kM, int kN>
+template <typename Form, int kM, int kN, bool kSingle>
 BUNDLE_KERNEL(kWarps* kWarp, (kBlocks<kM, kN>))
 multiply_few(const MatmulArgs a) {
-  using Work = Few<Form, kM, kN>;
+  using Work = Few<Form, kM, kN, kSingle>;
   allow_next();
   const Share share = Share::of(a, kTileTokens * kN, block_y());
   if (share.count == 0) return;
+  // Known to the compiler only as numbers: it would count them out again at every use.
+  const int slot_bytes = fresh(static_cast<int>(sizeof(float) * Work::slot_floats(a)));
   Work work{a,
             share,
-            staged_tokens(a, kTileTokens * kN),
-            static_cast<int>((a.w.stride + Work::kStage - 1) / Work::kStage),
+            staged_tokens(a, Work::kMostTokens),
+            fresh(static_cast<int>(a.w.stride)),
+            slot_bytes,
+            Work::kWeightBytes + warp_index() * Work::kStages * slot_bytes,
             {}};
   work.run();
   const Shared<float> room(0);
@@ -429,9 +480,9 @@ multiply_few(const MatmulArgs a) {
   write_few<kM, kN>(a, share, room, of_squares);
 }
 
-template <typename Form, int kM, int kN>
+template <typename Form, int kM, int kN, bool kSingle = false>
 void launch_few(Stream stream, const MatmulArgs& a) {
-  using Work = Few<Form, kM, kN>;
+  using Work = Few<Form, kM, kN, kSingle>;
   LaunchGrid grid;
   const std::int64_t rows = a.w.rows / a.stack.count / (a.gated ? 2 : 1);
   const std::int64_t each = (a.gated ? 8 : kTileRows) * kM;
@@ -446,7 +497,7 @@ void launch_few(Stream stream, const MatmulArgs& a) {
                 227 * 1024);
   grid.shared_bytes =
       Work::kWeightBytes + sizeof(float) * kWarps * Work::kStages * Work::slot_floats(a);
-  launch(stream, "multiply_few", multiply_few<Form, kM, kN>, grid, a);
+  launch(stream, "multiply_few", multiply_few<Form, kM, kN, kSingle>, grid, a);
 }
 
 template <typename Form>
@@ -454,7 +505,8 @@ void choose_few(Stream stream, const MatmulArgs& a) {
   const std::int64_t tokens = a.stack.chosen != nullptr  ? 1
                               : a.stack.tiles != nullptr ? kRowsTile
                                                          : a.tokens;
-  if (tokens == 1 || (tokens == 2 && !Form::kScaled)) return launch_few<Form, 1, 1>(stream, a);
+  if (tokens == 1) return launch_few<Form, 1, 1, true>(stream, a);
+  if (tokens == 2 && !Form::kScaled) return launch_few<Form, 1, 1>(stream, a);
   if (tokens <= kTileTokens) return launch_few<Form, 2, 1>(stream, a);
   launch_few<Form, 2, 2>(stream, a);
 }

@@ -106,11 +106,15 @@ BUNDLE_DEVICE Floats4 f8_floats(std::uint32_t word) {
   return {low.v[0], low.v[1], high.v[0], high.v[1]};
 }
 
-/// The scale of a row's block that holds column `col`.
-BUNDLE_DEVICE float block_scale(const DeviceMatrix& w, std::int64_t row, std::int64_t col) {
+/// Where the scales of a row's blocks of 128 columns begin.
+BUNDLE_DEVICE std::int64_t scales_at(const DeviceMatrix& w, std::int64_t row) {
   const std::int64_t block =
       w.block_of_row == nullptr ? row / 128 : Global<const std::int32_t>(w.block_of_row)[row];
-  return Global<const float>(w.block_scales)[block * ((w.cols + 127) / 128) + col / 128];
+  return block * ((w.cols + 127) / 128);
+}
+/// The scale of a row's block that holds column `col`.
+BUNDLE_DEVICE float block_scale(const DeviceMatrix& w, std::int64_t row, std::int64_t col) {
+  return Global<const float>(w.block_scales)[scales_at(w, row) + col / 128];
 }
 
 template <>
