@@ -73,14 +73,19 @@ Status check_labels(const DeploymentSpec& spec) {
 }
 
 Status check_settings(const DeploymentSpec& spec) {
-  for (const char* key : {"machine_image", "instance_type", "vpc"}) {
-    if (text(spec.settings, key).empty()) {
-      return bad_input("'aws." + std::string(key) + "' is not set", "aws");
-    }
+  const std::pair<const char*, const char*> needed[] = {
+      {"machine_image", "ami-…, an image with GPU drivers and the AWS command line"},
+      {"instance_type", "p5en.48xlarge or another; 'bundle size' says which fit"},
+      {"vpc", "vpc-…, the network that its machines and load balancer are in"}};
+  for (const auto& [key, what] : needed) {
+    if (!text(spec.settings, key).empty()) continue;
+    return bad_input("'aws." + std::string(key) + "' is not set", "aws",
+                     "Name it in deployment.yaml: " + std::string(what) + ".");
   }
   BUNDLE_CHECK(source_of(spec.settings));
   if (list(spec.settings, "subnets").size() < 2) {
-    return bad_input("a load balancer needs two subnets", "aws.subnets");
+    return bad_input("a load balancer needs two subnets", "aws.subnets",
+                     "Name two of the VPC's, in different zones.");
   }
   if (!spec.secrets.empty() || !spec.api_key_file.empty()) {
     return bad_input("keys and secrets have no place in a template", "secrets",

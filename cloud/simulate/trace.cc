@@ -11,7 +11,9 @@
 namespace bundle::cloud {
 namespace {
 
-constexpr double kMostSeconds = 31.0 * 86400;
+constexpr int kMostDays = 31;
+constexpr double kMostSeconds = 86400.0 * kMostDays;
+constexpr int kLongestMean = 1'000'000;  // tokens
 constexpr std::size_t kMostRequests = 20'000'000;
 
 template <typename T>
@@ -84,11 +86,21 @@ Status check_load(const LoadShape& load) {
     return Error{ErrorCode::kUsage, "there is no load of shape '" + std::string(load.shape) + "'",
                  "", "Shapes: steady, ramp, sine, flash, bursts, onoff."};
   }
-  const bool sane = load.rate > 0 && load.seconds > 0 && load.rate * load.seconds < kMostRequests &&
-                    load.seconds <= kMostSeconds && load.variation > 0 && load.prompt_mean >= 1 &&
-                    load.output_mean >= 1;
-  if (!sane)
-    return Error{ErrorCode::kUsage, "the load's rate, duration or lengths are out of range"};
+  const auto refuse = [](const std::string& what) { return Error{ErrorCode::kUsage, what}; };
+  // Written so that a NaN is refused too.
+  if (!(load.rate > 0)) return refuse("the rate must be over 0 requests a second");
+  if (!(load.seconds > 0 && load.seconds <= kMostSeconds)) {
+    return refuse("the load must last over 0 and at most " + std::to_string(kMostDays) + " days");
+  }
+  if (!(load.rate * load.seconds < static_cast<double>(kMostRequests))) {
+    return refuse("the load has over " + std::to_string(kMostRequests) + " requests");
+  }
+  if (!(load.variation > 0)) return refuse("the variation between arrivals must be over 0");
+  const auto fits = [](double mean) { return mean >= 1 && mean <= kLongestMean; };
+  if (!fits(load.prompt_mean) || !fits(load.output_mean)) {
+    return refuse("mean lengths of prompts and answers are from 1 to " +
+                  std::to_string(kLongestMean) + " tokens");
+  }
   return {};
 }
 

@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <limits>
 #include <numeric>
 
 #include "base/file.h"
@@ -91,6 +92,12 @@ TEST(Trace, GeneratedLoadHasItsRateAndRepeats) {
   ASSERT_EQ(once->size(), again->size());
   EXPECT_EQ(once->back().prompt_tokens, again->back().prompt_tokens);
   EXPECT_EQ(generate_trace({.shape = "square"}).error().code, ErrorCode::kUsage);
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_NE(generate_trace({.rate = nan}).error().what.find("rate"), std::string::npos);
+  EXPECT_NE(generate_trace({.seconds = 1e12}).error().what.find("31 days"), std::string::npos);
+  EXPECT_NE(generate_trace({.rate = 1e9}).error().what.find("requests"), std::string::npos);
+  EXPECT_NE(generate_trace({.variation = nan}).error().what.find("variation"), std::string::npos);
+  EXPECT_NE(generate_trace({.output_mean = 1e12}).error().what.find("lengths"), std::string::npos);
 }
 
 TEST(Trace, MultipliedHasThatManyRequests) {
