@@ -5,6 +5,10 @@
 // for the kernel before, which makes x; RMSNorm costs no kernel of its own: its weights multiply x,
 // and its factor the sums.
 //
+// Where a matrix is a few stages wide (an expert's way down, of which one of eight GPUs has 256
+// columns) most warps would have none: there each makes rows of its own by all columns, and adds
+// its stages as the warps' sums are added elsewhere, so that results are the same to the bit.
+//
 // Matrices of eight rows by 16 bytes come from shared memory as tensor cores take them (ldmatrix).
 // Which columns a product of 16 takes does not matter as long as weights and activations agree: of
 // 8 bits a lane has four neighbours, of 16 bits two pairs, eight columns apart. Activations are cut
@@ -84,9 +88,22 @@ constexpr int staged_tokens(const MatmulArgs& a, int most) {
   return a.tokens < most ? static_cast<int>(a.tokens) : most;
 }
 
-/// kM tiles of rows by kN tiles of tokens; kSingle: by one token.
-template <typename Form, int kM, int kN, bool kSingle>
+/// How a block goes about it: kM tiles of rows by kN tiles of tokens. kSingle: by one token.
+/// kNarrow: a warp, not the block, has all columns of its row tiles.
+template <int kTilesOfRows, int kTilesOfTokens, bool kOneToken, bool kFewColumns>
+struct Shape {
+  static constexpr int kM = kTilesOfRows;
+  static constexpr int kN = kTilesOfTokens;
+  static constexpr bool kSingle = kOneToken;
+  static constexpr bool kNarrow = kFewColumns;
+};
+
+template <typename Form, typename Plan>
 struct Few {
+  static constexpr int kM = Plan::kM;
+  static constexpr int kN = Plan::kN;
+  static constexpr bool kSingle = Plan::kSingle;
+  static constexpr bool kNarrow = Plan::kNarrow;
   using R = typename Form::Reading;
   static constexpr int kStage = kRowBytes / 16 * R::kColumns;  // columns
   static constexpr int kSteps = kRowBytes / 32;                // of four matrices a row tile
@@ -104,7 +121,8 @@ struct Few {
   static constexpr int kSums = kM * kN * 4;  // of a lane
   static constexpr int kMostTokens = kSingle ? 1 : kTileTokens * kN;
   static constexpr int kCopies = (kMostTokens * kChunks + kWarp - 1) / kWarp;
-  static constexpr std::int64_t kEach = 16 / R::kColumns;  // bytes of a weight
+  static constexpr std::int64_t kEach = 16 / R::kColumns;         // bytes of a weight
+  static constexpr int kApart = (kNarrow ? 1 : kWarps) * kStage;  // columns between a warp's stages
 
   const MatmulArgs& a;
   Share share;
@@ -117,9 +135,14 @@ struct Few {
   /// Of a lane's columns of each product of a stage; a single token's lane has one product's.
   float squares[kN][kSteps * kProducts] = {};
 
-  /// Row of the matrix that row r of the block is.
+  /// First row tiles' number, in units of kM tiles: the warp's where it is narrow, else the
+  /// block's.
+  BUNDLE_DEVICE static int place() {
+    return kNarrow ? block_x() * kWarps + warp_index() : block_x();
+  }
+  /// Row of the matrix that row r of the warp or block is.
   BUNDLE_DEVICE int row(int r) const {
-    if (!a.gated) return block_x() * kRows + r;
+    if (kNarrow || !a.gated) return place() * kRows + r;
     const int width = share.rows / 2;
     const int gate = block_x() * (kRows / 2) + r / kTileRows * 8 + r % 8;
     return r % kTileRows / 8 * width + (gate < width ? gate : width - 1);
@@ -157,13 +180,16 @@ struct Few {
     for (int c = 0; c < kWeightCopies; ++c) {
       const int r = c * (kWarp * 16 / kRowBytes) + lane_index() / (kRowBytes / 16);
       copy_async_where(to, piece_at(r, piece), data, from[c], there);
-      from[c] += kWarps * kStage * kEach;
+      from[c] += kApart * kEach;
     }
   }
 
+  /// Of the warp's first stage.
+  BUNDLE_DEVICE static int first_column() { return kNarrow ? 0 : warp_index() * kStage; }
+
   /// Where this lane's weights start, in bytes.
   BUNDLE_DEVICE void find_weights(std::int64_t (&from)[kWeightCopies]) const {
-    const int col = warp_index() * kStage + lane_index() % (kRowBytes / 16) * R::kColumns;
+    const int col = first_column() + lane_index() % (kRowBytes / 16) * R::kColumns;
     BUNDLE_UNROLL
     for (int c = 0; c < kWeightCopies; ++c) {
       const int r = c * (kWarp * 16 / kRowBytes) + lane_index() / (kRowBytes / 16);
@@ -302,8 +328,10 @@ struct Few {
     }
   }
 
+  /// Adds a stage to the sums. A narrow warp's stages are added as the warps' sums are elsewhere,
+  /// each rounded by itself.
   BUNDLE_DEVICE void multiply_stage(int depth, const float (&scale)[kM][2]) {
-    if constexpr (!Form::kScaled) return multiply(depth, sums);
+    if constexpr (!Form::kScaled && !kNarrow) return multiply(depth, sums);
     float part[kM][kN][4] = {};
     multiply(depth, part);
     BUNDLE_UNROLL
@@ -312,15 +340,20 @@ struct Few {
       for (int n = 0; n < kN; ++n) {
         BUNDLE_UNROLL
         for (int i = 0; i < 4; ++i) {
-          sums[m][n][i] = fused(part[m][n][i], scale[m][i / 2], sums[m][n][i]);
+          float& sum = sums[m][n][i];
+          const float stage = part[m][n][i];
+          if constexpr (!kNarrow) {
+            sum = fused(stage, scale[m][i / 2], sum);
+          } else {
+            sum = plus(sum, Form::kScaled ? times(stage, scale[m][i / 2]) : stage);
+          }
         }
       }
     }
   }
 
   BUNDLE_DEVICE void run() {
-    constexpr int kApart = kWarps * kStage;  // columns between a warp's stages
-    const int first = warp_index() * kStage;
+    const int first = first_column();
     std::int64_t weights_from[kWeightCopies];
     find_weights(weights_from);
     BUNDLE_UNROLL
@@ -355,6 +388,30 @@ struct Few {
       load_tokens(col + kStages * kApart, depth, tokens_from);
       depth = depth + 1 < kStages ? depth + 1 : 0;
     }
+    wait_copies<0>();
+  }
+
+  /// Writes what a narrow warp has made, with the bias.
+  BUNDLE_DEVICE void write_rows() const {
+    const Global<float> y(a.y);
+    const Global<const float> bias(a.bias);
+    BUNDLE_UNROLL
+    for (int n = 0; n < kN; ++n) {
+      BUNDLE_UNROLL
+      for (int odd = 0; odd < 2; ++odd) {
+        const int token = n * kTileTokens + lane_index() % 4 * 2 + odd;
+        if (token >= share.count) continue;
+        const std::int64_t to = share.y_at(a, token);
+        BUNDLE_UNROLL
+        for (int half = 0; half < 2 * kM; ++half) {
+          const int r = place() * kRows + half * 8 + lane_index() / 4;
+          if (r >= share.rows) continue;
+          float value = sums[half / 2][n][half % 2 * 2 + odd];
+          if (a.bias != nullptr) value += bias[r];
+          y.put(to + r, a.accumulate ? y[to + r] + value : value);
+        }
+      }
+    }
   }
 
   /// Sum of a token's squares over the warp, in the order of products, then lanes.
@@ -381,7 +438,6 @@ struct Few {
   /// Puts the warps' sums where all threads can read them: (kWarps, kSums, kWarp), and squares
   /// (kWarps, tokens of all tiles) behind.
   BUNDLE_DEVICE void share_sums(Shared<float> room, Shared<float> of_squares) {
-    wait_copies<0>();
     sync_block();  // what was staged is no longer needed
     BUNDLE_UNROLL
     for (int m = 0; m < kM; ++m) {
@@ -454,15 +510,15 @@ BUNDLE_DEVICE void write_few(const MatmulArgs& a, const Share& share, Shared<flo
 }
 
 /// Blocks that share a multiprocessor.
-template <int kM, int kN>
-constexpr int kBlocks = kM == 1 && kN == 1 ? 2 : 1;
+template <typename Plan>
+constexpr int kBlocks = Plan::kM == 1 && Plan::kN == 1 ? 2 : 1;
 
-template <typename Form, int kM, int kN, bool kSingle>
-BUNDLE_KERNEL(kWarps* kWarp, (kBlocks<kM, kN>))
+template <typename Form, typename Plan>
+BUNDLE_KERNEL(kWarps* kWarp, kBlocks<Plan>)
 multiply_few(const MatmulArgs a) {
-  using Work = Few<Form, kM, kN, kSingle>;
+  using Work = Few<Form, Plan>;
   allow_next();
-  const Share share = Share::of(a, kTileTokens * kN, block_y());
+  const Share share = Share::of(a, kTileTokens * Plan::kN, block_y());
   if (share.count == 0) return;
   // Known to the compiler only as numbers: it would count them out again at every use.
   const int slot_bytes = fresh(static_cast<int>(sizeof(float) * Work::slot_floats(a)));
@@ -474,18 +530,23 @@ multiply_few(const MatmulArgs a) {
             Work::kWeightBytes + warp_index() * Work::kStages * slot_bytes,
             {}};
   work.run();
-  const Shared<float> room(0);
-  const Shared<float> of_squares(sizeof(float) * kWarps * Work::kSums * kWarp);
-  work.share_sums(room, of_squares);
-  write_few<kM, kN>(a, share, room, of_squares);
+  if constexpr (Plan::kNarrow) {
+    work.write_rows();
+  } else {
+    const Shared<float> room(0);
+    const Shared<float> of_squares(sizeof(float) * kWarps * Work::kSums * kWarp);
+    work.share_sums(room, of_squares);
+    write_few<Plan::kM, Plan::kN>(a, share, room, of_squares);
+  }
 }
 
-template <typename Form, int kM, int kN, bool kSingle = false>
+template <typename Form, int kM, int kN, bool kSingle = false, bool kNarrow = false>
 void launch_few(Stream stream, const MatmulArgs& a) {
-  using Work = Few<Form, kM, kN, kSingle>;
+  using Plan = Shape<kM, kN, kSingle, kNarrow>;
+  using Work = Few<Form, Plan>;
   LaunchGrid grid;
   const std::int64_t rows = a.w.rows / a.stack.count / (a.gated ? 2 : 1);
-  const std::int64_t each = (a.gated ? 8 : kTileRows) * kM;
+  const std::int64_t each = (a.gated ? 8 : kTileRows) * kM * (kNarrow ? kWarps : 1);
   grid.x = static_cast<unsigned>((rows + each - 1) / each);
   set_grid(a, kTileTokens * kN, grid);
   grid.threads = kWarps * kWarp;
@@ -497,7 +558,14 @@ void launch_few(Stream stream, const MatmulArgs& a) {
                 227 * 1024);
   grid.shared_bytes =
       Work::kWeightBytes + sizeof(float) * kWarps * Work::kStages * Work::slot_floats(a);
-  launch(stream, "multiply_few", multiply_few<Form, kM, kN, kSingle>, grid, a);
+  launch(stream, "multiply_few", multiply_few<Form, Plan>, grid, a);
+}
+
+/// Where more than half of the warps would have no columns.
+template <typename Form>
+bool is_narrow(const MatmulArgs& a) {
+  constexpr int kStage = kRowBytes / 16 * Form::Reading::kColumns;
+  return a.w.stride <= kWarps / 2 * kStage && a.norm == nullptr && !a.gated;
 }
 
 template <typename Form>
@@ -505,6 +573,10 @@ void choose_few(Stream stream, const MatmulArgs& a) {
   const std::int64_t tokens = a.stack.chosen != nullptr  ? 1
                               : a.stack.tiles != nullptr ? kRowsTile
                                                          : a.tokens;
+  if (is_narrow<Form>(a)) {
+    if (tokens == 1) return launch_few<Form, 1, 1, true, true>(stream, a);
+    if (tokens <= kTileTokens) return launch_few<Form, 2, 1, false, true>(stream, a);
+  }
   if (tokens == 1) return launch_few<Form, 1, 1, true>(stream, a);
   if (tokens == 2 && !Form::kScaled) return launch_few<Form, 1, 1>(stream, a);
   if (tokens <= kTileTokens) return launch_few<Form, 2, 1>(stream, a);
