@@ -13,15 +13,15 @@ export BUNDLE_HOME=$W/home SLURM_CONF=$W/slurm.conf
 net=10.78.$((RANDOM % 200 + 20)) bridge=bds$((RANDOM % 10000))
 started=()
 finish() {
+  set +e  # what is gone already cannot be ended
   local pid i
-  scancel --full --signal=KILL -u root 2>/dev/null || true
+  scancel --full --signal=KILL -u root 2>/dev/null
   for pid in "${started[@]}"; do kill "$pid" 2>/dev/null; done
   sleep 1
   for pid in "${started[@]}"; do kill -9 "$pid" 2>/dev/null; done
   for i in 1 2; do ip netns del "$bridge-$i" 2>/dev/null; done
   ip link del "$bridge" 2>/dev/null
   [ -n "${KEEP:-}" ] || rm -rf "$W"
-  return 0
 }
 trap finish EXIT
 fail() {
