@@ -19,6 +19,11 @@ bool same_place(const std::source_location& a, const std::source_location& b) {
          (a.file_name() == b.file_name() || std::strcmp(a.file_name(), b.file_name()) == 0);
 }
 
+std::string outside_access(const GlobalMemory& memory, const void* address, std::size_t bytes) {
+  return fmt::format("access of {} bytes outside of device memory, {}", bytes,
+                     memory.describe(address));
+}
+
 }  // namespace
 
 std::string Machine::place(const std::source_location& where) const {
@@ -26,9 +31,10 @@ std::string Machine::place(const std::source_location& where) const {
   return fmt::format("{}:{}", file.substr(file.rfind('/') + 1), where.line());
 }
 
-void Machine::fault(const std::string& what, const std::source_location& where) {
+void Machine::fault(std::string what, const std::source_location& where) {
   error_ = fmt::format("{}: {}: {} (block {},{},{} thread {})", name_, place(where), what, block_.x,
                        block_.y, block_.z, running_->accessor.thread);
+  std::string().swap(what);  // nothing of this thread's stack is ever destroyed
   running_->fiber.yield();
   std::abort();  // a thread at fault is never resumed
 }
@@ -63,9 +69,7 @@ void Machine::fault_access(const Allocation* in, const void* address, std::size_
                            const std::source_location& where) {
   const auto start = reinterpret_cast<std::uintptr_t>(address);
   if (in == nullptr || bytes > in->end - start) {
-    fault(fmt::format("access of {} bytes outside of device memory, {}", bytes,
-                      memory_.describe(address)),
-          where);
+    fault(outside_access(memory_, address, bytes), where);
   }
   if (start % bytes != 0) fault(fmt::format("misaligned access of {} bytes", bytes), where);
   fault("memory of the kernel before is used without waiting for it", where);

@@ -120,7 +120,7 @@ class Machine {
   };
   using LaneOrder = std::array<std::uint8_t, kWarpSize>;
 
-  [[noreturn]] void fault(const std::string& what, const std::source_location& where);
+  [[noreturn]] void fault(std::string what, const std::source_location& where);
   [[noreturn]] void fault_access(const Allocation* in, const void* address, std::size_t bytes,
                                  const std::source_location& where);
   [[noreturn]] void fault_race(const char* what, const Accessor& writer,
