@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
-#include <limits>
 #include <memory>
 
 #include <boost/json/array.hpp>
@@ -14,7 +13,6 @@
 namespace bundle::cloud {
 namespace {
 
-constexpr double kNever = std::numeric_limits<double>::infinity();
 constexpr double kSeriesInterval = 15;
 
 struct Node {

@@ -152,7 +152,8 @@ struct Few {
            kStride;
   }
   BUNDLE_DEVICE std::size_t slot_at(int depth) const {
-    return static_cast<std::size_t>(slots + depth * slot_bytes);
+    const int at = slots + depth * slot_bytes;
+    return static_cast<std::size_t>(at);
   }
   BUNDLE_DEVICE Shared<float> slot(int depth) const { return Shared<float>(slot_at(depth)); }
   /// The slot once its token is cut.
